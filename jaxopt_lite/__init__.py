@@ -1,0 +1,1 @@
+"""Which activation, which optimizer, which settings, and why: compose, sweep and measure in JAX."""
