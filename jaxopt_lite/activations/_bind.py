@@ -1,0 +1,78 @@
+"""An activation together with its settings, as one callable pytree whose numbers are leaves."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+
+class Bound:
+    """What `bind` gives: call it with x; read `.name`, `.function` and `.settings`.
+
+    It is a pytree: the settings are its leaves, each under its own name; the function is structure.
+    """
+
+    __slots__ = ("function", "settings")
+
+    function: Callable[..., Any]
+    settings: dict[str, Any]
+
+    def __init__(self, function: Callable[..., Any], settings: dict[str, Any]) -> None:
+        self.function = function
+        self.settings = settings
+
+    @property
+    def name(self) -> str:
+        """The name of the function, as in the catalogue."""
+        return self.function.__name__
+
+    def __call__(self, x: Any) -> Any:
+        return self.function(x, **self.settings)
+
+    def __repr__(self) -> str:
+        return f"bind({', '.join([self.name, *(f'{k}={v!r}' for k, v in self.settings.items())])})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Bound):
+            return NotImplemented
+        return self.function is other.function and self.settings == other.settings
+
+    def __hash__(self) -> int:
+        return hash((self.function, tuple(sorted(self.settings.items(), key=lambda item: item[0]))))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Bound, (self.function, self.settings)
+
+
+def bind(function: Callable[..., Any], **settings: Any) -> Bound:
+    """`function` with keyword settings fixed: a callable pytree whose leaves are the settings.
+
+    function: an activation, or any function of (x, **settings). settings: numbers, arrays, tracers or placeholders of a
+    sweep; they are kept as given. An unknown setting is a TypeError here, not at the first use.
+
+    Example: `bind(leaky_relu, negative_slope=0.1)(x)`; `jax.vmap` over a bind with an array leaf is a sweep of slopes.
+    """
+    allowed = inspect.signature(function).parameters
+    if not any(p.kind is p.VAR_KEYWORD for p in allowed.values()):
+        for given in settings:
+            if given not in list(allowed)[1:]:
+                known = ", ".join(list(allowed)[1:]) or "none"
+                raise TypeError(
+                    f"bind: {function.__name__} has no setting {given!r}; its settings are: {known}. "
+                    "Remove it or correct its name"
+                )
+    return Bound(function, settings)
+
+
+def _flatten_with_keys(bound: Bound) -> tuple[list[tuple[Any, Any]], tuple[Any, ...]]:
+    names = tuple(sorted(bound.settings))
+    return [(jax.tree_util.GetAttrKey(n), bound.settings[n]) for n in names], (bound.function, names)
+
+
+def _unflatten(structure: tuple[Any, ...], leaves: Any) -> Bound:
+    function, names = structure
+    return Bound(function, dict(zip(names, leaves, strict=True)))
+
+
+jax.tree_util.register_pytree_with_keys(Bound, _flatten_with_keys, _unflatten)

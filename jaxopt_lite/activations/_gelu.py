@@ -1,0 +1,128 @@
+"""The Gaussian error linear unit, x Φ(x), and its tanh approximation."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike
+
+from jaxopt_lite.activations._elementwise import elementwise
+from jaxopt_lite.activations._exponential import horner, times_exp
+from jaxopt_lite.activations._two_terms import TwoTerms, constant, product, total
+
+_DENSITY = 1.0 / math.sqrt(2.0 * math.pi)
+# Φ(-a) = exp(-a²/2) P(t) / (1 + a) with t = (a - 2)/(a + 2): Chebyshev fit of P for 0 ≤ a ≤ 15, relative error 6e-10.
+_MILLS = (
+    0.5043060183525085,
+    -0.08045133203268051,
+    -0.06125308945775032,
+    0.03473825380206108,
+    0.008827409707009792,
+    -0.005162827204912901,
+    -0.0031454688869416714,
+    0.00011011508468072861,
+    0.0008241004543378949,
+    0.0003402847214601934,
+    -6.000033317832276e-05,
+    -0.00010496620961930603,
+    -2.9429929782054387e-05,
+)
+_FAR = 15.0  # Φ(-15) = 4e-51: zero in float32
+
+
+def _far(x: jax.Array) -> float:
+    return 40.0 if x.dtype == jnp.float64 else _FAR
+
+
+def _bell(a: jax.Array, factor: jax.Array) -> jax.Array:
+    """factor × exp(-a²/2): the square as two terms, for its rounding error alone costs a² units in the last place."""
+    square = product(a, a)
+    return times_exp(factor * (1.0 - 0.5 * square.low), -0.5 * square.high)
+
+
+def _mills(a: jax.Array) -> jax.Array:
+    """Φ(-a) exp(a²/2), between 1/2 and 1/(a sqrt(2 pi))."""
+    if a.dtype == jnp.float64:
+        return 0.5 * lax.erfc(a * math.sqrt(0.5)) * jnp.exp(0.5 * jnp.minimum(a, 37.0) ** 2)
+    return horner(_MILLS, (a - 2.0) / (a + 2.0)) / (1.0 + a)
+
+
+def _exact(x: jax.Array) -> jax.Array:
+    a = jnp.minimum(jnp.abs(x), _far(x))
+    lost = _bell(a, a * _mills(a))
+    return jnp.maximum(x, 0.0) - lost
+
+
+def _exact_slope(x: jax.Array) -> jax.Array:
+    a = jnp.minimum(jnp.abs(x), _far(x))
+    lower = _bell(a, _mills(a) - a * _DENSITY)
+    return jnp.where(x < 0, lower, 1.0 - lower)
+
+
+def _exact_curvature(x: jax.Array) -> jax.Array:
+    a = jnp.clip(x, -_far(x), _far(x))
+    return _bell(a, (2.0 - a * a) * _DENSITY)
+
+
+_C = 2.0 * math.sqrt(2.0 / math.pi)
+_A = 0.044715 * _C
+_STOP = 12.0  # exp(-v) = 1e-64 there: zero in float32
+
+
+def _stop(x: jax.Array) -> float:
+    return 24.0 if x.dtype == jnp.float64 else _STOP
+
+
+def _exponent(a: jax.Array) -> TwoTerms:
+    """v = a (C + A a²), so that the tanh form is x × logistic(v)."""
+    c, k, square = constant(_C, a), constant(_A, a), product(a, a)
+    cubic = product(k.high, square.high)
+    inner = total(c.high, cubic.high)
+    rest = inner.low + (cubic.low + k.high * square.low + k.low * square.high + c.low)
+    v = product(a, inner.high)
+    return TwoTerms(v.high, v.low + a * rest)
+
+
+def _decay(a: jax.Array, factor: jax.Array | float) -> jax.Array:
+    """factor × exp(-v)."""
+    v = _exponent(a)
+    return times_exp(factor * (1.0 - v.low), -v.high)
+
+
+def _approximate(x: jax.Array) -> jax.Array:
+    a = jnp.minimum(jnp.abs(x), _stop(x))
+    e = _decay(a, 1.0)
+    return jnp.where(x < 0, -_decay(a, a), x) / (1.0 + e)
+
+
+def _approximate_slope(x: jax.Array) -> jax.Array:
+    a = jnp.minimum(jnp.abs(x), _stop(x))
+    w = _C + 3.0 * _A * (a * a)
+    e = _decay(a, 1.0)
+    h = 1.0 + e
+    negative = _decay(a, (h - a * w) / h) / h
+    return jnp.where(x < 0, negative, (h + e * (a * w)) / h / h)
+
+
+def _approximate_curvature(x: jax.Array) -> jax.Array:
+    a = jnp.minimum(jnp.abs(x), _stop(x))
+    square = a * a
+    w = _C + 3.0 * _A * square
+    e = _decay(a, 1.0)
+    h = 1.0 + e
+    return _decay(a, (2.0 * w + 6.0 * _A * square - a * w * w * ((1.0 - e) / h)) / h) / h
+
+
+_gelu_exact = elementwise("gelu", _exact, _exact_slope, curvature=_exact_curvature)
+_gelu_tanh = elementwise("gelu", _approximate, _approximate_slope, curvature=_approximate_curvature)
+
+
+def gelu(x: ArrayLike, approximate: bool = True) -> jax.Array:
+    """The Gaussian error linear unit, x Φ(x), or by default x (1 + tanh(sqrt(2/pi) (x + 0.044715 x³)))/2, as `jax.nn`.
+
+    x: real array of any shape; the result lies in [-0.17, inf). approximate: False for the exact form.
+
+    Source: Hendrycks and Gimpel 2016.
+    """
+    return _gelu_tanh(x) if approximate else _gelu_exact(x)

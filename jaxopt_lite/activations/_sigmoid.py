@@ -1,0 +1,39 @@
+"""The logistic function and its relatives."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxopt_lite.activations._elementwise import elementwise
+from jaxopt_lite.activations._exponential import negative_exp
+
+
+def logistic(x: jax.Array) -> jax.Array:
+    """1 / (1 + exp(-x)), in the form that neither overflows nor cancels on its side of zero."""
+    e = negative_exp(x)
+    return jnp.where(x < 0, e, 1.0) / (1.0 + e)
+
+
+def logistic_slope(x: jax.Array) -> jax.Array:
+    """The derivative of `logistic`."""
+    e = negative_exp(x)
+    h = 1.0 + e
+    return (e / h) / h
+
+
+def logistic_curvature(x: jax.Array) -> jax.Array:
+    """The second derivative of `logistic`."""
+    return -logistic_slope(x) * jnp.tanh(0.5 * x)
+
+
+_sigmoid = elementwise("sigmoid", logistic, logistic_slope, curvature=logistic_curvature)
+
+
+def sigmoid(x: ArrayLike) -> jax.Array:
+    """The logistic function, 1 / (1 + exp(-x)), elementwise.
+
+    x: real array of any shape; the result lies in [0, 1]. The derivatives keep full accuracy in both tails.
+
+    Source: Verhulst 1845; as an activation Rumelhart, Hinton and Williams 1986.
+    """
+    return _sigmoid(x)

@@ -1,0 +1,41 @@
+"""Numbers as an unevaluated sum of two, for arguments of exp that are themselves rounded products."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+class TwoTerms(NamedTuple):
+    """high + low, with |low| no larger than the rounding error of high."""
+
+    high: Any
+    low: Any
+
+
+def constant(value: float, x: jax.Array) -> TwoTerms:
+    """A Python number rounded to the dtype of x, and what that dtype loses of it."""
+    high = np.asarray(value, x.dtype).item()
+    return TwoTerms(high, value - high)
+
+
+def product(a: Any, b: jax.Array) -> TwoTerms:
+    """a × b exactly (Dekker 1971), for magnitudes whose square neither overflows nor underflows."""
+    high = a * b
+    (a1, a2), (b1, b2) = _halves(a, b.dtype), _halves(b, b.dtype)
+    return TwoTerms(high, ((a1 * b1 - high) + a1 * b2 + a2 * b1) + a2 * b2)
+
+
+def total(a: Any, b: jax.Array) -> TwoTerms:
+    """a + b exactly (Knuth 1969)."""
+    high = a + b
+    part = high - a
+    return TwoTerms(high, (a - (high - part)) + (b - part))
+
+
+def _halves(a: Any, dtype: Any) -> tuple[Any, Any]:
+    """a as a sum of two numbers with half the digits each (Veltkamp 1968)."""
+    wide = a * (134217729.0 if dtype == jnp.float64 else 4097.0)
+    high = wide - (wide - a)
+    return high, a - high
