@@ -1,0 +1,7 @@
+"""Flax: the optimizer for NNX, layers, and modules as pure functions."""
+
+from jaxopt_lite.flax._functional import Weights as Weights
+from jaxopt_lite.flax._functional import initialise as initialise
+from jaxopt_lite.flax._functional import outputs as outputs
+from jaxopt_lite.flax._mlp import MLP as MLP
+from jaxopt_lite.flax._optimizer import Optimizer as Optimizer

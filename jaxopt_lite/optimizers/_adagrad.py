@@ -1,0 +1,52 @@
+"""AdaGrad: each entry's step shrinks with the gradients it has seen."""
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from jaxopt_lite.optimizers._arguments import dtype
+from jaxopt_lite.optimizers._arithmetic import root, square
+from jaxopt_lite.optimizers._elementwise import Elementwise, Slot
+from jaxopt_lite.optimizers._transform import Transform, build
+
+
+def _slots(names: Any, fixed: Any) -> dict[str, Slot]:
+    return {"sum_of_squares": Slot(start="initial_accumulator_value", dtype="nu_dtype", modulus=True)}
+
+
+def _per_step(s: Any, t: Any, fixed: Any) -> Any:
+    return s
+
+
+def _per_leaf(g: Any, p: Any, m: Any, s: Any, fixed: Any) -> Any:
+    total = m["sum_of_squares"] + square(g)
+    # Where nothing was ever seen, 0/√(0 + eps) with eps = 0 would be NaN: there the step is 0.
+    step = jnp.where(total > 0, -s["learning_rate"] / root(total + s["eps"]), 0.0) * g
+    return step, {"sum_of_squares": total}
+
+
+RULE = Elementwise("adagrad", _slots, _per_step, _per_leaf)
+
+
+def adagrad(
+    learning_rate: Any, initial_accumulator_value: Any = 0.1, eps: Any = 1e-7, nu_dtype: Any = None
+) -> Transform:
+    """AdaGrad: the step of each entry is divided by the root of the sum of its squared gradients.
+
+    `sum_of_squares ← sum_of_squares + g²`, `p ← p − learning_rate·g / √(sum_of_squares + eps)`.
+
+    The sum starts at `initial_accumulator_value` ≥ 0 (0.1: the first steps are not all of full size). `eps` ≥ 0 keeps
+    the division finite. `nu_dtype` is the sum's dtype, by default float32 for half precision and the parameters' own
+    otherwise. Settings are numbers, arrays, tracers or schedules.
+
+    Raises `ValueError` for a Python number out of its range, `TypeError` for something that is no number.
+
+    >>> tx = adagrad(0.1, initial_accumulator_value=0.0)
+    >>> step, state = tx.update(jnp.array([3.0]), tx.init(jnp.zeros(1)))
+    >>> step
+    Array([-0.1], dtype=float32)
+
+    Source: Duchi, Hazan and Singer 2011.
+    """
+    data = {"learning_rate": learning_rate, "initial_accumulator_value": initial_accumulator_value, "eps": eps}
+    return build(RULE, data, {"nu_dtype": dtype("nu_dtype", nu_dtype)})

@@ -1,0 +1,42 @@
+"""Arithmetic that keeps its meaning in every dtype and under every derivative."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+LAST = 2**31 - 1
+
+
+def working(dtype: Any) -> Any:
+    """The dtype to calculate in: float32 for half precision, else the dtype itself."""
+    return jnp.promote_types(dtype, jnp.float32)
+
+
+def real(dtype: Any) -> Any:
+    """The dtype of a modulus."""
+    return jnp.finfo(dtype).dtype
+
+
+def square(x: jax.Array) -> jax.Array:
+    """x² or, of a complex x, its squared modulus."""
+    if jnp.iscomplexobj(x):
+        return jnp.square(jnp.real(x)) + jnp.square(jnp.imag(x))
+    return x * x
+
+
+def root(x: jax.Array) -> jax.Array:
+    """√x, with derivative 0 rather than infinite at 0, and never quite 0."""
+    # An exactly zero gradient (a dead unit) has a zero second moment, where the derivative of √ is infinite:
+    # times the zero derivative of the moment it would make every hyperparameter gradient NaN.
+    return jnp.sqrt(jnp.maximum(x, jnp.finfo(x.dtype).tiny))
+
+
+def one_minus_power(decay: jax.Array, t: jax.Array) -> jax.Array:
+    """1 − decayᵗ, from the same stored number as 1 − decay and without cancellation."""
+    return -jnp.expm1(t * jnp.log1p(-(1 - decay)))
+
+
+def next_count(count: jax.Array) -> jax.Array:
+    """count + 1, which stays at the largest int32 instead of going round."""
+    return jnp.minimum(count, LAST - 1) + 1

@@ -1,0 +1,47 @@
+"""One transform after another."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from jaxopt_lite.optimizers._transform import Parts, Transform, build
+
+
+class Chain(NamedTuple):
+    """The rule of `chain`: its state is the tuple of its parts' states, as optax's."""
+
+    name: str = "chain"
+
+    def init(self, params: Any, data: Mapping[str, Any], fixed: Mapping[str, Any], parts: Parts) -> tuple:
+        """Every part's first state."""
+        return tuple(part.init(params) for part in parts.values())
+
+    def update(
+        self, grads: Any, state: Any, params: Any, fixed: Mapping[str, Any], parts: Parts, extra: Mapping[str, Any]
+    ) -> tuple[Any, tuple]:
+        """The updates of one part are the gradients of the next."""
+        if not isinstance(state, tuple | list) or len(state) != len(parts):
+            raise ValueError(
+                f"chain of {len(parts)} was given a state of {type(state).__name__}: call its own init first"
+            )
+        after = []
+        for update, inner in zip(parts.values(), state, strict=True):
+            grads, inner = update(grads, inner, params, **extra)
+            after.append(inner)
+        return grads, tuple(after)
+
+
+def chain(*txs: Any) -> Transform:
+    """Transforms one after another: the updates of each are the gradients of the next.
+
+    Each of `txs` is a transform of ours, whose settings stay leaves, or a plain optax one, which counts as structure.
+    The state is the tuple of their states.
+
+    Raises `TypeError` for something without `init` and `update`.
+
+    >>> tx = chain(optax.clip(1.0), sgd(0.1))
+    >>> tx.update(jnp.array([50.0]), tx.init(jnp.zeros(1)))[0]
+    Array([-0.1], dtype=float32)
+    >>> jax.tree.leaves(tx)
+    [0.1]
+    """
+    return build(Chain(), {}, {}, dict(enumerate(txs)))

@@ -1,0 +1,109 @@
+"""Rules that treat every entry of every parameter alike: a dozen lines of maths each, all else is here, once."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxopt_lite.optimizers._arithmetic import next_count, real, working
+from jaxopt_lite.optimizers._settings import copied, resolved
+from jaxopt_lite.optimizers._transform import Parts, State
+from jaxopt_lite.optimizers._trees import check_params, leaves_like
+
+Numbers = Mapping[str, Any]
+
+
+class Slot(NamedTuple):
+    """One tree shaped like the parameters: what it starts with (a number, or the name of a setting) and its dtype."""
+
+    start: float | str = 0.0
+    dtype: str | None = None
+    modulus: bool = False
+
+
+class Elementwise(NamedTuple):
+    """A rule in three functions.
+
+    `slots(names, fixed)` lists the trees it keeps; `per_step(s, t, fixed)` calculates, once a step, the numbers that
+    do not depend on the entry, from the settings `s` and the step `t` = 1, 2, ...; `per_leaf(g, p, m, s, fixed)`
+    gives the step to add and the new moments, all in the working precision.
+    """
+
+    name: str
+    slots: Callable[[Any, Mapping[str, Any]], dict[str, Slot]]
+    per_step: Callable[[dict[str, jax.Array], jax.Array, Mapping[str, Any]], dict[str, jax.Array]]
+    per_leaf: Callable[..., tuple[jax.Array, dict[str, jax.Array]]]
+
+    def init(self, params: Any, data: Mapping[str, Any], fixed: Mapping[str, Any], parts: Parts) -> State:
+        """No step done, the settings copied, every moment at its start."""
+        check_params(self.name, params)
+        kept = copied(self.name, data, fixed)
+        slots = self.slots(set(data), fixed)
+        moments = {name: _started(params, slot, kept, fixed) for name, slot in slots.items()}
+        return State(count=jnp.zeros((), jnp.int32), settings=kept, moments=moments)
+
+    def update(
+        self, grads: Any, state: State, params: Any, fixed: Mapping[str, Any], parts: Parts, extra: Mapping[str, Any]
+    ) -> tuple[Any, State]:
+        """One step: the rule on every leaf, in the working precision, then back to the dtypes that came in."""
+        gs, treedef = jax.tree.flatten(grads)
+        moments = {name: leaves_like(self.name, treedef, gs, tree, grads) for name, tree in state.moments.items()}
+        ps = [None] * len(gs) if params is None else leaves_like(self.name, treedef, gs, params, grads)
+        if "weight_decay" in state.settings:
+            ps = _decayed(self.name, ps, params, treedef, fixed)
+        t = next_count(state.count)
+        now = self.per_step(resolved(state.settings, fixed, state.count), t.astype(float), fixed)
+        numbers = {kind: _cast(now, kind) for kind in {real(working(g.dtype)) for g in gs}}
+        steps: list[jax.Array] = []
+        after: dict[str, list[jax.Array]] = {name: [] for name in moments}
+        for i, (g, p) in enumerate(zip(gs, ps, strict=True)):
+            old = {n: m[i] for n, m in moments.items()}
+            step, new = _leaf(self.per_leaf, g, p, old, numbers, fixed)
+            steps.append(step)
+            for name, value in new.items():
+                after[name].append(value)
+        kept = {name: jax.tree.unflatten(treedef, values) for name, values in after.items()}
+        return jax.tree.unflatten(treedef, steps), State(count=t, settings=state.settings, moments=kept)
+
+
+def _leaf(
+    rule: Callable[..., Any],
+    g: jax.Array,
+    p: Any,
+    m: dict[str, jax.Array],
+    numbers: Mapping[Any, Numbers],
+    fixed: Numbers,
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    kind = working(g.dtype)
+    wide = {name: x.astype(real(kind) if not jnp.iscomplexobj(x) else kind) for name, x in m.items()}
+    p = None if p is None else p.astype(kind)
+    step, new = rule(g.astype(kind), p, wide, numbers[real(kind)], fixed)
+    return step.astype(g.dtype), {name: x.astype(m[name].dtype) for name, x in new.items()}
+
+
+def _cast(values: Mapping[str, jax.Array], kind: Any) -> dict[str, jax.Array]:
+    return {name: x if x.dtype == kind else x.astype(kind) for name, x in values.items()}
+
+
+def _started(params: Any, slot: Slot, kept: Numbers, fixed: Numbers) -> Any:
+    start = kept[slot.start] if isinstance(slot.start, str) else slot.start
+    wanted = fixed.get(slot.dtype) if slot.dtype else None
+
+    def leaf(p: jax.Array) -> jax.Array:
+        kind = wanted or working(p.dtype)
+        return jnp.full_like(p, start, dtype=real(kind) if slot.modulus else kind)
+
+    return jax.tree.map(leaf, params)
+
+
+def _decayed(name: str, ps: list, params: Any, treedef: Any, fixed: Numbers) -> list:
+    """The parameters that decay; `None` stands where the mask says no."""
+    if params is None:
+        raise ValueError(f"{name} decays the parameters and was given none: call update(grads, state, params)")
+    mask = fixed.get("mask", fixed.get("weight_decay_mask"))
+    if mask is None:
+        return ps
+    flags = mask(params) if callable(mask) else mask
+    spread = jax.tree.map(lambda flag, below: jax.tree.map(lambda _: flag, below), flags, params)
+    return [p if flag else None for p, flag in zip(ps, treedef.flatten_up_to(spread), strict=True)]

@@ -1,0 +1,171 @@
+"""Any optax factory as a transform whose settings are data."""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxopt_lite.optimizers._arguments import Counted, freeze, opened
+from jaxopt_lite.optimizers._arithmetic import next_count, working
+from jaxopt_lite.optimizers._settings import copied, resolved
+from jaxopt_lite.optimizers._transform import Init, Parts, Transform, build
+from jaxopt_lite.optimizers._trees import check_params
+
+
+class LiftedState(NamedTuple):
+    """Steps done, the settings, and the state of optax's own transformation."""
+
+    count: Any
+    settings: dict[str, Any]
+    inner: Any
+
+
+class Lifted(NamedTuple):
+    """The rule of a lifted factory: it is called again inside each trace, with the settings that the state holds."""
+
+    factory: Callable[..., Any]
+
+    @property
+    def name(self) -> str:
+        """The factory's own name."""
+        return getattr(self.factory, "__name__", repr(self.factory))
+
+    def written(self, init: Init) -> str:
+        """The call that builds it."""
+        arguments = ", ".join(f"{k}={v!r}" for k, v in (dict(init.data) | opened(init.fixed)).items())
+        return f"lift({self.name})({arguments})"
+
+    def init(self, params: Any, data: Mapping[str, Any], fixed: Mapping[str, Any], parts: Parts) -> LiftedState:
+        """Optax's first state, in a precision where its numbers mean something."""
+        check_params(self.name, params)
+        kept = copied(self.name, data, fixed)
+        count = jnp.zeros((), jnp.int32)
+        inner = self._made(resolved(kept, fixed, count), fixed).init(_widened(params))
+        return LiftedState(count=count, settings=kept, inner=jax.tree.map(_strong, inner))
+
+    def update(
+        self, grads: Any, state: Any, params: Any, fixed: Mapping[str, Any], parts: Parts, extra: Mapping[str, Any]
+    ) -> tuple[Any, LiftedState]:
+        """Optax's step on gradients and parameters of at least float32; updates go back to the gradients' dtypes."""
+        tx = self._made(resolved(state.settings, fixed, state.count), fixed)
+        wide = None if params is None else _widened(params)
+        steps, inner = tx.update(_widened(grads), state.inner, wide, **extra)
+        steps, inner = _kept_finite(grads, steps, inner, state.inner)
+        steps = jax.tree.map(lambda u, g: u.astype(g.dtype), steps, grads)
+        inner = jax.tree.map(lambda new, old: _strong(new, old.dtype), inner, state.inner)
+        return steps, LiftedState(count=next_count(state.count), settings=state.settings, inner=inner)
+
+    def _made(self, numbers: Mapping[str, Any], fixed: Mapping[str, Any]) -> optax.GradientTransformationExtraArgs:
+        still = {name: value for name, value in fixed.items() if not isinstance(value, Counted)}
+        return optax.with_extra_args_support(self.factory(**still, **numbers))
+
+
+def lift(factory: Callable[..., Any]) -> Callable[..., Transform]:
+    """An optax factory whose numeric settings become data: `lift(optax.lamb)(learning_rate=1e-3)`.
+
+    The function it gives takes the factory's own arguments. Numbers among them, and the factory's numeric defaults,
+    become leaves wherever the factory's code lets them be traced (found out by one abstract call, remembered); the
+    others, flags and functions stay structure. Moments, gradients and parameters of half precision are calculated in
+    float32, and an estimate of the step size that a zero gradient would turn to NaN stays as it was.
+
+    Raises `TypeError` for something that is no factory, or for arguments that it does not have.
+
+    >>> tx = lift(optax.lamb)(learning_rate=1e-3, weight_decay=0.1)
+    >>> float(settings(tx.init(jnp.ones(3)))["weight_decay"])
+    0.10000000149011612
+    """
+    if not callable(factory):
+        raise TypeError(f"lift was given {factory!r}: give the factory itself, lift(optax.lamb), not what it returns")
+    signature = inspect.signature(factory)
+
+    def lifted(*args: Any, **kwargs: Any) -> Transform:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        arguments = {**bound.arguments, **bound.arguments.pop("kwargs", {})}
+        numeric = {name: value for name, value in arguments.items() if _varies(value)}
+        rest = {name: value for name, value in arguments.items() if name not in numeric}
+        still = _untraceable(factory, numeric, rest)
+        data = {name: value for name, value in numeric.items() if name not in still}
+        fixed = rest | {name: numeric[name] for name in still}
+        return build(Lifted(factory), data, fixed)
+
+    lifted.__name__ = lifted.__qualname__ = getattr(factory, "__name__", "lifted")
+    lifted.__doc__ = factory.__doc__
+    return lifted
+
+
+def _varies(value: Any) -> bool:
+    """Whether an argument of a factory may be data: a number, an array, a schedule of ours, an unknown object."""
+    if isinstance(value, bool | str | bytes | type | np.dtype | np.bool_) or value is None:
+        return False
+    if callable(value):
+        return not jax.tree_util.all_leaves([value])
+    return not isinstance(value, tuple | list | dict | set | frozenset)
+
+
+_FOUND: dict[Any, frozenset[str]] = {}
+
+
+def _untraceable(factory: Callable[..., Any], numeric: dict[str, Any], rest: dict[str, Any]) -> frozenset[str]:
+    """The numeric arguments that the factory's code must know as Python numbers: found once by abstract calls."""
+    key = (factory, tuple(numeric), tuple((name, freeze(value)) for name, value in rest.items()))
+    if key not in _FOUND:
+        signature = inspect.signature(factory).parameters
+        plain = {name: _plain(value, signature[name].default) for name, value in numeric.items()}
+        failing = {name for name in numeric if not _traces(factory, {name}, plain, rest)}
+        if not failing and not _traces(factory, set(numeric), plain, rest):
+            failing = set(numeric)
+        _FOUND[key] = frozenset(failing)
+    return _FOUND[key]
+
+
+def _plain(value: Any, default: Any) -> Any:
+    if isinstance(value, int | float | np.number):
+        return value
+    return default if isinstance(default, int | float) else 0.1
+
+
+def _traces(factory: Callable[..., Any], names: set[str], plain: dict[str, Any], rest: dict[str, Any]) -> bool:
+    def once(numbers: dict[str, Any], params: Any) -> Any:
+        tx = optax.with_extra_args_support(factory(**rest, **(plain | numbers)))
+        value = jnp.zeros(())
+        extra = {"value": value, "grad": params, "value_fn": lambda p: value, "loss": value, "obj_fn": lambda p: value}
+        return tx.update(params, tx.init(params), params, **extra)
+
+    scalar = jax.ShapeDtypeStruct((), jnp.float32)
+    params = {"b": jax.ShapeDtypeStruct((4,), jnp.float32), "w": jax.ShapeDtypeStruct((4, 4), jnp.float32)}
+    try:
+        jax.eval_shape(once, dict.fromkeys(names, scalar), params)
+    except Exception:  # whatever the factory's code answers to a tracer, it means the same: this one cannot be data
+        return False
+    return True
+
+
+def _widened(tree: Any) -> Any:
+    return jax.tree.map(lambda x: x.astype(working(x.dtype)) if jnp.issubdtype(x.dtype, jnp.inexact) else x, tree)
+
+
+def _strong(x: Any, dtype: Any = None) -> Any:
+    """An array whose dtype no longer depends on its company, so that the state's dtypes stay for ever."""
+    x = x if isinstance(x, jax.Array) else jnp.asarray(x)
+    return x if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else jnp.asarray(x, dtype=dtype or x.dtype)
+
+
+def _kept_finite(grads: Any, steps: Any, new: Any, old: Any) -> tuple[Any, Any]:
+    """Where a finite gradient makes an estimate held as a scalar (of the step size, say) non-finite, skip the step."""
+    held = [x for x in jax.tree.leaves(old) if jnp.shape(x) == () and jnp.issubdtype(x.dtype, jnp.floating)]
+    if not held:
+        return steps, new
+    scalars = [x for x in jax.tree.leaves(new) if jnp.shape(x) == () and jnp.issubdtype(x.dtype, jnp.floating)]
+    take = _finite([steps, scalars]) | ~_finite(grads)
+    steps = jax.tree.map(lambda u: jnp.where(take, u, jnp.zeros_like(u)), steps)
+    return steps, jax.tree.map(lambda a, b: jnp.where(take, a, b), new, old)
+
+
+def _finite(tree: Any) -> jax.Array:
+    return functools.reduce(jnp.logical_and, [jnp.isfinite(x).all() for x in jax.tree.leaves(tree)], jnp.array(True))

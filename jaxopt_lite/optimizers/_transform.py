@@ -1,0 +1,238 @@
+"""What every optimizer here is: an optax transformation that is a pytree of its numbers."""
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import numpy as np
+import optax
+from jax.tree_util import DictKey, GetAttrKey, SequenceKey
+
+from jaxopt_lite.optimizers._arguments import freeze, opened, same, sort, thaw
+
+Parts = Mapping[Any, Any]
+
+
+class State(NamedTuple):
+    """The state of a rule: steps done, the settings it runs with, and trees shaped like the parameters.
+
+    `count` is an int32 scalar, `settings` maps each name to a float32 scalar or to a schedule of such scalars
+    (`None`: a plain function of the count decides), `moments` maps each name to a tree shaped like the parameters.
+    """
+
+    count: Any
+    settings: dict[str, Any]
+    moments: dict[str, Any]
+
+
+class Rule(Protocol):
+    """The structure of an optimizer: its maths, without its numbers. Rules are hashable and compare by value."""
+
+    @property
+    def name(self) -> str:
+        """The name of the public function that builds transforms of this rule."""
+
+    def init(self, params: Any, data: Mapping[str, Any], fixed: Mapping[str, Any], parts: Parts) -> Any:
+        """The first state; `data` are the numbers, `fixed` the flags and functions, `parts` the inner transforms."""
+
+    def update(
+        self, grads: Any, state: Any, params: Any, fixed: Mapping[str, Any], parts: Parts, extra: Mapping[str, Any]
+    ) -> tuple[Any, Any]:
+        """Updates and the next state; `parts` are the inner update functions."""
+
+
+class Init:
+    """`init` of a transform: holds everything that was given to build it."""
+
+    def __init__(self, rule: Rule, parts: Mapping[Any, "Transform"], data: Mapping[str, Any], fixed: tuple) -> None:
+        self.rule, self.parts, self.data, self.fixed = rule, parts, data, fixed
+
+    def __call__(self, params: Any) -> Any:
+        """The state for these parameters: the settings are copied into it."""
+        return self.rule.init(params, self.data, opened(self.fixed), self.parts)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Init):
+            return NotImplemented
+        alike = (self.rule, self.fixed, tuple(self.parts.items())) == (
+            other.rule,
+            other.fixed,
+            tuple(other.parts.items()),
+        )
+        mine: Any = jax.tree.flatten(dict(self.data))
+        theirs: Any = jax.tree.flatten(dict(other.data))
+        return alike and mine[1] == theirs[1] and all(map(same, mine[0], theirs[0]))
+
+    def __hash__(self) -> int:
+        numbers = tuple((n, v) for n, v in self.data.items() if isinstance(v, float))
+        return hash((self.rule, self.fixed, tuple(self.parts.items()), tuple(self.data), numbers))
+
+
+class Update:
+    """`update` of a transform: its structure alone, so that all transforms of one structure have equal `update`s."""
+
+    def __init__(self, rule: Rule, parts: tuple[tuple[Any, Any], ...], fixed: tuple) -> None:
+        self.rule, self.parts, self.fixed = rule, parts, fixed
+        self._options = opened(fixed)
+        self._inner = dict(parts)
+
+    def __call__(self, updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+        """The updates to add to the parameters, and the next state."""
+        return self.rule.update(updates, state, params, self._options, self._inner, extra)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Update):
+            return NotImplemented
+        return self is other or (self.rule, self.parts, self.fixed) == (other.rule, other.parts, other.fixed)
+
+    def __hash__(self) -> int:
+        return hash((self.rule, self.parts, self.fixed))
+
+    def __repr__(self) -> str:
+        return f"<update of {self.rule.name}>"
+
+    def __getstate__(self) -> tuple:
+        return self.rule, self.parts, self.fixed
+
+    def __setstate__(self, state: tuple) -> None:
+        self.__init__(*state)  # type: ignore[misc]
+
+
+class Transform(optax.GradientTransformationExtraArgs):
+    """An optax transformation that is also a pytree: its numeric settings are the leaves, all else is structure.
+
+    It unpacks to `init, update`, passes through `jit`, `vmap` and `grad` as an argument, and compares equal to its
+    equal. `init` copies the settings into the state; `update` reads them from there alone.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name it is built by: "adam", or "chain(clip_by_global_norm, adam)"."""
+        rule, parts = self.init.rule, self.init.parts
+        return f"{rule.name}({', '.join(part.name for part in parts.values())})" if parts else rule.name
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its arguments as given, by name; those of an inner transform under `index.name` or `tx.name`."""
+        init: Any = self.init
+        inner = {f"{k}.{name}": v for k, part in init.parts.items() for name, v in part.settings.items()}
+        return inner | dict(init.data) | {name: thaw(value) for name, value in init.fixed}
+
+    def __repr__(self) -> str:
+        return written(self)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Transform) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash((self.init, self.update))
+
+
+class Opaque(NamedTuple):
+    """The rule of a plain optax transformation inside one of ours: it counts as structure."""
+
+    tx: Any
+
+    @property
+    def name(self) -> str:
+        """How it is shown."""
+        return getattr(self.tx.update, "__qualname__", "optax").split(".")[0]
+
+    def init(self, params: Any, data: Mapping[str, Any], fixed: Mapping[str, Any], parts: Parts) -> Any:
+        """Optax's own."""
+        return self.tx.init(params)
+
+    def update(
+        self, grads: Any, state: Any, params: Any, fixed: Mapping[str, Any], parts: Parts, extra: Mapping[str, Any]
+    ) -> tuple[Any, Any]:
+        """Optax's own, given the extra arguments if it takes any."""
+        return optax.with_extra_args_support(self.tx).update(grads, state, params, **extra)
+
+
+def build(rule: Rule, data: Mapping[str, Any], fixed: Mapping[str, Any] | None = None, parts: Any = None) -> Transform:
+    """The transform of `rule`: `data` are arguments that may be numbers, `fixed` those that never are.
+
+    Of `data`, what is not a number, an array, a pytree of them or an unknown object (`None`, a plain function) is
+    moved to the structure. `parts` are inner transforms by name.
+    """
+    numbers, rest = sort(rule.name, data)
+    structure = tuple((name, freeze(value)) for name, value in {**rest, **(fixed or {})}.items())
+    inner = {key: as_transform(tx, rule.name) for key, tx in (parts or {}).items()}
+    return assemble(rule, inner, numbers, structure)
+
+
+def assemble(rule: Rule, parts: Mapping[Any, Transform], data: Mapping[str, Any], fixed: tuple) -> Transform:
+    """The transform as it stands: nothing is checked or converted."""
+    updates = tuple((key, getattr(part, "update", None)) for key, part in parts.items())
+    return Transform(Init(rule, parts, data, fixed), Update(rule, updates, fixed))
+
+
+def as_transform(tx: Any, where: str) -> Transform:
+    """`tx` itself, or a plain optax transformation wrapped as structure."""
+    if isinstance(tx, Transform):
+        return tx
+    if isinstance(tx, Callable) and not hasattr(tx, "init"):  # type: ignore[arg-type]
+        raise TypeError(
+            f"{where} was given the function {tx!r}: call it first, as in {getattr(tx, '__name__', 'adam')}(1e-3)"
+        )
+    if not (hasattr(tx, "init") and hasattr(tx, "update")):
+        raise TypeError(f"{where} was given {tx!r}, which has no init and update: give an optimizer, as adam(1e-3)")
+    return assemble(Opaque(optax.GradientTransformation(tx.init, tx.update)), {}, {}, ())
+
+
+def _key(name: Any) -> Any:
+    return SequenceKey(name) if isinstance(name, int) else GetAttrKey(name) if name.isidentifier() else DictKey(name)
+
+
+def _flatten_with_keys(tx: Transform) -> tuple[list, tuple]:
+    init: Any = tx.init
+    children = [(_key(name), value) for group in (init.parts, init.data) for name, value in group.items()]
+    return children, (init.rule, tuple(init.parts), tuple(init.data), init.fixed)
+
+
+def _flatten(tx: Transform) -> tuple[list, tuple]:
+    init: Any = tx.init
+    return [*init.parts.values(), *init.data.values()], (init.rule, tuple(init.parts), tuple(init.data), init.fixed)
+
+
+def _unflatten(structure: tuple, children: Any) -> Transform:
+    rule, part_names, data_names, fixed = structure
+    values = list(children)
+    n = len(part_names)
+    parts = dict(zip(part_names, values[:n], strict=True))
+    return assemble(rule, parts, dict(zip(data_names, values[n:], strict=True)), fixed)
+
+
+jax.tree_util.register_pytree_with_keys(Transform, _flatten_with_keys, _unflatten, _flatten)
+
+
+def written(tx: Transform) -> str:
+    """The call that builds `tx`, without the arguments that stand at their defaults."""
+    init: Any = tx.init
+    if isinstance(init.rule, Opaque):
+        return f"<optax {init.rule.name}>"
+    own = getattr(init.rule, "written", None)
+    if own is not None:
+        return own(init)
+    given = [repr(part) for part in init.parts.values()]
+    defaults = _defaults(init.rule.name)
+    arguments = dict(init.data) | {name: thaw(value) for name, value in init.fixed}
+    given += [
+        f"{name}={_short(v)}"
+        for name, v in arguments.items()
+        if not same(v, defaults.get(name, inspect.Parameter.empty))
+    ]
+    return f"{init.rule.name}({', '.join(given)})"
+
+
+def _defaults(name: str) -> dict[str, Any]:
+    function = getattr(importlib.import_module("jaxopt_lite.optimizers"), name)
+    return {p.name: p.default for p in inspect.signature(function).parameters.values()}
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, np.dtype):
+        return value.name
+    return getattr(value, "__name__", None) or repr(value)
