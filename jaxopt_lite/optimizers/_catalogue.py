@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jaxopt_lite import _names
 from jaxopt_lite.optimizers import _adagrad, _adam, _rmsprop, _sgd
 from jaxopt_lite.optimizers._transform import Transform
 
@@ -53,9 +54,16 @@ def _record(name: str, row: dict[str, Any]) -> Optimizer:
     )
 
 
-def _read() -> dict[str, Optimizer]:
+class Catalogue(dict[str, Optimizer]):
+    """The records by name; a name that it lacks is answered with the nearest one."""
+
+    def __missing__(self, name: str) -> Optimizer:
+        raise KeyError(_names.unknown("optimizer", name, self))
+
+
+def _read() -> Catalogue:
     with (Path(__file__).parent / "catalogue.toml").open("rb") as file:
-        return {name: _record(name, row) for name, row in tomllib.load(file).items()}
+        return Catalogue({name: _record(name, row) for name, row in tomllib.load(file).items()})
 
 
-CATALOGUE: dict[str, Optimizer] = _read()
+CATALOGUE = _read()

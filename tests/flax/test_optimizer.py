@@ -1,0 +1,89 @@
+"""The NNX optimizer: arrays and tracers as settings, one trace for all of them, and the same numbers as elsewhere."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from jaxopt_lite import optimizers as opt
+from jaxopt_lite.flax import Optimizer
+
+X = jnp.asarray(np.random.default_rng(0).normal(size=(5, 2)), jnp.float32)
+
+
+def made(tx: Any) -> tuple[Any, Optimizer]:
+    model = nnx.Linear(2, 3, rngs=nnx.Rngs(0))
+    return model, Optimizer(model, tx)
+
+
+def step(model: Any, optimizer: Any) -> None:
+    grads = nnx.grad(lambda m: (m(X) ** 2).mean())(model)
+    optimizer.update(model, grads)
+
+
+def test_one_trace_for_any_setting() -> None:
+    traces = []
+
+    @nnx.jit
+    def jitted(model: Any, optimizer: Any) -> None:
+        traces.append(1)
+        step(model, optimizer)
+
+    for rate in (0.1, jnp.float32(0.2)):
+        for decay in (0.0, 0.1, 0.2, 0.3):
+            model, optimizer = made(opt.adamw(rate, weight_decay=decay))
+            jitted(model, optimizer)
+    assert len(traces) == 1
+    optimizer.set(learning_rate=0.5, weight_decay=0.25)
+    jitted(model, optimizer)
+    assert len(traces) == 1
+    assert float(optimizer.settings["learning_rate"]) == 0.5
+
+
+def test_same_numbers_as_nnx_with_optax() -> None:
+    model, optimizer = made(opt.adam(0.1))
+    other = nnx.Linear(2, 3, rngs=nnx.Rngs(0))
+    reference = nnx.Optimizer(other, optax.adam(0.1), wrt=nnx.Param)
+    for _ in range(3):
+        step(model, optimizer)
+        step(other, reference)
+    np.testing.assert_allclose(nnx.state(model)["kernel"][...], nnx.state(other)["kernel"][...], rtol=1e-5)
+
+
+def test_ours_works_in_the_plain_nnx_optimizer() -> None:
+    model = nnx.Linear(2, 3, rngs=nnx.Rngs(0))
+    before = np.asarray(model.kernel[...])
+    step(model, nnx.Optimizer(model, opt.chain(optax.clip(1.0), opt.adam(0.1)), wrt=nnx.Param))
+    assert np.abs(model.kernel[...] - before).max() == pytest.approx(0.1, rel=1e-3)
+
+
+def test_made_in_one_vmap_and_used_in_another() -> None:
+    rates = jnp.array([0.1, 0.01])
+    model, optimizer = nnx.vmap(lambda rate: made(opt.adam(rate)))(rates)
+    nnx.vmap(step)(model, optimizer)
+    for i, rate in enumerate(rates):
+        alone, its = made(opt.adam(float(rate)))
+        step(alone, its)
+        np.testing.assert_allclose(model.kernel[...][i], alone.kernel[...], rtol=1e-6)
+
+
+@pytest.mark.parametrize("rate", [opt.exponential_decay(0.1, 1, 0.5), lambda count: 0.1 * 0.5**count])
+def test_schedules(rate: Any) -> None:
+    model, optimizer = made(opt.sgd(rate))
+    sizes = []
+    for _ in range(3):
+        before = model.kernel[...]
+        grads = nnx.grad(lambda m: m(X).sum())(model)
+        optimizer.update(model, grads)
+        sizes.append(float(jnp.abs(model.kernel[...] - before).max()))
+    np.testing.assert_allclose(np.divide(sizes[1:], sizes[:-1]), 0.5, rtol=1e-4)
+
+
+def test_state_of_the_optimizer_is_variables() -> None:
+    _, optimizer = made(opt.adam(0.1))
+    leaves = jax.tree.leaves(nnx.state(optimizer))
+    assert all(isinstance(leaf, jax.Array) for leaf in leaves)

@@ -1,0 +1,181 @@
+"""The eight points of the contract, for every row of the table."""
+
+import pickle
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from optimizer_cases import CASES, Case
+
+from jaxopt_lite import optimizers as opt
+
+every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+
+
+@pytest.fixture
+def params() -> dict[str, Any]:
+    rng = np.random.default_rng(1)
+    return {"b": jnp.asarray(rng.normal(size=3), jnp.float32), "w": jnp.asarray(rng.normal(size=(2, 3)), jnp.float32)}
+
+
+def run(tx: Any, params: Any, steps: int = 4) -> Any:
+    """The parameters after some steps on a quadratic; one entry never has a gradient."""
+    state = tx.init(params)
+    for k in range(steps):
+        grads = jax.tree.map(lambda p, k=k: p * (1 + k) * (p > -10), params) | {"b": params["b"].at[0].set(0.0)}
+        updates, state = tx.update(grads, state, params)
+        params = optax.apply_updates(params, updates)
+    return params
+
+
+@every_case
+def test_is_an_optax_transformation(case: Case, params: Any) -> None:
+    tx = case()
+    init, update = tx
+    assert isinstance(tx, optax.GradientTransformationExtraArgs)
+    updates, _ = update(params, init(params), params, unknown_extra=1)
+    chained = optax.chain(optax.identity(), tx)
+    inside, _ = chained.update(params, chained.init(params), params)
+    np.testing.assert_array_equal(inside["w"], updates["w"])
+
+
+@every_case
+def test_leaves_are_its_numbers(case: Case) -> None:
+    tx = case(0.25)
+    paths = {path[-1].name: leaf for path, leaf in jax.tree_util.tree_flatten_with_path(tx)[0]}
+    assert paths.pop("learning_rate") == 0.25
+    assert all(isinstance(leaf, float) for leaf in paths.values())
+    assert paths == {name: value for name, value in tx.settings.items() if name in paths}
+    assert not {name for name, value in tx.settings.items() if isinstance(value, float)} - {*paths, "learning_rate"}
+
+
+@every_case
+def test_one_trace_for_all_settings_as_an_argument(case: Case, params: Any) -> None:
+    traces = []
+
+    @jax.jit
+    def train(tx: Any, params: Any) -> Any:
+        traces.append(1)
+        return run(tx, params, 1)
+
+    for learning_rate in (1, 0.1, np.float32(0.01), 1e-3):
+        train(case(learning_rate), params)
+    assert len(traces) == 1
+
+
+@every_case
+def test_vmap_is_the_loop(case: Case, params: Any) -> None:
+    rates = [0.2, 0.05]
+    stacked = jax.tree.map(lambda *x: jnp.stack([jnp.float32(v) for v in x]), *map(case, rates))
+    together = jax.jit(jax.vmap(run, in_axes=(0, None)))(stacked, params)
+    for i, rate in enumerate(rates):
+        alone = run(case(rate), params)
+        np.testing.assert_allclose(together["w"][i], alone["w"], rtol=2e-6, atol=1e-6)
+
+
+@every_case
+def test_gradients_of_settings_agree_with_differences(case: Case, params: Any) -> None:
+    with jax.enable_x64(True):
+        start = jax.tree.map(lambda p: jnp.asarray(p, jnp.float64), params)
+
+        @jax.jit
+        def loss(tx: Any) -> Any:
+            return sum(jnp.sum(jnp.sin(p)) for p in jax.tree.leaves(run(tx, start, 3)))
+
+        tx = case(0.05)
+        leaves, treedef = jax.tree.flatten(tx)
+        slopes = jax.tree.leaves(jax.jit(jax.grad(loss))(tx))
+        for i, (x, slope) in enumerate(zip(leaves, slopes, strict=True)):
+            h = 1e-6 * max(abs(x), 1e-3)
+            low = max(x - h, 0.0)
+            up = jax.tree.unflatten(treedef, [*leaves[:i], x + h, *leaves[i + 1 :]])
+            down = jax.tree.unflatten(treedef, [*leaves[:i], low, *leaves[i + 1 :]])
+            difference = (loss(up) - loss(down)) / (x + h - low)
+            np.testing.assert_allclose(slope, difference, rtol=2e-3, atol=1e-5, err_msg=str(i))
+
+
+@every_case
+def test_update_reads_the_state_alone(case: Case, params: Any) -> None:
+    traces = []
+
+    def step(update: Any, grads: Any, state: Any, params: Any) -> Any:
+        traces.append(1)
+        return update(grads, state, params)
+
+    step = jax.jit(step, static_argnums=0)
+    for rate in (0.1, 0.2, 0.3):
+        tx = case(rate)
+        updates, _ = step(tx.update, params, tx.init(params), params)
+        expected, _ = tx.update(params, tx.init(params), params)
+        np.testing.assert_allclose(updates["w"], expected["w"], rtol=1e-6)
+    assert len(traces) == 1
+    changed = opt.with_settings(case(0.1).init(params), learning_rate=0.3)
+    assert float(opt.settings(changed)["learning_rate"]) == np.float32(0.3)
+    np.testing.assert_array_equal(step(tx.update, params, changed, params)[0]["w"], updates["w"])
+    assert len(traces) == 1
+
+
+@every_case
+def test_takes_a_schedule(case: Case, params: Any) -> None:
+    falling = opt.exponential_decay(0.1, 1, 0.5)
+    tx = case(falling)
+    assert tx.settings["learning_rate"] == falling
+    state, plain = tx.init(params), case(lambda count: 0.1 * 0.5**count)
+    other = plain.init(params)
+    for _ in range(3):
+        updates, state = tx.update(params, state, params)
+        expected, other = plain.update(params, other, params)
+        np.testing.assert_allclose(updates["w"], expected["w"], rtol=1e-5)
+    assert float(updates["w"][0, 0]) != 0
+
+
+@every_case
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32])
+def test_state_never_changes_and_updates_keep_the_dtype(case: Case, params: Any, dtype: Any) -> None:
+    params = jax.tree.map(lambda p: p.astype(dtype), params)
+    tx = case(jnp.float32(0.1))
+    state = tx.init(params)
+    updates, after = jax.eval_shape(tx.update, params, state, params)
+    assert jax.tree.map(lambda x: x.dtype, updates) == jax.tree.map(lambda x: x.dtype, params)
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    assert [(x.shape, x.dtype) for x in jax.tree.leaves(after)] == [(x.shape, x.dtype) for x in jax.tree.leaves(state)]
+    assert not any(x.weak_type for x in jax.tree.leaves(after))
+
+
+@every_case
+def test_pickles_compares_and_prints(case: Case, params: Any) -> None:
+    tx = case(0.125)
+    again = pickle.loads(pickle.dumps(tx))
+    assert again == tx and hash(again) == hash(tx) and again.update == tx.update
+    assert tx == case(0.125) and tx != case(0.25) and tx != optax.sgd(0.125)
+    assert eval(repr(tx), {name: getattr(opt, name) for name in opt.__all__}) == tx
+    jax.tree.map(np.testing.assert_array_equal, again.init(params), tx.init(params))
+
+
+def test_five_equal_optimizers_as_a_static_argument_trace_once(params: Any) -> None:
+    traces = []
+
+    def train(tx: Any, params: Any) -> Any:
+        traces.append(1)
+        return tx.update(params, tx.init(params), params)
+
+    train = jax.jit(train, static_argnums=0)
+    for _ in range(5):
+        train(opt.adam(1e-2), params)
+    assert len(traces) == 1
+
+
+def test_unknown_objects_are_leaves_and_functions_are_structure() -> None:
+    class Drawn:
+        """What a sweep puts in the place of a number."""
+
+    drawn = Drawn()
+    tx = opt.sgd(drawn, momentum=drawn)
+    assert jax.tree.leaves(tx) == [drawn, drawn]
+    assert jax.tree.map(lambda _: 0.5, tx) == opt.sgd(0.5, momentum=0.5)
+    assert jax.tree.leaves(opt.sgd(lambda count: 0.1)) == []
+    with pytest.raises(TypeError, match=r"learning_rate is .*Drawn.*sample it before init"):
+        tx.init(jnp.ones(2))
