@@ -1,0 +1,68 @@
+"""A Flax module, NNX or Linen, as two pure functions of arrays."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+from flax import linen, nnx
+
+Array = jax.Array
+_TRAIN_ARGUMENTS = {"train": True, "training": True, "is_training": True, "deterministic": False}
+
+
+class Weights(NamedTuple):
+    """A module taken apart: what is learned, what else changes (statistics, random counters), and the rest."""
+
+    graph: Any  # structure without leaves; None for Linen, which is rebuilt from the trial
+    params: Any
+    state: Any
+
+
+def initialise(build: Callable[[Any, nnx.Rngs], Any], trial: Any, x: Array, key: Array) -> Weights:
+    """Build the module of `trial` and take it apart; `x` is a batch to infer Linen's shapes from.
+
+    Raises:
+        TypeError: `build` gives neither an `nnx.Module` nor a `linen.Module`.
+    """
+    module = build(trial, nnx.Rngs(key))
+    if isinstance(module, nnx.Module):
+        return Weights(*nnx.split(module, nnx.Param, ...))
+    if isinstance(module, linen.Module):
+        params_key, dropout_key = jax.random.split(key)
+        keys = {"params": params_key, "dropout": dropout_key}
+        variables = module.init(keys, x, **_mode(module, train=False))
+        return Weights(None, variables["params"], {k: v for k, v in variables.items() if k != "params"})
+    raise TypeError(
+        f"build(trial, rngs) returned {type(module).__name__}, which is not a Flax module; "
+        "return an nnx.Module or a linen.Module"
+    )
+
+
+def outputs(
+    build: Callable[[Any, nnx.Rngs], Any], trial: Any, weights: Weights, x: Array, key: Array, *, train: bool
+) -> tuple[Array, Any]:
+    """The module's outputs for the batch `x`, and its other state afterwards (unchanged unless `train`).
+
+    `train` sets NNX modules to `train()` or `eval()`, and is handed to Linen modules whose `__call__` takes
+    `train`, `training`, `is_training` or `deterministic`.
+    """
+    if weights.graph is not None:
+        module = nnx.merge(weights.graph, weights.params, weights.state, copy=True)
+        if not train:
+            module.eval()
+            return module(x), weights.state
+        module.train()
+        y = module(x)
+        return y, nnx.split(module, nnx.Param, ...)[2]
+    module = build(trial, nnx.Rngs(key))
+    variables = {"params": weights.params, **weights.state}
+    options = _mode(module, train=train)
+    if train and weights.state:
+        return module.apply(variables, x, rngs={"dropout": key}, mutable=list(weights.state), **options)
+    return module.apply(variables, x, rngs={"dropout": key} if train else None, **options), weights.state
+
+
+def _mode(module: linen.Module, *, train: bool) -> dict[str, bool]:
+    taken = inspect.signature(type(module).__call__).parameters
+    return {name: train is meaning for name, meaning in _TRAIN_ARGUMENTS.items() if name in taken}

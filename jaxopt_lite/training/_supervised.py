@@ -1,0 +1,156 @@
+"""Supervised learning with a Flax module, as a task."""
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxopt_lite.flax import Weights, initialise, outputs
+from jaxopt_lite.training import _loss, _order
+from jaxopt_lite.training._task import Task
+
+Array = jax.Array
+_EVALUATED_AT_ONCE = 1024
+
+
+class Run(NamedTuple):
+    """Everything that changes during one supervised run."""
+
+    weights: Weights
+    optimizer: Any
+    order: _order.Order | None
+
+
+def supervised(
+    build: Callable[[Any, Any], Any],
+    data: Any,
+    loss: str | Callable[[Array, Array], Array] = "cross_entropy",
+    batch_size: int | Literal["full"] = 64,
+    *,
+    name: str = "supervised",
+) -> Task:
+    """The task of fitting the module `build(trial, rngs)` to `data` with the optimizer `trial["optimizer"]`.
+
+    One step minimises mean(loss(module(x), y)) over one batch. Batch, mini-batch and stochastic descent are
+    `batch_size="full"`, a number, and 1. Rows are visited in an order drawn anew each epoch from the run's key.
+
+    Args:
+        build: a function of a trial (any pytree with an entry `"optimizer"`) and `flax.nnx.Rngs` giving an NNX or Linen
+            module. Settings reach the module as arguments of its constructor, e.g. `MLP(act=trial["activation"])`.
+        data: `((x, y), (x_test, y_test))`; arrays with the examples along their first axis.
+        loss: `"cross_entropy"` (integer labels), `"binary_cross_entropy"` (labels 0 and 1), `"mse"`, or a function of
+            (outputs, y) giving one number an example.
+        batch_size: rows in a step: `"full"`, or a number from 1 to the training rows.
+        name: how tables and stores call the task.
+
+    Returns:
+        A `Task` whose step gives `loss` and whose evaluation gives `train_loss` and `test_loss`, and for classifiers
+        `train_accuracy` and `test_accuracy` (fractions of 1), which then are the objective.
+
+    Raises:
+        ValueError: data of unequal length or not of that form, a batch size out of range, an unknown loss.
+        TypeError: `build` is not callable.
+
+    Example:
+        >>> task = supervised(build, ((x, y), (x_test, y_test)), batch_size=64)  # doctest: +SKIP
+    """
+    if not callable(build):
+        raise TypeError(f"build must be a function of (trial, rngs), got {type(build).__name__}")
+    cost = _loss.named(loss)
+    data = _checked(data)
+    examples = len(data[0][0])
+    full = batch_size == "full" or batch_size == examples
+    if not full and not (isinstance(batch_size, int | np.integer) and 1 <= batch_size <= examples):
+        raise ValueError(f'batch_size must be "full" or a number from 1 to the {examples} training rows, got {batch_size!r}')
+    size = examples if full else int(batch_size)
+
+    def init(trial: Any, key: Array) -> Run:
+        (x, _), _ = data
+        shape = jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype)
+        weights = initialise(build, trial, jnp.zeros(shape.shape, shape.dtype), key)
+        return Run(weights, _optimizer(trial).init(weights.params), None if full else _order.unstarted(examples, size))
+
+    def step(trial: Any, carry: Run, data: Any, key: Array) -> tuple[Run, dict[str, Array]]:
+        (x, y), _ = data
+        order_key, module_key = jax.random.split(key)
+        order = carry.order
+        if order is not None:
+            rows, order = _order.next_batch(order, order_key, size)
+            x, y = x[rows], y[rows]
+
+        def mean_loss(params: Any) -> tuple[Array, Any]:
+            predicted, state = outputs(build, trial, carry.weights._replace(params=params), x, module_key, train=True)
+            return jnp.mean(_an_example(cost, predicted, y)), state
+
+        (value, state), grads = jax.value_and_grad(mean_loss, has_aux=True)(carry.weights.params)
+        updates, optimizer = _optimizer(trial).update(grads, carry.optimizer, carry.weights.params)
+        params = optax.apply_updates(carry.weights.params, updates)
+        return Run(carry.weights._replace(params=params, state=state), optimizer, order), {"loss": value}
+
+    def evaluate(trial: Any, carry: Run, data: Any) -> dict[str, Array]:
+        scores = {}
+        for part, (x, y) in zip(("train", "test"), data, strict=True):
+            for score, value in _means(build, cost, trial, carry.weights, x, y).items():
+                scores[f"{part}_{score}"] = value
+        return scores
+
+    if cost.right is None:
+        return Task(init, step, evaluate, data, name, "test_loss", "min")
+    return Task(init, step, evaluate, data, name, "test_accuracy", "max")
+
+
+def _means(build: Any, cost: _loss.Loss, trial: Any, weights: Weights, x: Array, y: Array) -> dict[str, Array]:
+    """Mean loss and accuracy over all rows, computed a thousand rows at a time; the padding counts nothing."""
+    rows = len(x)
+    parts = -(-rows // _EVALUATED_AT_ONCE)
+    width = -(-rows // parts)
+    chosen = jnp.minimum(jnp.arange(parts * width), rows - 1).reshape(parts, width)
+    counts = (jnp.arange(parts * width) < rows).reshape(parts, width)
+
+    def part(args: tuple[Array, Array]) -> dict[str, Array]:
+        i, counted = args
+        predicted, _ = outputs(build, trial, weights, x[i], jax.random.key(0), train=False)
+        values = {"loss": _an_example(cost, predicted, y[i])}
+        if cost.right is not None:
+            values["accuracy"] = cost.right(predicted, y[i]).astype(jnp.float32)
+        return {name: jnp.sum(jnp.where(counted, value, 0)) for name, value in values.items()}
+
+    sums = part((chosen[0], counts[0])) if parts == 1 else jax.lax.map(part, (chosen, counts))
+    return {name: jnp.sum(value) / rows for name, value in sums.items()}
+
+
+def _an_example(cost: _loss.Loss, predicted: Array, y: Array) -> Array:
+    values = cost.an_example(predicted, y)
+    if values.shape != (len(y),):
+        raise ValueError(
+            f"the loss must give one number an example, shape ({len(y)},); from outputs {predicted.shape} and y {y.shape} "
+            f"it gave {values.shape}"
+        )
+    return values.astype(jnp.float32)
+
+
+def _optimizer(trial: Any) -> optax.GradientTransformationExtraArgs:
+    try:
+        return trial["optimizer"]
+    except (KeyError, TypeError, IndexError):
+        raise ValueError(
+            f'a trial of a supervised task is a dict with an entry "optimizer", got {trial!r}'
+        ) from None
+
+
+def _checked(data: Any) -> Any:
+    try:
+        (x, y), (x_test, y_test) = data
+    except (TypeError, ValueError):
+        raise ValueError("data must be ((x, y), (x_test, y_test))") from None
+    arrays = [np.asarray(a) if not isinstance(a, jax.Array) else a for a in (x, y, x_test, y_test)]
+    for part, (a, b) in {"training": arrays[:2], "test": arrays[2:]}.items():
+        if a.ndim == 0 or b.ndim == 0 or len(a) != len(b) or not len(a):
+            raise ValueError(f"the {part} x and y need equal, non-zero lengths, got shapes {a.shape} and {b.shape}")
+    if arrays[0].shape[1:] != arrays[2].shape[1:]:
+        raise ValueError(f"training and test x differ in shape: {arrays[0].shape} and {arrays[2].shape}")
+    x, y, x_test, y_test = map(jnp.asarray, arrays)
+    return (x, y), (x_test, y_test)
