@@ -64,7 +64,9 @@ def supervised(
     examples = len(data[0][0])
     full = batch_size == "full" or batch_size == examples
     if not full and not (isinstance(batch_size, int | np.integer) and 1 <= batch_size <= examples):
-        raise ValueError(f'batch_size must be "full" or a number from 1 to the {examples} training rows, got {batch_size!r}')
+        raise ValueError(
+            f'batch_size must be "full" or a number from 1 to the {examples} training rows, got {batch_size!r}'
+        )
     size = examples if full else int(batch_size)
 
     def init(trial: Any, key: Array) -> Run:
@@ -136,9 +138,7 @@ def _optimizer(trial: Any) -> optax.GradientTransformationExtraArgs:
     try:
         return trial["optimizer"]
     except (KeyError, TypeError, IndexError):
-        raise ValueError(
-            f'a trial of a supervised task is a dict with an entry "optimizer", got {trial!r}'
-        ) from None
+        raise ValueError(f'a trial of a supervised task is a dict with an entry "optimizer", got {trial!r}') from None
 
 
 def _checked(data: Any) -> Any:

@@ -1,0 +1,17 @@
+"""Many runs: spaces of trials, trained a few compiled programs at a time, kept in a ledger."""
+
+from jaxopt_lite.sweeps._ledger import StoreError as StoreError
+from jaxopt_lite.sweeps._results import Mean as Mean
+from jaxopt_lite.sweeps._results import Results as Results
+from jaxopt_lite.sweeps._results import Setting as Setting
+from jaxopt_lite.sweeps._run import Plan as Plan
+from jaxopt_lite.sweeps._run import Progress as Progress
+from jaxopt_lite.sweeps._run import execute as execute
+from jaxopt_lite.sweeps._run import plan as plan
+from jaxopt_lite.sweeps._run import run as run
+from jaxopt_lite.sweeps._space import choice as choice
+from jaxopt_lite.sweeps._space import integers as integers
+from jaxopt_lite.sweeps._space import log_uniform as log_uniform
+from jaxopt_lite.sweeps._space import uniform as uniform
+from jaxopt_lite.sweeps._space import values as values
+from jaxopt_lite.sweeps._trials import Trial as Trial

@@ -1,0 +1,209 @@
+"""The store of a sweep: one SQLite file that survives a kill at any moment."""
+
+import hashlib
+import json
+import math
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+FORMAT = 1
+FILE = "ledger.sqlite"
+_TABLES = """
+CREATE TABLE sweep (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE trials (id INTEGER PRIMARY KEY, columns TEXT NOT NULL, seed INTEGER NOT NULL,
+                     status TEXT NOT NULL, step INTEGER NOT NULL);
+CREATE TABLE scores (trial INTEGER NOT NULL, name TEXT NOT NULL, value REAL, PRIMARY KEY (trial, name)) WITHOUT ROWID;
+CREATE TABLE curves (trial INTEGER NOT NULL, name TEXT NOT NULL, sums BLOB NOT NULL, PRIMARY KEY (trial, name)) WITHOUT ROWID;
+CREATE TABLE carries (trial INTEGER PRIMARY KEY, step INTEGER NOT NULL, arrays BLOB NOT NULL, digest TEXT NOT NULL);
+"""
+
+
+class StoreError(ValueError):
+    """A store that cannot be used as asked: it exists, is damaged, read-only, or holds another sweep."""
+
+
+class Row(NamedTuple):
+    """A trial in the ledger: `status` is waiting, running, done or diverged."""
+
+    id: int
+    columns: dict[str, Any]
+    seed: int
+    status: str
+    step: int
+
+
+class Outcome(NamedTuple):
+    """What one segment did to one trial; `arrays` are its carry where it goes on."""
+
+    id: int
+    status: str
+    step: int
+    scores: dict[str, float]
+    sums: dict[str, np.ndarray]
+    arrays: Sequence[np.ndarray] | None
+
+
+class Ledger:
+    """Plan, trials, scores, curves and the state of unfinished trials; every change is one transaction."""
+
+    def __init__(self, connection: sqlite3.Connection, store: Path | None) -> None:
+        self._db = connection
+        self.store = store
+
+    @classmethod
+    def create(cls, store: Path | None, facts: dict[str, Any], rows: Iterable[Row]) -> "Ledger":
+        """A new ledger at `store` (a folder that has none yet), or in memory.
+
+        Raises:
+            StoreError: the folder holds a ledger, is a file, or cannot be written to.
+        """
+        if store is None:
+            ledger = cls(_connected(":memory:"), None)
+        else:
+            if exists(store):
+                raise StoreError(
+                    f"{store} already holds a sweep: resume it (--resume, resume=True) or name another store"
+                )
+            try:
+                store.mkdir(parents=True, exist_ok=True)
+                ledger = cls(_connected(str(store / FILE)), store)
+                ledger._db.execute("PRAGMA journal_mode=WAL")
+            except (OSError, sqlite3.OperationalError) as error:
+                raise StoreError(
+                    f"cannot write to the store {store}: {_reason(error)}; name a folder you may write to"
+                ) from None
+        with ledger._transaction() as db:
+            for statement in _TABLES.split(";\n"):
+                db.execute(statement)
+            db.executemany(
+                "INSERT INTO sweep VALUES (?, ?)", [(k, json.dumps(v)) for k, v in {"format": FORMAT, **facts}.items()]
+            )
+            db.executemany(
+                "INSERT INTO trials VALUES (?, ?, ?, ?, ?)",
+                [(r.id, json.dumps(r.columns), r.seed, r.status, r.step) for r in rows],
+            )
+        return ledger
+
+    @classmethod
+    def open(cls, store: Path, *, write: bool) -> "Ledger":
+        """The ledger that stands at `store`.
+
+        Raises:
+            StoreError: there is none, it is damaged or of another format, or `write` is asked of a read-only one.
+        """
+        if not exists(store):
+            raise StoreError(f"{store} holds no sweep: there is no {FILE} in it")
+        path = store / FILE
+        try:
+            ledger = cls(_connected(f"file:{_quoted(path)}?mode={'rw' if write else 'ro'}", uri=True), store)
+            found = ledger._db.execute("PRAGMA quick_check").fetchone()[0]
+            if found != "ok":
+                raise StoreError(f"the ledger {path} is damaged ({found}): restore a copy or name another store")
+            facts = ledger.facts()
+            if write:
+                with ledger._transaction() as db:
+                    db.execute("UPDATE sweep SET value = value WHERE key = 'format'")
+        except sqlite3.OperationalError as error:
+            raise StoreError(f"cannot {'write to' if write else 'read'} the ledger {path}: {error}") from None
+        except (sqlite3.DatabaseError, json.JSONDecodeError) as error:
+            raise StoreError(f"the ledger {path} is damaged ({error}): restore a copy or name another store") from None
+        if facts.get("format") != FORMAT:
+            raise StoreError(f"the ledger {path} has format {facts.get('format')}; this version reads format {FORMAT}")
+        return ledger
+
+    def facts(self) -> dict[str, Any]:
+        """What is known of the sweep as a whole."""
+        return {key: json.loads(value) for key, value in self._db.execute("SELECT key, value FROM sweep")}
+
+    def note(self, **facts: Any) -> None:
+        """Add to or change what is known of the sweep."""
+        with self._transaction() as db:
+            db.executemany("INSERT OR REPLACE INTO sweep VALUES (?, ?)", [(k, json.dumps(v)) for k, v in facts.items()])
+
+    def rows(self) -> list[Row]:
+        """All trials, in the order of the plan."""
+        found = self._db.execute("SELECT id, columns, seed, status, step FROM trials ORDER BY id")
+        return [Row(id, json.loads(columns), seed, status, step) for id, columns, seed, status, step in found]
+
+    def scores(self) -> dict[int, dict[str, float]]:
+        """Scores by trial; what was not finite is NaN."""
+        out: dict[int, dict[str, float]] = {}
+        for trial, name, value in self._db.execute("SELECT trial, name, value FROM scores"):
+            out.setdefault(trial, {})[name] = math.nan if value is None else value
+        return out
+
+    def sums(self) -> dict[int, dict[str, np.ndarray]]:
+        """The points of the learning curves by trial, as sums over the steps of each point."""
+        out: dict[int, dict[str, np.ndarray]] = {}
+        for trial, name, blob in self._db.execute("SELECT trial, name, sums FROM curves"):
+            out.setdefault(trial, {})[name] = np.frombuffer(blob, np.float32)
+        return out
+
+    def carries(self) -> Iterator[tuple[int, int, bytes]]:
+        """The states of unfinished trials: trial, step, and the bytes of its arrays one after the other."""
+        for trial, step, arrays, digest in self._db.execute("SELECT trial, step, arrays, digest FROM carries"):
+            if hashlib.sha256(arrays).hexdigest() != digest:
+                raise StoreError(
+                    f"the state of trial {trial} in {self.store} is damaged: restore a copy or name another store"
+                )
+            yield trial, step, arrays
+
+    def record(self, outcomes: Sequence[Outcome]) -> None:
+        """Write what a segment did, all or nothing."""
+        with self._transaction() as db:
+            db.executemany(
+                "UPDATE trials SET status = ?, step = ? WHERE id = ?", [(o.status, o.step, o.id) for o in outcomes]
+            )
+            db.executemany(
+                "INSERT OR REPLACE INTO scores VALUES (?, ?, ?)",
+                [(o.id, name, value) for o in outcomes for name, value in o.scores.items()],
+            )
+            db.executemany(
+                "INSERT OR REPLACE INTO curves VALUES (?, ?, ?)",
+                [(o.id, name, np.asarray(s, np.float32).tobytes()) for o in outcomes for name, s in o.sums.items()],
+            )
+            db.executemany("DELETE FROM carries WHERE trial = ?", [(o.id,) for o in outcomes])
+            kept = [(o.id, o.step, b"".join(a.tobytes() for a in o.arrays)) for o in outcomes if o.arrays is not None]
+            db.executemany(
+                "INSERT INTO carries VALUES (?, ?, ?, ?)", [(*own, hashlib.sha256(own[2]).hexdigest()) for own in kept]
+            )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._db
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+
+def exists(store: Path) -> bool:
+    """Whether there is a ledger at `store`."""
+    return (store / FILE).exists()
+
+
+def _connected(where: str, uri: bool = False) -> sqlite3.Connection:
+    db = sqlite3.connect(where, uri=uri, isolation_level=None, timeout=10, check_same_thread=False)
+    db.execute("PRAGMA synchronous=NORMAL")
+    return db
+
+
+def _quoted(path: Path) -> str:
+    from urllib.parse import quote
+
+    return quote(str(path.resolve()))
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

@@ -1,0 +1,74 @@
+"""Several optimizers as one, so that trials that differ only in the optimizer share a compiled program."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxopt_lite.optimizers import Transform
+
+Array = jax.Array
+
+
+class Either:
+    """One of several transforms, taken by an index that is data.
+
+    Where `index` is i, it is `alternatives[i]`. The state holds as many arrays of each shape as the alternative
+    that needs most. The update is a `lax.switch`: as long as the index is not batched one branch runs, and as each
+    branch is compiled by itself, a trial's bits do not depend on which other optimizers the sweep contains. For that
+    even a single alternative goes through the switch (a branch that holds still is the second).
+    """
+
+    def __init__(self, index: Array, alternatives: Sequence[Transform]) -> None:
+        self.index = index
+        self.alternatives = tuple(alternatives)
+
+    def init(self, params: Any) -> list[Array]:
+        """The state of the alternative taken, packed."""
+        shapes = [jax.eval_shape(tx.init, params) for tx in self.alternatives]
+        room = _room(shapes)
+        branches = [lambda params, tx=tx: _packed(tx.init(params), room) for tx in self.alternatives]
+        hold = lambda params: [jnp.zeros(shape, dtype) for shape, dtype in room]  # noqa: E731
+        return jax.lax.switch(self.index + 1, [hold, *branches], params)
+
+    def update(self, grads: Any, state: list[Array], params: Any = None, **extra: Any) -> tuple[Any, list[Array]]:
+        """The updates of the alternative taken, and its state, packed."""
+        shapes = [jax.eval_shape(tx.init, params) for tx in self.alternatives]
+
+        def branch(tx: Transform, shape: Any) -> Any:
+            def run(grads: Any, state: list[Array], params: Any, extra: Any) -> tuple[Any, list[Array]]:
+                updates, new = tx.update(grads, _unpacked(state, shape), params, **extra)
+                return updates, _packed(new, [(s.shape, s.dtype) for s in state], state)
+
+            return run
+
+        branches = [branch(tx, shape) for tx, shape in zip(self.alternatives, shapes, strict=True)]
+        hold = lambda grads, state, params, extra: (jax.tree.map(jnp.zeros_like, grads), state)  # noqa: E731
+        return jax.lax.switch(self.index + 1, [hold, *branches], grads, state, params, extra)
+
+
+def _room(shapes: list[Any]) -> list[tuple[tuple[int, ...], Any]]:
+    """For each shape and dtype, as many arrays as the alternative that has most of them."""
+    need: Counter[tuple[tuple[int, ...], Any]] = Counter()
+    for tree in shapes:
+        need |= Counter((x.shape, x.dtype) for x in jax.tree.leaves(tree))
+    return [kind for kind, count in sorted(need.items(), key=str) for _ in range(count)]
+
+
+def _packed(state: Any, room: list[tuple[Any, Any]], old: list[Array] | None = None) -> list[Array]:
+    """The arrays of a state, each in the first free place of its kind; places left free keep what they held."""
+    waiting: dict[Any, list[Array]] = {}
+    for x in jax.tree.leaves(state):
+        waiting.setdefault((x.shape, x.dtype), []).append(x)
+    spare = old or [jnp.zeros(shape, dtype) for shape, dtype in room]
+    return [waiting[kind].pop(0) if waiting.get(kind) else spare[i] for i, kind in enumerate(room)]
+
+
+def _unpacked(state: list[Array], shape: Any) -> Any:
+    held: dict[Any, list[Array]] = {}
+    for x in state:
+        held.setdefault((x.shape, x.dtype), []).append(x)
+    leaves, tree = jax.tree.flatten(shape)
+    return jax.tree.unflatten(tree, [held[x.shape, x.dtype].pop(0) for x in leaves])

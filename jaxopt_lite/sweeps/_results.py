@@ -1,0 +1,179 @@
+"""What a sweep found: one row a trial, and the same with seeds put together."""
+
+import csv
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxopt_lite.sweeps._ledger import Ledger
+
+
+class Mean(NamedTuple):
+    """A mean over seeds and half the width of its 95 % interval (Student's t; NaN for a single seed)."""
+
+    mean: float
+    half_width: float
+
+    def __format__(self, spec: str) -> str:
+        spec = spec or ".4f"
+        return (
+            f"{self.mean:{spec}} ± {self.half_width:{spec}}"
+            if math.isfinite(self.half_width)
+            else f"{self.mean:{spec}}"
+        )
+
+
+class Setting(NamedTuple):
+    """All seeds of one trial: its columns, how many seeds are done and how many diverged, its scores over the seeds.
+
+    A setting with a diverged seed has NaN for scores: a mean over the survivors would flatter it.
+    """
+
+    columns: dict[str, Any]
+    seeds: int
+    done: int
+    diverged: int
+    scores: dict[str, Mean]
+    trials: tuple[int, ...]
+
+
+class Results(NamedTuple):
+    """The table of a sweep, as columns of equal length, one row a trial and seed.
+
+    Attributes:
+        columns: by name: those of the space, then seed, status (done, diverged, running or waiting), the scores.
+        swept: the names among them that vary.
+        objective: the score by which settings are ranked.
+        mode: `"min"` or `"max"`, which of it is good.
+        facts: what else is known: task, steps, programs, seconds, versions.
+        curves: for each row, the mean of each step metric over stretches of `facts["stride"]` steps; NaN where the
+            run did not get that far.
+        store: the folder of the ledger, None if it was in memory.
+    """
+
+    columns: dict[str, list[Any]]
+    swept: tuple[str, ...]
+    objective: str
+    mode: str
+    facts: dict[str, Any]
+    curves: list[dict[str, np.ndarray]]
+    store: Path | None
+
+    @classmethod
+    def load(cls, store: str | Path) -> "Results":
+        """The results in a store, finished or not.
+
+        Raises:
+            ValueError: the store does not exist or is damaged.
+        """
+        ledger = Ledger.open(Path(store), write=False)
+        try:
+            return read(ledger)
+        finally:
+            ledger.close()
+
+    def __len__(self) -> int:
+        return len(self.columns["status"])
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dict a trial and seed."""
+        return [dict(zip(self.columns, values, strict=True)) for values in zip(*self.columns.values(), strict=True)]
+
+    def settings(self) -> list[Setting]:
+        """The trials with their seeds put together, best first; diverged and unfinished ones last."""
+        seeds = len(self.facts["seeds"])
+        found = [self._setting(range(i, i + seeds)) for i in range(0, len(self), seeds)]
+        return sorted(found, key=self._rank)
+
+    def best(self, *by: str) -> list[Setting]:
+        """The best finished setting, or the best for each combination of the columns `by`, best first."""
+        kept: dict[tuple[Any, ...], Setting] = {}
+        for setting in self.settings():
+            if math.isfinite(self._rank(setting)):
+                kept.setdefault(tuple(setting.columns[name] for name in by), setting)
+        return list(kept.values())
+
+    def to_pandas(self) -> Any:
+        """A pandas DataFrame with the columns of this table (needs pandas)."""
+        try:
+            import pandas
+        except ModuleNotFoundError:
+            raise ModuleNotFoundError("to_pandas needs pandas: pip install 'jaxopt-lite[table]'") from None
+        return pandas.DataFrame(self.columns)
+
+    def to_csv(self, path: str | Path) -> Path:
+        """Write the table as CSV, one row a trial and seed; numbers are written so that they read back equal."""
+        path = Path(path)
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(self.columns)
+            writer.writerows(zip(*self.columns.values(), strict=True))
+        return path
+
+    def to_parquet(self, path: str | Path) -> Path:
+        """Write the table as Parquet (needs pyarrow)."""
+        try:
+            import pyarrow
+            from pyarrow import parquet
+        except ModuleNotFoundError:
+            raise ModuleNotFoundError("to_parquet needs pyarrow: pip install 'jaxopt-lite[table]'") from None
+        parquet.write_table(pyarrow.table(self.columns), path)
+        return Path(path)
+
+    def _setting(self, rows: range) -> Setting:
+        status = [self.columns["status"][i] for i in rows]
+        names = [name for name in self.columns if name not in (*self.swept, "seed", "status")]
+        whole = all(s == "done" for s in status)
+        scores = {name: _mean([self.columns[name][i] for i in rows] if whole else []) for name in names}
+        columns = {name: self.columns[name][rows[0]] for name in self.swept}
+        return Setting(columns, len(rows), status.count("done"), status.count("diverged"), scores, tuple(rows))
+
+    def _rank(self, setting: Setting) -> float:
+        value = setting.scores[self.objective].mean if self.objective in setting.scores else math.nan
+        return math.inf if math.isnan(value) else -value if self.mode == "max" else value
+
+
+def read(ledger: Ledger) -> Results:
+    """The results that a ledger holds now."""
+    facts = ledger.facts()
+    rows, scores, sums = ledger.rows(), ledger.scores(), ledger.sums()
+    swept = tuple(facts.get("columns", ()))
+    names = list(dict.fromkeys(name for row in rows for name in scores.get(row.id, {})))
+    columns: dict[str, list[Any]] = {name: [row.columns[name] for row in rows] for name in swept}
+    columns |= {"seed": [row.seed for row in rows], "status": [row.status for row in rows]}
+    for name in sorted(names, key=lambda name: (name != facts["objective"], name)):
+        columns[name] = [
+            scores.get(row.id, {}).get(name, math.nan) if row.status == "done" else math.nan for row in rows
+        ]
+    width = _counts(facts["stride"], facts["steps"])
+    curves = [
+        {name: s[: len(width)] / width for name, s in _reached(sums.get(row.id, {}), row.step, facts["stride"])}
+        for row in rows
+    ]
+    return Results(columns, swept, facts["objective"], facts["mode"], facts, curves, ledger.store)
+
+
+def _reached(sums: dict[str, np.ndarray], step: int, stride: int) -> Iterable[tuple[str, np.ndarray]]:
+    for name, values in sums.items():
+        yield name, np.where(np.arange(len(values)) < step // stride + (step % stride > 0), values, np.nan)
+
+
+def _counts(stride: int, steps: int) -> np.ndarray:
+    """Steps in each point of a curve: the stride, and what is left for the last."""
+    ends = np.minimum(np.arange(stride, steps + stride, stride), steps)
+    return np.diff(ends, prepend=0)
+
+
+def _mean(numbers: Sequence[float]) -> Mean:
+    if not numbers:
+        return Mean(math.nan, math.nan)
+    mean = float(np.mean(numbers))
+    if len(numbers) < 2:
+        return Mean(mean, math.nan)
+    from scipy.stats import t
+
+    spread = float(np.std(numbers, ddof=1)) / math.sqrt(len(numbers))
+    return Mean(mean, float(t.ppf(0.975, len(numbers) - 1)) * spread)

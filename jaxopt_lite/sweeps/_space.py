@@ -1,0 +1,193 @@
+"""What may vary: distributions at the leaves of a pytree, alternatives in its structure."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+class Distribution:
+    """A number to be drawn; it stands at a leaf of a space. Made by `log_uniform`, `uniform`, `integers`, `values`."""
+
+    def quantile(self, u: float) -> Any:
+        """The number below which a share `u` of the distribution lies, 0 <= u < 1."""
+        raise NotImplementedError(type(self).__name__)
+
+    def grid(self) -> list[Any] | None:
+        """All its numbers, or None where they are too many to count."""
+        return None
+
+
+# Records of a space are no NamedTuples: those are pytrees, and JAX would take them apart inside an optimizer.
+@dataclass(frozen=True, repr=False)
+class Uniform(Distribution):
+    """Equally likely anywhere from `low` to `high`."""
+
+    low: float
+    high: float
+
+    def quantile(self, u: float) -> float:
+        """The number at the share `u` of the way."""
+        return self.low + u * (self.high - self.low)
+
+    def __repr__(self) -> str:
+        return f"uniform({self.low:g}, {self.high:g})"
+
+
+@dataclass(frozen=True, repr=False)
+class LogUniform(Distribution):
+    """Equally likely in every decade from `low` to `high`."""
+
+    low: float
+    high: float
+
+    def quantile(self, u: float) -> float:
+        """The number at the share `u` of the way, counted in decades."""
+        return self.low * (self.high / self.low) ** u
+
+    def __repr__(self) -> str:
+        return f"log_uniform({self.low:g}, {self.high:g})"
+
+
+@dataclass(frozen=True, repr=False)
+class Values(Distribution):
+    """One of the given numbers, each equally likely."""
+
+    numbers: tuple[Any, ...]
+
+    def quantile(self, u: float) -> Any:
+        """The number at the share `u` of the list."""
+        return self.numbers[int(u * len(self.numbers))]
+
+    def grid(self) -> list[Any]:
+        """The numbers."""
+        return list(self.numbers)
+
+    def __repr__(self) -> str:
+        return f"values([{', '.join(f'{x:g}' for x in self.numbers)}])"
+
+
+class Choice:
+    """One of several alternatives, each a program of its own; made by `choice`."""
+
+    def __init__(self, alternatives: Sequence[Any], labels: Sequence[str]) -> None:
+        self.alternatives = tuple(alternatives)
+        self.labels = tuple(labels)
+
+    def __repr__(self) -> str:
+        return f"choice([{', '.join(self.labels)}])"
+
+
+def uniform(low: float, high: float) -> Distribution:
+    """A number equally likely anywhere in [low, high).
+
+    Raises:
+        ValueError: `low` is not below `high`, or one is not finite.
+    """
+    return Uniform(*_bounds("uniform", low, high))
+
+
+def log_uniform(low: float, high: float) -> Distribution:
+    """A number whose logarithm is uniform in [log low, log high): every decade is equally likely.
+
+    For settings whose scale is unknown: learning rates, weight decay.
+
+    Raises:
+        ValueError: `low` is not positive, not below `high`, or one is not finite.
+    """
+    low, high = _bounds("log_uniform", low, high)
+    if low <= 0:
+        raise ValueError(f"log_uniform({low:g}, {high:g}): low must be positive, logarithms of the rest do not exist")
+    return LogUniform(low, high)
+
+
+def integers(low: int, high: int) -> Distribution:
+    """A whole number from `low` to `high`, both included. It is data: it cannot be a shape (use `choice` for widths).
+
+    Raises:
+        ValueError: a bound is not a whole number, or `low` is above `high`.
+    """
+    if int(low) != low or int(high) != high or low > high:
+        raise ValueError(f"integers({low!r}, {high!r}) needs whole numbers with low <= high")
+    return Values(tuple(range(int(low), int(high) + 1)))
+
+
+def values(numbers: Iterable[float]) -> Distribution:
+    """One of the given numbers, all of which share a compiled program.
+
+    Raises:
+        ValueError: none is given.
+        TypeError: one of them is not a number; alternatives of another kind are a `choice`.
+    """
+    given = tuple(x.item() if isinstance(x, np.generic | np.ndarray) else x for x in numbers)
+    if not given:
+        raise ValueError("values([]) leaves nothing to try; give at least one number")
+    for x in given:
+        if isinstance(x, bool) or not isinstance(x, int | float):
+            raise TypeError(f"values takes numbers, got {x!r}; use choice([...]) for alternatives that are not numbers")
+    return Values(tuple(map(float, given)) if any(isinstance(x, float) for x in given) else given)
+
+
+def choice(alternatives: Sequence[Any] | Mapping[str, Any]) -> Choice:
+    """One of several alternatives, which may contain distributions and choices of their own.
+
+    Args:
+        alternatives: a list, labelled by the names of its functions and optimizers, or a dict from label to alternative.
+
+    Raises:
+        ValueError: none is given.
+
+    Example:
+        >>> choice(["a", "b"])
+        choice([a, b])
+    """
+    if isinstance(alternatives, Mapping):
+        labels, given = [str(label) for label in alternatives], list(alternatives.values())
+    elif isinstance(alternatives, Sequence) and not isinstance(alternatives, str):
+        given = list(alternatives)
+        labels = distinct([label(x) for x in given], given)
+    else:
+        raise TypeError(
+            f"choice takes a list of alternatives or a dict from label to alternative, got {alternatives!r}"
+        )
+    if not given:
+        raise ValueError("choice([]) leaves nothing to try; give at least one alternative")
+    return Choice(given, labels)
+
+
+def label(thing: Any) -> str:
+    """What tables call a thing: the name of a function or an optimizer, else its own text."""
+    named = getattr(thing, "name", None) or getattr(thing, "__name__", None)
+    return named if isinstance(named, str) else str(thing)
+
+
+def distinct(labels: list[str], things: list[Any]) -> list[str]:
+    """Labels that differ: equal ones get the settings in which their things differ, or else a number."""
+    out = list(labels)
+    for name in {x for x in labels if labels.count(x) > 1}:
+        same = [i for i, x in enumerate(labels) if x == name]
+        settings = [getattr(things[i], "settings", None) or {} for i in same]
+        keys = [k for k in settings[0] if len({repr(s.get(k)) for s in settings}) > 1]
+        for nth, (i, own) in enumerate(zip(same, settings, strict=True), start=1):
+            told = [text for k in keys if (text := _told(k, own.get(k)))]
+            out[i] = f"{name}({', '.join(told)})" if told else name
+            if out[i] in out[:i]:
+                out[i] = f"{out[i]} #{nth}"
+    return out
+
+
+def _told(name: str, setting: Any) -> str:
+    """How a setting shows in a label: not at all where it is a column of its own."""
+    if setting is None or setting is False or isinstance(setting, Distribution):
+        return ""
+    if callable(setting):
+        return getattr(setting, "__name__", repr(setting)).split("(")[0]
+    return "" if name == "learning_rate" else f"{name}={setting}"
+
+
+def _bounds(name: str, low: float, high: float) -> tuple[float, float]:
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ValueError(f"{name}({low!r}, {high!r}) needs finite numbers with low < high")
+    return float(low), float(high)

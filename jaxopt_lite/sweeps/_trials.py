@@ -1,0 +1,210 @@
+"""From a space to trials: random, quasi-random, or every point of the grid."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxopt_lite.sweeps._space import Choice, Distribution, label
+
+Path = tuple[str | int, ...]
+Picks = dict[Path, Any]
+Search = Literal["random", "quasi-random", "grid"]
+
+
+class Trial(NamedTuple):
+    """One point of a space: the pytree that a task is given, and its columns in a table of results."""
+
+    value: Any
+    columns: dict[str, Any]
+
+
+class _Place(NamedTuple):
+    """A leaf of a space, and the way to it: keys of containers, and numbers of the alternatives taken."""
+
+    path: Path
+    leaf: Any
+
+
+def enumerate_trials(space: Any, trials: int | None = None, search: Search | None = None, seed: int = 0) -> list[Trial]:
+    """The trials of a space.
+
+    Args:
+        space: a pytree with distributions at its leaves and choices in its structure.
+        trials: how many; left out, every point of the grid is tried.
+        search: `"grid"` (the default without `trials`), `"random"` (the default with it; a grid smaller than `trials`
+            is enumerated), or `"quasi-random"`, scrambled Sobol points, which leave fewer gaps.
+        seed: decides the draws.
+
+    Raises:
+        ValueError: a grid over a continuous distribution, fewer than one trial, or an unknown search.
+    """
+    if trials is not None and (isinstance(trials, bool) or not isinstance(trials, int | np.integer) or trials < 1):
+        raise ValueError(f"trials must be a whole number of at least 1, got {trials!r}")
+    search = search or ("grid" if trials is None else "random")
+    if search not in ("grid", "random", "quasi-random"):
+        raise ValueError(f"search must be 'random', 'quasi-random' or 'grid', got {search!r}")
+    if search == "grid":
+        endless = [
+            place for place in _places(space) if isinstance(place.leaf, Distribution) and place.leaf.grid() is None
+        ]
+        if endless:
+            raise ValueError(
+                f"{endless[0].leaf!r} at {_dotted(endless[0].path)} has no end of numbers: "
+                "say how many trials to draw, or list numbers with values([...])"
+            )
+        picks = list(_grid(space, ()))[:trials]
+    else:
+        if trials is None:
+            raise ValueError(f"search={search!r} needs to know how many trials to draw, as trials=100")
+        picks = _drawn(space, trials, search, seed)
+    return _named(space, picks)
+
+
+def _places(space: Any, path: Path = ()) -> Iterator[_Place]:
+    """Every leaf of a space, those of untaken alternatives included."""
+    for here, leaf in _leaves(space, path):
+        yield _Place(here, leaf)
+        if isinstance(leaf, Choice):
+            for i, alternative in enumerate(leaf.alternatives):
+                yield from _places(alternative, (*here, i))
+
+
+def _leaves(space: Any, path: Path) -> list[tuple[Path, Any]]:
+    keyed, _ = jax.tree_util.tree_flatten_with_path(space, is_leaf=_varies)
+    return [((*path, *map(_key, keys)), leaf) for keys, leaf in keyed]
+
+
+def _varies(leaf: Any) -> bool:
+    return isinstance(leaf, Choice | Distribution)
+
+
+def _key(key: Any) -> str:
+    for attribute in ("key", "name", "idx"):
+        if hasattr(key, attribute):
+            return str(getattr(key, attribute))
+    return str(key)
+
+
+def _grid(space: Any, path: Path) -> Iterator[Picks]:
+    options = [list(_options(leaf, here)) for here, leaf in _leaves(space, path) if _varies(leaf)]
+    for combination in itertools.product(*options):
+        yield {k: v for picks in combination for k, v in picks.items()}
+
+
+def _options(leaf: Any, path: Path) -> Iterator[Picks]:
+    if isinstance(leaf, Choice):
+        for i, alternative in enumerate(leaf.alternatives):
+            for picks in _grid(alternative, (*path, i)):
+                yield {path: i, **picks}
+    else:
+        for number in leaf.grid():
+            yield {path: number}
+
+
+def _drawn(space: Any, trials: int, search: Search, seed: int) -> list[Picks]:
+    """Points of the unit cube, a dimension for each distribution and choice, turned into picks."""
+    varying = [place for place in _places(space) if _varies(place.leaf)]
+    size = _grid_size(space)
+    if size is not None and size <= trials:
+        return list(_grid(space, ()))
+    if search == "quasi-random":
+        from scipy.stats import qmc
+
+        points = qmc.Sobol(len(varying), seed=seed).random(1 << (trials - 1).bit_length())[:trials]
+    else:
+        points = np.random.default_rng(seed).random((trials, max(1, len(varying))))
+    return [
+        {
+            place.path: (
+                int(u * len(place.leaf.alternatives)) if isinstance(place.leaf, Choice) else place.leaf.quantile(u)
+            )
+            for place, u in zip(varying, point, strict=False)
+        }
+        for point in map(lambda p: p.tolist(), points)
+    ]
+
+
+def _grid_size(space: Any, path: Path = ()) -> int | None:
+    """How many points the grid has, or None where it has no end."""
+    size = 1
+    for here, leaf in _leaves(space, path):
+        if isinstance(leaf, Choice):
+            sizes = [_grid_size(alternative, (*here, i)) for i, alternative in enumerate(leaf.alternatives)]
+            own = None if None in sizes else sum(s for s in sizes if s is not None)
+        else:
+            own = len(leaf.grid()) if isinstance(leaf, Distribution) and leaf.grid() is not None else 1
+            own = None if isinstance(leaf, Distribution) and leaf.grid() is None else own
+        if own is None:
+            return None
+        size *= own
+    return size
+
+
+def _named(space: Any, picks: list[Picks]) -> list[Trial]:
+    """The trials of some picks, with columns named as briefly as differs."""
+    varying = [place for place in _places(space) if _varies(place.leaf)]
+    names = _names([place.path for place in varying])
+    swept = set(names.values())
+    fixed = {
+        (key,): label(value)
+        for key, value in (space.items() if isinstance(space, dict) else ())
+        if not _varies(value) and (callable(value) or hasattr(value, "name"))
+    }
+    trials = []
+    for picked in picks:
+        columns: dict[str, Any] = {str(path[0]): name for path, name in fixed.items()}
+        value = _resolved(
+            space, (), picked, lambda path, leaf, name=names, into=columns: _column(path, leaf, name, into, swept)
+        )
+        trials.append(Trial(value, columns))
+    order = list(dict.fromkeys([*(str(key) for key, *_ in fixed), *(names[p.path] for p in varying), "learning_rate"]))
+    order = sorted(order, key=lambda name: name not in ("activation", "optimizer"))
+    used = {name for trial in trials for name in trial.columns}
+    return [Trial(t.value, {name: t.columns.get(name) for name in order if name in used}) for t in trials]
+
+
+def _resolved(space: Any, path: Path, picks: Picks, seen: Callable[[Path, Any], None]) -> Any:
+    leaves, tree = jax.tree.flatten(space, is_leaf=_varies)
+    out = []
+    for here, leaf in zip([p for p, _ in _leaves(space, path)], leaves, strict=True):
+        if isinstance(leaf, Choice):
+            taken = picks[here]
+            seen(here, leaf.labels[taken])
+            out.append(_resolved(leaf.alternatives[taken], (*here, taken), picks, seen))
+            continue
+        number = picks[here] if isinstance(leaf, Distribution) else leaf
+        seen(here, number)
+        # a drawn whole number is data, unlike one that stands in the space and may be a width or a depth
+        out.append(np.int32(number) if isinstance(leaf, Distribution) and isinstance(number, int) else number)
+    return jax.tree.unflatten(tree, out)
+
+
+def _column(path: Path, value: Any, names: dict[Path, str], columns: dict[str, Any], swept: set[str]) -> None:
+    """Note the value under its column: that of its own place, or that of its like-named places in other alternatives."""
+    name = names.get(path) or _brief(path)
+    plain = isinstance(value, str | int | float | np.generic) and not isinstance(value, bool)
+    if plain and (path in names or name in swept or name == "learning_rate"):
+        columns[name] = value
+
+
+def _names(paths: list[Path]) -> dict[Path, str]:
+    """A name for each place: what is left after the last alternative taken, or more of the way where that is ambiguous."""
+    brief = {path: _brief(path) for path in paths}
+    ways: dict[str, set[str]] = {}
+    for path, name in brief.items():
+        ways.setdefault(name, set()).add(_dotted(path))
+    return {path: name if len(ways[name]) == 1 else _dotted(path) for path, name in brief.items()}
+
+
+def _brief(path: Path) -> str:
+    keys = [key for key in path if isinstance(key, str)]
+    last = max((i for i, key in enumerate(path) if isinstance(key, int)), default=-1)
+    tail = [str(key) for key in path[last + 1 :]]
+    return ".".join(tail if last >= 0 and tail else keys[1:] or keys) or "choice"
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(key for key in path if isinstance(key, str)) or "the space"

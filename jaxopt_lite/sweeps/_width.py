@@ -1,0 +1,44 @@
+"""How many trials a program trains side by side: few on a CPU, as many as fit on an accelerator."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+# Half a megabyte to two of second-level cache are common; the width must not depend on the machine at hand, or the
+# bits of a trial would. Three copies: parameters, their gradients, and what the optimizer keeps.
+CACHE_BYTES = 1 << 20
+COPIES = 3
+WIDEST_ON_CPU = 16
+WIDEST_ON_ACCELERATOR = 4096
+
+
+def cpu_width(bytes_a_trial: int) -> int:
+    """The largest power of two of trials, at most 16, of which three copies stay in a core's second-level cache."""
+    fitting = CACHE_BYTES // (COPIES * max(1, bytes_a_trial))
+    return min(WIDEST_ON_CPU, 1 << max(0, fitting.bit_length() - 1)) if fitting else 1
+
+
+def accelerator_width(temporary_bytes: Callable[[int], int], memory_bytes: int, trials: int) -> int:
+    """As many trials as memory holds, from the compiled program's own account of two small widths.
+
+    The account is linear in the width and some 15 % and 25 MB too low (measured on CPU), so that much is left free.
+    The width is a multiple of 8 and never far above the number of trials there are.
+    """
+    needed = max(1, (temporary_bytes(16) - temporary_bytes(8)) // 8)
+    fitting = int((memory_bytes / 1.15 - 25e6) // needed)
+    wanted = -(-trials // 8) * 8
+    return max(1, min(fitting // 8 * 8 or fitting, wanted, WIDEST_ON_ACCELERATOR))
+
+
+def bytes_of(tree: Any) -> int:
+    """Bytes in the arrays (or shapes) of a tree."""
+    return sum(x.size * jax.dtypes.canonicalize_dtype(x.dtype).itemsize for x in jax.tree.leaves(tree))
+
+
+def workers(backend: str) -> int:
+    """How many programs run at a time: one a core on a CPU, one a device elsewhere."""
+    if backend != "cpu":
+        return len(jax.local_devices())
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
