@@ -37,8 +37,15 @@ def fitting(name: str, parameter: ArrayLike, x: jax.Array) -> jax.Array:
     return array
 
 
-def positive(name: str, **numbers_given: ArrayLike) -> None:
+def positive(name: str, **settings: ArrayLike) -> None:
     """A Python number that is not positive is a ValueError; arrays and tracers cannot be checked and pass."""
-    for what, value in numbers_given.items():
+    for what, value in settings.items():
         if isinstance(value, numbers.Real) and not value > 0:
             raise ValueError(f"{name}: {what}={value!r}, but the formula needs a positive number; give {what} > 0")
+
+
+def not_negative(name: str, **settings: ArrayLike) -> None:
+    """A Python number below zero is a ValueError; arrays and tracers cannot be checked and pass."""
+    for what, value in settings.items():
+        if isinstance(value, numbers.Real) and not value >= 0:
+            raise ValueError(f"{name}: {what}={value!r}, but the formula needs no negative number; give {what} >= 0")

@@ -6,9 +6,47 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxopt_lite._names import unknown
-from jaxopt_lite.activations import _elu, _gelu, _rectified, _sigmoid, _silu, _softmax, _softplus, _tanh
+from jaxopt_lite.activations import (
+    _algebraic,
+    _competing,
+    _elu,
+    _gaussian,
+    _gelu,
+    _glu,
+    _hard,
+    _mish,
+    _periodic,
+    _rational,
+    _rectified,
+    _shrink,
+    _sigmoid,
+    _softmax,
+    _softplus,
+    _srelu,
+    _swish,
+    _tanh,
+)
 
-_ROOMS = (_elu, _gelu, _rectified, _sigmoid, _silu, _softmax, _softplus, _tanh)
+_ROOMS = (
+    _algebraic,
+    _competing,
+    _elu,
+    _gaussian,
+    _gelu,
+    _glu,
+    _hard,
+    _mish,
+    _periodic,
+    _rational,
+    _rectified,
+    _shrink,
+    _sigmoid,
+    _softmax,
+    _softplus,
+    _srelu,
+    _swish,
+    _tanh,
+)
 
 
 class Activation(NamedTuple):

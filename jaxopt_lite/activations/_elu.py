@@ -1,44 +1,77 @@
-"""Exponential linear units: the identity for positive x, an exponential approach to a floor for negative x."""
+"""Exponential linear units: a line for positive x, an exponential approach to a floor for negative x."""
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from jaxopt_lite.activations._argument import positive
 from jaxopt_lite.activations._elementwise import elementwise
 from jaxopt_lite.activations._exponential import negative_expm1, times_exp
+from jaxopt_lite.activations._two_terms import TwoTerms, product
 
 _ALPHA = 1.6732632423543772848170429916717
 _SCALE = 1.0507009873554804934193349852946
+_END = 1500.0  # exp(-1500) is zero in every dtype
 
 
-def _elu_value(x: jax.Array, alpha: jax.Array) -> jax.Array:
-    return jnp.where(x > 0, x, alpha * negative_expm1(jnp.minimum(x, 0.0)))
+def _below(x: jax.Array) -> jax.Array:
+    return jnp.clip(x, -_END, 0.0)
 
 
-def _elu_slope(x: jax.Array, alpha: jax.Array) -> jax.Array:
-    return jnp.where(x > 0, 1.0, _elu_bend(x, alpha))
+def _bend(x: jax.Array, factor: jax.Array | float) -> jax.Array:
+    """factor × exp(x) for the negative half."""
+    return times_exp(factor, _below(x))
 
 
-def _elu_curvature(x: jax.Array, alpha: jax.Array) -> jax.Array:
-    return jnp.where(x > 0, 0.0, _elu_bend(x, alpha))
+def _ratio(x: jax.Array, scale: jax.Array) -> TwoTerms:
+    """min(x, 0) / scale as two terms, stopped where its exponential is zero."""
+    x = jnp.maximum(jnp.minimum(x, 0.0), -_END * scale)
+    high = x / scale
+    back = product(high, scale + jnp.zeros_like(x))
+    return TwoTerms(high, ((x - back.high) - back.low) / scale)
 
 
-def _elu_bend(x: jax.Array, alpha: jax.Array | float) -> jax.Array:
-    return times_exp(alpha, jnp.minimum(x, 0.0))
+def _decay(x: jax.Array, scale: jax.Array, factor: jax.Array | float) -> jax.Array:
+    """factor × exp(min(x, 0) / scale)."""
+    q = _ratio(x, scale)
+    return times_exp(factor * (1.0 + q.low), q.high)
+
+
+def _floor(x: jax.Array, scale: jax.Array) -> jax.Array:
+    """exp(min(x, 0) / scale) - 1."""
+    q = _ratio(x, scale)
+    return negative_expm1(q.high) + q.low * jnp.exp(q.high)
 
 
 _elu = elementwise(
     "elu",
-    _elu_value,
-    _elu_slope,
-    lambda x, alpha: negative_expm1(jnp.minimum(x, 0.0)),
-    curvature=_elu_curvature,
+    lambda x, alpha: jnp.where(x > 0, x, alpha * negative_expm1(_below(x))),
+    lambda x, alpha: jnp.where(x > 0, 1.0, _bend(x, alpha)),
+    lambda x, alpha: negative_expm1(_below(x)),
+    curvature=lambda x, alpha: jnp.where(x > 0, 0.0, _bend(x, alpha)),
 )
 _selu = elementwise(
     "selu",
-    lambda x: _SCALE * jnp.where(x > 0, x, _ALPHA * negative_expm1(jnp.minimum(x, 0.0))),
-    lambda x: jnp.where(x > 0, _SCALE, _elu_bend(x, _SCALE * _ALPHA)),
-    curvature=lambda x: jnp.where(x > 0, 0.0, _elu_bend(x, _SCALE * _ALPHA)),
+    lambda x: jnp.where(x > 0, _SCALE * x, (_SCALE * _ALPHA) * negative_expm1(_below(x))),
+    lambda x: jnp.where(x > 0, _SCALE, _bend(x, _SCALE * _ALPHA)),
+    curvature=lambda x: jnp.where(x > 0, 0.0, _bend(x, _SCALE * _ALPHA)),
+)
+_celu = elementwise(
+    "celu",
+    lambda x, alpha: jnp.where(x > 0, x, alpha * _floor(x, alpha)),
+    lambda x, alpha: jnp.where(x > 0, 1.0, _decay(x, alpha, 1.0)),
+    lambda x, alpha: _floor(x, alpha) - _decay(x, alpha, jnp.minimum(x, 0.0) / alpha),
+    curvature=lambda x, alpha: jnp.where(x > 0, 0.0, _decay(x, alpha, 1.0 / alpha)),
+)
+_pelu = elementwise(
+    "pelu",
+    lambda x, alpha, beta: jnp.where(x > 0, alpha / beta * x, alpha * _floor(x, beta)),
+    lambda x, alpha, beta: jnp.where(x > 0, alpha / beta, _decay(x, beta, alpha / beta)),
+    lambda x, alpha, beta: jnp.where(x > 0, x / beta, _floor(x, beta)),
+    lambda x, alpha, beta: jnp.where(
+        x > 0, -(alpha / beta) * (x / beta), _decay(x, beta, -(alpha / beta) * (_ratio(x, beta).high))
+    ),
+    curvature=lambda x, alpha, beta: jnp.where(x > 0, 0.0, _decay(x, beta, alpha / beta / beta)),
 )
 
 
@@ -53,6 +86,18 @@ def elu(x: ArrayLike, alpha: ArrayLike = 1.0) -> jax.Array:
     return _elu(x, alpha)
 
 
+def celu(x: ArrayLike, alpha: ArrayLike = 1.0) -> jax.Array:
+    """The continuously differentiable elu: x where x > 0, alpha (exp(x / alpha) - 1) elsewhere.
+
+    x: real array of any shape; the result lies in [-alpha, inf). alpha > 0: a number or an array that broadcasts
+    against x; may be traced and differentiated. A Python number that is not positive is a ValueError.
+
+    Source: Barron 2017.
+    """
+    positive("celu", alpha=alpha)
+    return _celu(x, alpha)
+
+
 def selu(x: ArrayLike) -> jax.Array:
     """The scaled exponential linear unit, 1.0507 elu(x, 1.6733), elementwise.
 
@@ -62,3 +107,15 @@ def selu(x: ArrayLike) -> jax.Array:
     Source: Klambauer, Unterthiner, Mayr and Hochreiter 2017.
     """
     return _selu(x)
+
+
+def pelu(x: ArrayLike, alpha: ArrayLike = 1.0, beta: ArrayLike = 1.0) -> jax.Array:
+    """The parametric elu: alpha / beta × x where x > 0, alpha (exp(x / beta) - 1) elsewhere.
+
+    x: real array of shape (..., channels). alpha, beta > 0: scalar or shape (channels,); may be learned. The slope is
+    alpha / beta on both sides of 0. A Python number that is not positive is a ValueError.
+
+    Source: Trottier, Giguère and Chaib-draa 2016.
+    """
+    positive("pelu", alpha=alpha, beta=beta)
+    return _pelu(x, alpha, beta)

@@ -38,9 +38,17 @@ def negative_expm1(x: jax.Array) -> jax.Array:
     return jnp.where(x < -1.0, jnp.exp(x) - 1.0, near + near * near * horner(_EXPM1, near))
 
 
-def times_exp(a: jax.Array | float, x: jax.Array) -> jax.Array:
-    """a × exp(x) for x ≤ 0, right where exp(x) alone is flushed to zero though the product is a normal number."""
+def scaled_exp(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """exp(x) for x ≤ 0 as a pair (e, scale) with exp(x) = e × scale.
+
+    (a × e) × scale is right also where exp(x) is flushed to zero though a × exp(x) is a normal number.
+    """
     start, shift = (-600.0, 300.0) if x.dtype == jnp.float64 else (-80.0, 40.0)
     far = x < start
-    scaled = a * jnp.exp(jnp.where(far, x + shift, x))
-    return jnp.where(far, scaled * math.exp(-shift), scaled)
+    return jnp.exp(jnp.where(far, x + shift, x)), jnp.where(far, math.exp(-shift), 1.0).astype(x.dtype)
+
+
+def times_exp(a: jax.Array | float, x: jax.Array) -> jax.Array:
+    """a × exp(x) for x ≤ 0, right where exp(x) alone is flushed to zero."""
+    e, scale = scaled_exp(x)
+    return (a * e) * scale

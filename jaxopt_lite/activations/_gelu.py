@@ -114,7 +114,7 @@ def _approximate_curvature(x: jax.Array) -> jax.Array:
     return _decay(a, (2.0 * w + 6.0 * _A * square - a * w * w * ((1.0 - e) / h)) / h) / h
 
 
-_gelu_exact = elementwise("gelu", _exact, _exact_slope, curvature=_exact_curvature)
+_gelu_exact = elementwise("gelu_exact", _exact, _exact_slope, curvature=_exact_curvature)
 _gelu_tanh = elementwise("gelu", _approximate, _approximate_slope, curvature=_approximate_curvature)
 
 
@@ -126,3 +126,13 @@ def gelu(x: ArrayLike, approximate: bool = True) -> jax.Array:
     Source: Hendrycks and Gimpel 2016.
     """
     return _gelu_tanh(x) if approximate else _gelu_exact(x)
+
+
+def gelu_exact(x: ArrayLike) -> jax.Array:
+    """The Gaussian error linear unit in its exact form, x Φ(x): `gelu(x, approximate=False)` as a function of x alone.
+
+    x: real array of any shape; the result lies in [-0.17, inf).
+
+    Source: Hendrycks and Gimpel 2016.
+    """
+    return _gelu_exact(x)

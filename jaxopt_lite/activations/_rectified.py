@@ -1,4 +1,4 @@
-"""Rectifiers: straight on both sides of a kink, so that one bit an element is all a backward pass needs."""
+"""Rectifiers: straight lines with two slopes, so that one bit an element is all a backward pass needs."""
 
 import jax
 import jax.numpy as jnp
@@ -7,31 +7,46 @@ from jax.typing import ArrayLike
 from jaxopt_lite.activations._argument import real
 from jaxopt_lite.activations._elementwise import elementwise
 
-_relu = elementwise(
-    "relu",
-    lambda x: jnp.maximum(x, 0.0),
-    lambda on: jnp.where(on, 1.0, 0.0),
-    bits=lambda x: x > 0,
+
+def _one_or_zero(on: jax.Array, *_: jax.Array) -> jax.Array:
+    return jnp.where(on, 1.0, 0.0)
+
+
+def _nothing(x: jax.Array, *_: jax.Array) -> jax.Array:
+    return jnp.zeros_like(x)
+
+
+_relu = elementwise("relu", lambda x: jnp.maximum(x, 0.0), _one_or_zero, bits=lambda x: x > 0)
+_relu6 = elementwise("relu6", lambda x: jnp.clip(x, 0.0, 6.0), _one_or_zero, bits=lambda x: (x > 0) & (x < 6))
+_leaky_relu, _prelu = (
+    elementwise(
+        name,
+        lambda x, a: jnp.where(x >= 0, x, a * x),
+        lambda on, a: jnp.where(on, 1.0, a),
+        lambda x, a: jnp.minimum(x, 0.0),
+        bits=lambda x, a: x >= 0,
+    )
+    for name in ("leaky_relu", "prelu")
 )
-_leaky_relu = elementwise(
-    "leaky_relu",
-    lambda x, a: jnp.where(x >= 0, x, a * x),
-    lambda on, a: jnp.where(on, 1.0, a),
-    lambda x, a: jnp.minimum(x, 0.0),
-    bits=lambda x, a: x >= 0,
+_relu_squared = elementwise(
+    "relu_squared",
+    lambda x: jnp.maximum(x, 0.0) * jnp.maximum(x, 0.0),
+    lambda x: 2.0 * jnp.maximum(x, 0.0),
+    curvature=lambda x: jnp.where(x > 0, 2.0, 0.0),
 )
-_prelu = elementwise(
-    "prelu",
-    lambda x, a: jnp.where(x >= 0, x, a * x),
-    lambda on, a: jnp.where(on, 1.0, a),
-    lambda x, a: jnp.minimum(x, 0.0),
-    bits=lambda x, a: x >= 0,
+_threshold = elementwise(
+    "threshold",
+    lambda x, threshold, value: jnp.where(x <= threshold, value, x),
+    _one_or_zero,
+    _nothing,
+    lambda x, threshold, value: jnp.where(x <= threshold, 1.0, 0.0),
+    bits=lambda x, threshold, value: x > threshold,
 )
 _binary_step = elementwise(
     "binary_step",
     lambda x: jnp.where(x >= 0, 1.0, jnp.where(x < 0, 0.0, x)),
-    lambda on: jnp.where(on, 0.0, 0.0),
-    bits=lambda x: x >= 0,
+    _nothing,
+    curvature=_nothing,
 )
 
 
@@ -39,6 +54,8 @@ def identity(x: ArrayLike) -> jax.Array:
     """x itself, elementwise; integers become floats.
 
     x: real array of any shape.
+
+    Source: Widrow and Hoff 1960.
     """
     return real("identity", x)
 
@@ -51,6 +68,16 @@ def relu(x: ArrayLike) -> jax.Array:
     Source: Fukushima 1969; Nair and Hinton 2010.
     """
     return _relu(x)
+
+
+def relu6(x: ArrayLike) -> jax.Array:
+    """min(max(x, 0), 6), elementwise; its slope at 0 and at 6 is 0, as in `jax.nn`.
+
+    x: real array of any shape; the result lies in [0, 6].
+
+    Source: Krizhevsky 2010; Howard et al. 2017.
+    """
+    return _relu6(x)
 
 
 def leaky_relu(x: ArrayLike, negative_slope: ArrayLike = 0.01) -> jax.Array:
@@ -72,6 +99,27 @@ def prelu(x: ArrayLike, negative_slope: ArrayLike = 0.25) -> jax.Array:
     Source: He, Zhang, Ren and Sun 2015.
     """
     return _prelu(x, negative_slope)
+
+
+def relu_squared(x: ArrayLike) -> jax.Array:
+    """max(x, 0)², elementwise.
+
+    x: real array of any shape; the result lies in [0, inf).
+
+    Source: So, Mańke, Liu, Dai, Shazeer and Le 2021, Primer.
+    """
+    return _relu_squared(x)
+
+
+def threshold(x: ArrayLike, threshold: ArrayLike, value: ArrayLike) -> jax.Array:
+    """x where x > threshold, value elsewhere.
+
+    x: real array of any shape. threshold, value: numbers, or arrays that broadcast against x; may be traced; the
+    derivative in threshold is 0, for it only moves a jump.
+
+    Source: Glorot, Bordes and Bengio 2011 (as thresholded rectifier, Konda, Memisevic and Krueger 2014).
+    """
+    return _threshold(x, threshold, value)
 
 
 def binary_step(x: ArrayLike) -> jax.Array:

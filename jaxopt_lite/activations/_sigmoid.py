@@ -1,4 +1,4 @@
-"""The logistic function and its relatives."""
+"""The logistic function and its logarithm."""
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ def logistic_slope(x: jax.Array) -> jax.Array:
     """The derivative of `logistic`."""
     e = negative_exp(x)
     h = 1.0 + e
-    return (e / h) / h
+    return e / (h * h)
 
 
 def logistic_curvature(x: jax.Array) -> jax.Array:
@@ -27,6 +27,12 @@ def logistic_curvature(x: jax.Array) -> jax.Array:
 
 
 _sigmoid = elementwise("sigmoid", logistic, logistic_slope, curvature=logistic_curvature)
+_log_sigmoid = elementwise(
+    "log_sigmoid",
+    lambda x: jnp.minimum(x, 0.0) - jnp.log1p(negative_exp(x)),
+    lambda x: logistic(-x),
+    curvature=lambda x: -logistic_slope(x),
+)
 
 
 def sigmoid(x: ArrayLike) -> jax.Array:
@@ -37,3 +43,13 @@ def sigmoid(x: ArrayLike) -> jax.Array:
     Source: Verhulst 1845; as an activation Rumelhart, Hinton and Williams 1986.
     """
     return _sigmoid(x)
+
+
+def log_sigmoid(x: ArrayLike) -> jax.Array:
+    """The logarithm of the logistic function, -log(1 + exp(-x)), elementwise.
+
+    x: real array of any shape; the result lies in (-inf, 0].
+
+    Source: Cox 1958 (logistic regression).
+    """
+    return _log_sigmoid(x)

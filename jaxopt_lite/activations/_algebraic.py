@@ -1,0 +1,75 @@
+"""Smooth functions without exponentials: squareplus and soft_sign."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxopt_lite.activations._argument import not_negative
+from jaxopt_lite.activations._elementwise import elementwise
+
+_FAR = 1e10  # beyond it x² + b is x², and x² might overflow
+
+
+def _radius(x: jax.Array, b: jax.Array) -> jax.Array:
+    """sqrt(x² + b)."""
+    a = jnp.abs(x)
+    near = jnp.minimum(a, _FAR)
+    return jnp.where(a > _FAR, a, jnp.sqrt(near * near + b))
+
+
+def _share(x: jax.Array, b: jax.Array, r: jax.Array) -> jax.Array:
+    """r + x for positive, b / (r - x) for negative x: the same number, without cancellation."""
+    return jnp.where(x < 0, b / (r + jnp.abs(x)), r + jnp.abs(x))
+
+
+def _value(x: jax.Array, b: jax.Array) -> jax.Array:
+    r = _radius(x, b)
+    return jnp.where(x < 0, (0.5 * b) / (r + jnp.abs(x)), 0.5 * x + 0.5 * r)
+
+
+def _slope(x: jax.Array, b: jax.Array) -> jax.Array:
+    r = _radius(x, b)
+    return jnp.where(x < 0, (0.5 * b / r) / (r + jnp.abs(x)), 0.5 + 0.5 * (x / r))
+
+
+_squareplus = elementwise(
+    "squareplus",
+    _value,
+    _slope,
+    lambda x, b: 0.25 / _radius(x, b),
+    curvature=lambda x, b: (0.5 * b / _radius(x, b)) / _radius(x, b) / _radius(x, b),
+)
+
+
+def _shrinking(x: jax.Array) -> jax.Array:
+    return 1.0 / (1.0 + jnp.abs(x))
+
+
+_soft_sign = elementwise(
+    "soft_sign",
+    lambda x: jnp.where(jnp.isinf(x), jnp.sign(x), x / (1.0 + jnp.abs(x))),
+    lambda x: _shrinking(x) * _shrinking(x),
+    curvature=lambda x: jnp.where(x < 0, 2.0, -2.0) * _shrinking(x) * _shrinking(x) * _shrinking(x),
+)
+
+
+def squareplus(x: ArrayLike, b: ArrayLike = 4.0) -> jax.Array:
+    """(x + sqrt(x² + b)) / 2, elementwise: a smooth rectifier without exponentials.
+
+    x: real array of any shape; the result lies in [0, inf). b ≥ 0: how wide the bend is, 0 for relu; a number or an
+    array that broadcasts against x; may be traced and differentiated. A negative Python number is a ValueError.
+
+    Source: Barron 2021.
+    """
+    not_negative("squareplus", b=b)
+    return _squareplus(x, b)
+
+
+def soft_sign(x: ArrayLike) -> jax.Array:
+    """x / (1 + |x|), elementwise.
+
+    x: real array of any shape; the result lies in [-1, 1] and approaches its ends like 1/|x|.
+
+    Source: Bergstra, Desjardins, Lamblin and Bengio 2009.
+    """
+    return _soft_sign(x)

@@ -1,0 +1,91 @@
+"""Functions in which the entries of an axis compete: maxout, crelu, sparsemax."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxopt_lite.activations._argument import real
+from jaxopt_lite.activations._rectified import relu
+from jaxopt_lite.activations._widened import widened
+
+
+def _axis_of(name: str, x: jax.Array, axis: int) -> int:
+    if not -x.ndim <= axis < x.ndim:
+        raise ValueError(f"{name}: x of shape {x.shape} has no axis {axis}; give an axis it has")
+    return axis % x.ndim
+
+
+def maxout(x: ArrayLike, pieces: int = 2, axis: int = -1) -> jax.Array:
+    """The largest of each group of `pieces` neighbours along an axis.
+
+    x: real array whose axis has length n × pieces; the result has n there. Of equal entries the first one gets the
+    gradient. An axis that pieces does not divide is a ValueError.
+
+    Source: Goodfellow, Warde-Farley, Mirza, Courville and Bengio 2013.
+    """
+    x = real("maxout", x)
+    axis = _axis_of("maxout", x, axis)
+    if pieces < 1 or x.shape[axis] % pieces:
+        raise ValueError(
+            f"maxout: axis {axis} of x of shape {x.shape} cannot be cut in groups of {pieces}; "
+            "give an axis whose length is a multiple of pieces"
+        )
+    return widened(_largest, x, (pieces, axis))
+
+
+def _largest(x: jax.Array, pieces: int, axis: int) -> jax.Array:
+    groups = x.reshape(*x.shape[:axis], -1, pieces, *x.shape[axis + 1 :])
+    first = jnp.argmax(groups, axis + 1, keepdims=True)
+    return jnp.take_along_axis(groups, first, axis + 1).squeeze(axis + 1)
+
+
+def crelu(x: ArrayLike, axis: int = -1) -> jax.Array:
+    """relu of x and relu of -x, side by side along an axis.
+
+    x: real array whose axis has length n; the result has 2n there and lies in [0, inf).
+
+    Source: Shang, Sohn, Almeida and Lee 2016.
+    """
+    x = real("crelu", x)
+    axis = _axis_of("crelu", x, axis)
+    return relu(jnp.concatenate([x, -x], axis))
+
+
+def sparsemax(x: ArrayLike, axis: int = -1) -> jax.Array:
+    """The point of the probability simplex that is nearest to x: like softmax, but exactly 0 for small entries.
+
+    x: real array. axis: the axis that sums to 1. The result lies in [0, 1].
+
+    Source: Martins and Astudillo 2016.
+    """
+    x = real("sparsemax", x)
+    axis = _axis_of("sparsemax", x, axis)
+    return widened(_project, x, (axis,))
+
+
+def _project(x: jax.Array, axis: int) -> jax.Array:
+    return jnp.moveaxis(_simplex(jnp.moveaxis(x, axis, -1)), -1, axis)
+
+
+def _support(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Which entries of the last axis stay positive, for x less its largest entry; and how many."""
+    ranked = -jnp.sort(-x, axis=-1)
+    rank = jnp.arange(1, x.shape[-1] + 1, dtype=x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
+    count = jnp.sum(1.0 + rank * ranked > jnp.cumsum(ranked, -1), -1, keepdims=True)
+    return x >= jnp.take_along_axis(ranked, jnp.maximum(count - 1, 0), -1), count.astype(x.dtype)
+
+
+@jax.custom_jvp
+def _simplex(x: jax.Array) -> jax.Array:
+    x = x - jnp.max(x, -1, keepdims=True)
+    inside, count = _support(x)
+    shift = (jnp.sum(jnp.where(inside, x, 0.0), -1, keepdims=True) - 1.0) / count
+    return jnp.where(inside, jnp.maximum(x - shift, 0.0), x * 0.0)
+
+
+@_simplex.defjvp
+def _simplex_rule(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
+    x, t = primals[0], tangents[0]
+    inside, count = _support(x - jnp.max(x, -1, keepdims=True))
+    mean = jnp.sum(jnp.where(inside, t, 0.0), -1, keepdims=True) / count
+    return _simplex(x), jnp.where(inside, t - mean, 0.0)

@@ -1,0 +1,79 @@
+"""Gated linear units: half of the entries of an axis, each times a function of its partner in the other half."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxopt_lite.activations._argument import real
+from jaxopt_lite.activations._gelu import gelu_exact
+from jaxopt_lite.activations._rectified import identity, relu
+from jaxopt_lite.activations._sigmoid import sigmoid
+from jaxopt_lite.activations._swish import silu
+from jaxopt_lite.activations._widened import widened
+
+
+def _product(x: jax.Array, gate: Callable[[jax.Array], jax.Array], axis: int) -> jax.Array:
+    linear, gating = jnp.split(x, 2, axis)
+    return linear * gate(gating)
+
+
+def _gated(name: str, gate: Callable[[jax.Array], jax.Array], x: ArrayLike, axis: int) -> jax.Array:
+    x = real(name, x)
+    if not -x.ndim <= axis < x.ndim or x.shape[axis] % 2:
+        raise ValueError(
+            f"{name}: x of shape {x.shape} cannot be split in two halves along axis {axis}; "
+            "give it an axis of even length, the linear half first and the gate second"
+        )
+    return widened(_product, x, (gate, axis))
+
+
+def glu(x: ArrayLike, axis: int = -1) -> jax.Array:
+    """a × sigmoid(b), for x = (a, b) split along an axis.
+
+    x: real array whose axis has even length 2n; the result has n there.
+
+    Source: Dauphin, Fan, Auli and Grangier 2016.
+    """
+    return _gated("glu", sigmoid, x, axis)
+
+
+def reglu(x: ArrayLike, axis: int = -1) -> jax.Array:
+    """a × relu(b), for x = (a, b) split along an axis, as in `glu`.
+
+    x: real array whose axis has even length 2n; the result has n there.
+
+    Source: Shazeer 2020.
+    """
+    return _gated("reglu", relu, x, axis)
+
+
+def geglu(x: ArrayLike, axis: int = -1) -> jax.Array:
+    """a × gelu(b) with the exact gelu, for x = (a, b) split along an axis, as in `glu`.
+
+    x: real array whose axis has even length 2n; the result has n there.
+
+    Source: Shazeer 2020.
+    """
+    return _gated("geglu", gelu_exact, x, axis)
+
+
+def swiglu(x: ArrayLike, axis: int = -1) -> jax.Array:
+    """a × silu(b), for x = (a, b) split along an axis, as in `glu`.
+
+    x: real array whose axis has even length 2n; the result has n there.
+
+    Source: Shazeer 2020.
+    """
+    return _gated("swiglu", silu, x, axis)
+
+
+def bilinear(x: ArrayLike, axis: int = -1) -> jax.Array:
+    """a × b, for x = (a, b) split along an axis, as in `glu`.
+
+    x: real array whose axis has even length 2n; the result has n there.
+
+    Source: Mnih and Hinton 2007; Shazeer 2020.
+    """
+    return _gated("bilinear", identity, x, axis)

@@ -1,0 +1,103 @@
+"""Piecewise polynomials that imitate tanh, sigmoid, silu and softplus: the hard and the sparse ones."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxopt_lite.activations._elementwise import elementwise
+
+_hard_tanh = elementwise(
+    "hard_tanh",
+    lambda x: jnp.clip(x, -1.0, 1.0),
+    lambda on: jnp.where(on, 1.0, 0.0),
+    bits=lambda x: (x >= -1) & (x <= 1),
+)
+# Comparing x itself, not x + 3: just inside the kink the sum rounds onto it.
+_hard_sigmoid = elementwise(
+    "hard_sigmoid",
+    lambda x: (jnp.clip(x, -3.0, 3.0) + 3.0) / 6.0,
+    lambda on: jnp.where(on, 1.0 / 6.0, 0.0),
+    bits=lambda x: (x > -3) & (x < 3),
+)
+
+
+def _hard_silu_value(x: jax.Array) -> jax.Array:
+    inside = jnp.clip(x, -3.0, 3.0)
+    return jnp.where(x >= 3, x, inside * (inside + 3.0) / 6.0)
+
+
+_hard_silu = elementwise(
+    "hard_silu",
+    _hard_silu_value,
+    lambda x: jnp.where(x >= 3, 1.0, jnp.where(x <= -3, 0.0, (2.0 * jnp.clip(x, -3.0, 3.0) + 3.0) / 6.0)),
+    curvature=lambda x: jnp.where((x > -3) & (x < 3), 1.0 / 3.0, 0.0),
+)
+
+
+def _sparse_plus_value(x: jax.Array) -> jax.Array:
+    inside = jnp.clip(x, -1.0, 1.0) + 1.0
+    return jnp.where(x >= 1, x, inside * inside * 0.25)
+
+
+_sparse_plus = elementwise(
+    "sparse_plus",
+    _sparse_plus_value,
+    lambda x: 0.5 * (jnp.clip(x, -1.0, 1.0) + 1.0),
+    curvature=lambda x: jnp.where((x > -1) & (x < 1), 0.5, 0.0),
+)
+_sparse_sigmoid = elementwise(
+    "sparse_sigmoid",
+    lambda x: 0.5 * (jnp.clip(x, -1.0, 1.0) + 1.0),
+    lambda x: 0.25 * (jnp.where(jnp.abs(x) < 1, 1.0, 0.0) + jnp.where(jnp.abs(x) <= 1, 1.0, 0.0)),
+    curvature=jnp.zeros_like,
+)
+
+
+def hard_tanh(x: ArrayLike) -> jax.Array:
+    """min(max(x, -1), 1), elementwise; its slope at ±1 is 1, as in `jax.nn`.
+
+    x: real array of any shape; the result lies in [-1, 1].
+
+    Source: Collobert 2004.
+    """
+    return _hard_tanh(x)
+
+
+def hard_sigmoid(x: ArrayLike) -> jax.Array:
+    """min(max(x + 3, 0), 6) / 6, elementwise; its slope at ±3 is 0, as in `jax.nn`.
+
+    x: real array of any shape; the result lies in [0, 1].
+
+    Source: Courbariaux, Bengio and David 2015; this slope, Howard et al. 2019.
+    """
+    return _hard_sigmoid(x)
+
+
+def hard_silu(x: ArrayLike) -> jax.Array:
+    """x × hard_sigmoid(x), elementwise; also called hard swish.
+
+    x: real array of any shape; the result lies in [-0.375, inf).
+
+    Source: Howard et al. 2019, MobileNetV3.
+    """
+    return _hard_silu(x)
+
+
+def sparse_plus(x: ArrayLike) -> jax.Array:
+    """0 for x ≤ -1, (x + 1)² / 4 between, x for x ≥ 1: a softplus that is exactly zero for negative x.
+
+    x: real array of any shape; the result lies in [0, inf).
+
+    Source: Martins and Astudillo 2016 (as the integral of sparse_sigmoid).
+    """
+    return _sparse_plus(x)
+
+
+def sparse_sigmoid(x: ArrayLike) -> jax.Array:
+    """min(max(x + 1, 0), 2) / 2, elementwise: the two-class sparsemax; its slope at ±1 is 1/4, as in `jax.nn`.
+
+    x: real array of any shape; the result lies in [0, 1].
+
+    Source: Martins and Astudillo 2016.
+    """
+    return _sparse_sigmoid(x)

@@ -1,0 +1,94 @@
+"""Shrinkage: functions that pull small inputs to zero."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxopt_lite.activations._argument import not_negative
+from jaxopt_lite.activations._elementwise import elementwise
+from jaxopt_lite.activations._exponential import horner
+from jaxopt_lite.activations._tanh import tanh_slope
+
+# tanh(x) = x - x³ P(x²) for |x| ≤ 0.75: Chebyshev fit of P weighted by the relative error of x³ P.
+_CUBIC = (
+    0.3333333432674408,
+    -0.133333221077919,
+    0.053965091705322266,
+    -0.02183520793914795,
+    0.008682779036462307,
+    -0.00308689521625638,
+    0.0006947520305402577,
+)
+_NEAR = 0.75
+
+
+def _tanh_excess(x: jax.Array) -> jax.Array:
+    """x - tanh(x), without the cancellation near zero."""
+    near = jnp.clip(x, -_NEAR, _NEAR)
+    square = near * near
+    return jnp.where(jnp.abs(x) <= _NEAR, near * square * horner(_CUBIC, square), x - jnp.tanh(x))
+
+
+def _tanh_near(x: jax.Array) -> jax.Array:
+    """tanh within 2 ulp, for its square is wanted."""
+    a = jnp.abs(x)
+    near = jnp.minimum(a, _NEAR)
+    square = near * near
+    size = jnp.where(a <= _NEAR, near - near * square * horner(_CUBIC, square), 1.0 - 2.0 / (1.0 + jnp.exp(2.0 * a)))
+    return jnp.where(x < 0, -size, size)
+
+
+_softshrink = elementwise(
+    "softshrink",
+    lambda x, lambd: x - jnp.clip(x, -lambd, lambd),
+    lambda on, lambd: jnp.where(on, 1.0, 0.0),
+    lambda x, lambd: jnp.where(jnp.abs(x) > lambd, -jnp.sign(x), 0.0),
+    bits=lambda x, lambd: jnp.abs(x) > lambd,
+)
+_hardshrink = elementwise(
+    "hardshrink",
+    lambda x, lambd: jnp.where(jnp.abs(x) <= lambd, 0.0, x),
+    lambda on, lambd: jnp.where(on, 1.0, 0.0),
+    lambda x, lambd: jnp.zeros_like(x),
+    bits=lambda x, lambd: jnp.abs(x) > lambd,
+)
+_tanhshrink = elementwise(
+    "tanhshrink",
+    _tanh_excess,
+    lambda x: _tanh_near(x) * _tanh_near(x),
+    curvature=lambda x: 2.0 * _tanh_near(x) * tanh_slope(x),
+)
+
+
+def softshrink(x: ArrayLike, lambd: ArrayLike = 0.5) -> jax.Array:
+    """x - lambd for x > lambd, x + lambd for x < -lambd, 0 between.
+
+    x: real array of any shape. lambd ≥ 0: a number, or an array that broadcasts against x; may be traced. A negative
+    Python number is a ValueError.
+
+    Source: Donoho 1995; Beck and Teboulle 2009 (the proximal map of the l1 norm).
+    """
+    not_negative("softshrink", lambd=lambd)
+    return _softshrink(x, lambd)
+
+
+def hardshrink(x: ArrayLike, lambd: ArrayLike = 0.5) -> jax.Array:
+    """x where |x| > lambd, 0 elsewhere.
+
+    x: real array of any shape. lambd ≥ 0: a number, or an array that broadcasts against x; may be traced; the
+    derivative in lambd is 0, for it only moves jumps. A negative Python number is a ValueError.
+
+    Source: Donoho and Johnstone 1994.
+    """
+    not_negative("hardshrink", lambd=lambd)
+    return _hardshrink(x, lambd)
+
+
+def tanhshrink(x: ArrayLike) -> jax.Array:
+    """x - tanh(x), elementwise: about x³/3 near zero, where the difference itself would lose all digits.
+
+    x: real array of any shape.
+
+    Source: PyTorch (Paszke et al. 2019).
+    """
+    return _tanhshrink(x)

@@ -1,0 +1,175 @@
+"""The identity times a logistic gate: silu, swish, quick_gelu and ACON-C are one function of x and of v = beta x."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxopt_lite.activations._elementwise import elementwise
+from jaxopt_lite.activations._exponential import scaled_exp
+from jaxopt_lite.activations._two_terms import TwoTerms, constant, product
+
+_END = 200.0  # exp(-200) is zero in float32
+_END_WIDE = 1500.0  # and exp(-1500) in float64
+
+
+class _Gate(NamedTuple):
+    """exp(-|v|) as (e × scale), with |v| and 1 + exp(-|v|)."""
+
+    negative: jax.Array
+    size: jax.Array
+    e: jax.Array
+    scale: jax.Array
+    rest: jax.Array
+
+
+def _gate(v: TwoTerms) -> _Gate:
+    """What the formulas below have in common; the low term of v corrects e, for v is itself a rounded product."""
+    size = jnp.minimum(jnp.abs(v.high), _END_WIDE if v.high.dtype == jnp.float64 else _END)
+    e, scale = scaled_exp(-size)
+    negative = v.high < 0
+    if not isinstance(v.low, float):
+        e = e * (1.0 - jnp.where(negative, -v.low, v.low))
+    return _Gate(negative, size, e, scale, 1.0 + e * scale)
+
+
+def _single(x: jax.Array) -> TwoTerms:
+    return TwoTerms(x, 0.0)
+
+
+def _scaled(x: jax.Array, beta: Any) -> TwoTerms:
+    """v = beta x as two terms; far out, where the gate is 0 or 1, the low one is dropped with the overflow in it."""
+    x = jnp.clip(x, -1e15, 1e15)
+    v = product(beta, x)
+    return TwoTerms(v.high, jnp.where(jnp.abs(v.high) < _END_WIDE, v.low, 0.0))
+
+
+def gated(x: jax.Array, v: TwoTerms) -> jax.Array:
+    """x × logistic(v)."""
+    g = _gate(v)
+    bounded = jnp.where(jnp.abs(v.high) < _END_WIDE, x, 0.0)
+    return jnp.where(g.negative, (bounded * g.e) * g.scale, x) / g.rest
+
+
+def gated_slope(v: TwoTerms) -> jax.Array:
+    """The derivative of v × logistic(v)."""
+    g = _gate(v)
+    negative = ((g.rest - g.size) / g.rest * g.e) * g.scale
+    return (
+        jnp.where(g.negative, negative, g.rest + g.size * (g.e * g.scale)) / g.rest / jnp.where(g.negative, 1.0, g.rest)
+    )
+
+
+def gated_curvature(v: TwoTerms) -> jax.Array:
+    """The second derivative of v × logistic(v)."""
+    g = _gate(v)
+    return ((2.0 - g.size * ((1.0 - g.e * g.scale) / g.rest)) / g.rest * g.e) * g.scale / g.rest
+
+
+def _by_gate(x: jax.Array, v: TwoTerms) -> jax.Array:
+    """x² × logistic'(v), the derivative of x × logistic(beta x) in beta."""
+    g = _gate(v)
+    x = jnp.where(g.size < (_END_WIDE if x.dtype == jnp.float64 else _END), x, 0.0)
+    return (x * (x * g.e / g.rest)) * g.scale / g.rest
+
+
+_silu = elementwise(
+    "silu",
+    lambda x: gated(x, _single(x)),
+    lambda x: gated_slope(_single(x)),
+    curvature=lambda x: gated_curvature(_single(x)),
+)
+_QUICK = 1.702
+
+
+def _quick(x: jax.Array) -> TwoTerms:
+    x = jnp.clip(x, -1e15, 1e15)
+    k = constant(_QUICK, x)
+    v = product(k.high, x)
+    return TwoTerms(v.high, jnp.where(jnp.abs(v.high) < _END_WIDE, v.low + k.low * x, 0.0))
+
+
+_quick_gelu = elementwise(
+    "quick_gelu",
+    lambda x: gated(x, _quick(x)),
+    lambda x: gated_slope(_quick(x)),
+    curvature=lambda x: _QUICK * gated_curvature(_quick(x)),
+)
+_swish = elementwise(
+    "swish",
+    lambda x, beta: gated(x, _scaled(x, beta)),
+    lambda x, beta: gated_slope(_scaled(x, beta)),
+    lambda x, beta: _by_gate(x, _scaled(x, beta)),
+    curvature=lambda x, beta: beta * gated_curvature(_scaled(x, beta)),
+)
+
+
+def _steep(x: jax.Array, p1: jax.Array, p2: jax.Array, beta: jax.Array) -> TwoTerms:
+    return _scaled(x, beta * (p1 - p2))
+
+
+def _opposite(v: TwoTerms) -> TwoTerms:
+    return TwoTerms(-v.high, -v.low)
+
+
+def _acon_slope(x: jax.Array, p1: jax.Array, p2: jax.Array, beta: jax.Array) -> jax.Array:
+    # 1 - slope(v) = slope(-v): so neither parameter's derivative cancels
+    v = _steep(x, p1, p2, beta)
+    return p1 * gated_slope(v) + p2 * gated_slope(_opposite(v))
+
+
+def _acon_curvature(x: jax.Array, p1: jax.Array, p2: jax.Array, beta: jax.Array) -> jax.Array:
+    return (p1 - p2) * (beta * (p1 - p2)) * gated_curvature(_steep(x, p1, p2, beta))
+
+
+_acon_c = elementwise(
+    "acon_c",
+    lambda x, p1, p2, beta: gated((p1 - p2) * x, _steep(x, p1, p2, beta)) + p2 * x,
+    _acon_slope,
+    lambda x, p1, p2, beta: x * gated_slope(_steep(x, p1, p2, beta)),
+    lambda x, p1, p2, beta: x * gated_slope(_opposite(_steep(x, p1, p2, beta))),
+    lambda x, p1, p2, beta: _by_gate((p1 - p2) * x, _steep(x, p1, p2, beta)),
+    curvature=_acon_curvature,
+)
+
+
+def silu(x: ArrayLike) -> jax.Array:
+    """The sigmoid-weighted linear unit, x / (1 + exp(-x)), elementwise.
+
+    x: real array of any shape; the result lies in [-0.279, inf).
+
+    Source: Elfwing, Uchibe and Doya 2017.
+    """
+    return _silu(x)
+
+
+def quick_gelu(x: ArrayLike) -> jax.Array:
+    """The cheap approximation of gelu, x / (1 + exp(-1.702 x)), elementwise.
+
+    x: real array of any shape; the result lies in [-0.164, inf).
+
+    Source: Hendrycks and Gimpel 2016; used by CLIP (Radford et al. 2021).
+    """
+    return _quick_gelu(x)
+
+
+def swish(x: ArrayLike, beta: ArrayLike = 1.0) -> jax.Array:
+    """x / (1 + exp(-beta x)), elementwise: silu for beta = 1, relu for beta → inf, x/2 for beta = 0.
+
+    x: real array of shape (..., channels). beta: scalar or shape (channels,); may be learned.
+
+    Source: Ramachandran, Zoph and Le 2017.
+    """
+    return _swish(x, beta)
+
+
+def acon_c(x: ArrayLike, p1: ArrayLike = 1.0, p2: ArrayLike = 0.0, beta: ArrayLike = 1.0) -> jax.Array:
+    """(p1 - p2) x / (1 + exp(-beta (p1 - p2) x)) + p2 x: a smooth maximum of p1 x and p2 x, elementwise.
+
+    x: real array of shape (..., channels). p1, p2: the slopes on either side; beta: how sharply it turns, 0 for linear;
+    each a scalar or of shape (channels,), and may be learned. The starting numbers make it silu.
+
+    Source: Ma, Zhang, Liu and Sun 2021, Activate or Not.
+    """
+    return _acon_c(x, p1, p2, beta)
