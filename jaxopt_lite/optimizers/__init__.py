@@ -1,37 +1,76 @@
 """Optimizers that are data: optax transformations whose numeric settings are the leaves of a pytree."""
 
+from jaxopt_lite.optimizers._adadelta import adadelta
 from jaxopt_lite.optimizers._adagrad import adagrad
 from jaxopt_lite.optimizers._adam import adam, adamw
+from jaxopt_lite.optimizers._adamax import adamax
+from jaxopt_lite.optimizers._amsgrad import amsgrad
 from jaxopt_lite.optimizers._catalogue import CATALOGUE, Optimizer
 from jaxopt_lite.optimizers._chain import chain
-from jaxopt_lite.optimizers._lift import lift
-from jaxopt_lite.optimizers._rmsprop import rmsprop
-from jaxopt_lite.optimizers._schedules import (
+from jaxopt_lite.optimizers._decays import (
     constant_schedule,
     cosine_decay_schedule,
     exponential_decay,
-    warmup_cosine_decay_schedule,
+    linear_schedule,
+    polynomial_schedule,
 )
+from jaxopt_lite.optimizers._lift import lift
+from jaxopt_lite.optimizers._lion import lion
+from jaxopt_lite.optimizers._nadam import nadam, nadamw
+from jaxopt_lite.optimizers._pieces import (
+    cosine_onecycle_schedule,
+    join_schedules,
+    linear_onecycle_schedule,
+    piecewise_constant_schedule,
+    piecewise_interpolate_schedule,
+    sgdr_schedule,
+)
+from jaxopt_lite.optimizers._rmsprop import rmsprop
 from jaxopt_lite.optimizers._settings import settings, with_settings
 from jaxopt_lite.optimizers._sgd import sgd
 from jaxopt_lite.optimizers._transform import State, Transform
+from jaxopt_lite.optimizers._warmups import (
+    inverse_sqrt_schedule,
+    warmup_constant_schedule,
+    warmup_cosine_decay_schedule,
+    warmup_exponential_decay_schedule,
+    warmup_stable_decay_schedule,
+)
 
 __all__ = [
     "CATALOGUE",
     "Optimizer",
     "State",
     "Transform",
+    "adadelta",
     "adagrad",
     "adam",
+    "adamax",
     "adamw",
+    "amsgrad",
     "chain",
     "constant_schedule",
     "cosine_decay_schedule",
+    "cosine_onecycle_schedule",
     "exponential_decay",
+    "inverse_sqrt_schedule",
+    "join_schedules",
     "lift",
+    "linear_onecycle_schedule",
+    "linear_schedule",
+    "lion",
+    "nadam",
+    "nadamw",
+    "piecewise_constant_schedule",
+    "piecewise_interpolate_schedule",
+    "polynomial_schedule",
     "rmsprop",
     "settings",
     "sgd",
+    "sgdr_schedule",
+    "warmup_constant_schedule",
     "warmup_cosine_decay_schedule",
+    "warmup_exponential_decay_schedule",
+    "warmup_stable_decay_schedule",
     "with_settings",
 ]

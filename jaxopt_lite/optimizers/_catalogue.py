@@ -8,11 +8,34 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxopt_lite import _names
-from jaxopt_lite.optimizers import _adagrad, _adam, _rmsprop, _sgd
+from jaxopt_lite.optimizers import (
+    _adadelta,
+    _adagrad,
+    _adam,
+    _adamax,
+    _amsgrad,
+    _lion,
+    _nadam,
+    _rmsprop,
+    _sgd,
+)
 from jaxopt_lite.optimizers._transform import Transform
 
 FUNCTIONS: dict[str, Callable[..., Transform]] = {
-    function.__name__: function for function in (_sgd.sgd, _adagrad.adagrad, _rmsprop.rmsprop, _adam.adam, _adam.adamw)
+    function.__name__: function
+    for function in (
+        _sgd.sgd,
+        _adagrad.adagrad,
+        _adadelta.adadelta,
+        _rmsprop.rmsprop,
+        _adam.adam,
+        _adam.adamw,
+        _amsgrad.amsgrad,
+        _adamax.adamax,
+        _nadam.nadam,
+        _nadam.nadamw,
+        _lion.lion,
+    )
 }
 
 

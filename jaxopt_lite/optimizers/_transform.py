@@ -118,7 +118,7 @@ class Transform(optax.GradientTransformationExtraArgs):
         """Its arguments as given, by name; those of an inner transform under `index.name` or `tx.name`."""
         init: Any = self.init
         inner = {f"{k}.{name}": v for k, part in init.parts.items() for name, v in part.settings.items()}
-        return inner | dict(init.data) | {name: thaw(value) for name, value in init.fixed}
+        return inner | dict(init.data) | shown(init.fixed)
 
     def __repr__(self) -> str:
         return written(self)
@@ -208,6 +208,11 @@ def _unflatten(structure: tuple, children: Any) -> Transform:
 jax.tree_util.register_pytree_with_keys(Transform, _flatten_with_keys, _unflatten, _flatten)
 
 
+def shown(fixed: tuple) -> dict[str, Any]:
+    """The arguments among the structure; names with an underscore are the rule's own notes."""
+    return {name: thaw(value) for name, value in fixed if not name.startswith("_")}
+
+
 def written(tx: Transform) -> str:
     """The call that builds `tx`, without the arguments that stand at their defaults."""
     init: Any = tx.init
@@ -218,7 +223,7 @@ def written(tx: Transform) -> str:
         return own(init)
     given = [repr(part) for part in init.parts.values()]
     defaults = _defaults(init.rule.name)
-    arguments = dict(init.data) | {name: thaw(value) for name, value in init.fixed}
+    arguments = dict(init.data) | shown(init.fixed)
     given += [
         f"{name}={_short(v)}"
         for name, v in arguments.items()

@@ -60,3 +60,37 @@ class Formula:
 
     def adamw(self, g: np.ndarray) -> np.ndarray:
         return self.adam(g) - self.lr * self.s.get("weight_decay", 1e-4) * self.p
+
+    def nadam(self, g: np.ndarray) -> np.ndarray:
+        self.s.setdefault("nesterov", True)
+        return self.adam(g)
+
+    def nadamw(self, g: np.ndarray) -> np.ndarray:
+        return self.nadam(g) - self.lr * self.s.get("weight_decay", 1e-4) * self.p
+
+    def amsgrad(self, g: np.ndarray) -> np.ndarray:
+        b2 = self.s.get("b2", 0.999)
+        mu, nu = self.mean("mu", 0.9, g), self.mean("nu", b2, g * g)
+        if self.s.get("bias_correction_mu", True):
+            mu = mu / (1 - 0.9**self.t)
+        if self.s.get("bias_correction_nu", True):
+            nu = nu / (1 - b2**self.t)
+        self.m["max"] = np.maximum(self.slot("max"), nu)
+        return -self.lr * mu / (np.sqrt(self.m["max"]) + 1e-8)
+
+    def adamax(self, g: np.ndarray) -> np.ndarray:
+        mu = self.mean("mu", 0.9, g)
+        self.m["nu"] = np.maximum(0.999 * self.slot("nu"), np.abs(g) + 1e-8)
+        return -self.lr * mu / (1 - 0.9**self.t) / self.m["nu"]
+
+    def adadelta(self, g: np.ndarray) -> np.ndarray:
+        g = g + self.s.get("weight_decay", 0.0) * self.p
+        e_g = self.mean("e_g", 0.9, g * g)
+        x = g * np.sqrt(self.slot("e_x") + 1e-6) / np.sqrt(e_g + 1e-6)
+        self.mean("e_x", 0.9, x * x)
+        return -self.lr * x
+
+    def lion(self, g: np.ndarray) -> np.ndarray:
+        c = 0.9 * self.slot("mu") + 0.1 * g
+        self.mean("mu", self.s.get("b2", 0.99), g)
+        return -self.lr * (np.sign(c) + 1e-3 * self.p)

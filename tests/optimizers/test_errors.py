@@ -23,7 +23,7 @@ CALLS: dict[str, tuple[Any, type[Exception], str]] = {
     "factory": (lambda: opt.chain(opt.adam), TypeError, r"given the function .*call it first, as in adam\(1e-3\)"),
     "no transform": (lambda: opt.chain(3), TypeError, "given 3, which has no init and update"),
     "lift of a result": (lambda: opt.lift(opt.adam(1e-3)), TypeError, "give the factory itself"),
-    "catalogue": (lambda: opt.CATALOGUE["adma"], KeyError, "unknown optimizer 'adma': did you mean 'adam'"),
+    "catalogue": (lambda: opt.CATALOGUE["adamm"], KeyError, "unknown optimizer 'adamm': did you mean 'adam'"),
 }
 
 
