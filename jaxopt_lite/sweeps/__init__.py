@@ -1,5 +1,7 @@
 """Many runs: spaces of trials, trained a few compiled programs at a time, kept in a ledger."""
 
+from jaxopt_lite.sweeps._estimate import estimate as estimate
+from jaxopt_lite.sweeps._estimate import matmul_rate as matmul_rate
 from jaxopt_lite.sweeps._ledger import StoreError as StoreError
 from jaxopt_lite.sweeps._results import Mean as Mean
 from jaxopt_lite.sweeps._results import Results as Results

@@ -19,7 +19,7 @@ from jaxopt_lite.training._run import POINTS, Curve, advance, blank, start
 Array = jax.Array
 
 # One core a program: the cores are busy with other chunks, and the order of a sum must not depend on their number.
-_CPU_OPTIONS = {"xla_cpu_multi_thread_eigen": False}
+CPU_OPTIONS = {"xla_cpu_multi_thread_eigen": False}
 
 
 class Chunk(NamedTuple):
@@ -175,7 +175,7 @@ def _compiled(lowered: Lowered) -> tuple[Any, int]:
         if key in _KEPT:
             _KEPT.move_to_end(key)
             return _KEPT[key], 0
-        options = _CPU_OPTIONS if lowered.device.platform == "cpu" else None
+        options = CPU_OPTIONS if lowered.device.platform == "cpu" else None
         executable = lowered.program.compile(compiler_options=options)
         with _GUARD:
             _KEPT[key] = executable

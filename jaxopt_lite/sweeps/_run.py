@@ -213,7 +213,13 @@ def execute(
             ledger.note(
                 compile_seconds=before.get("compile_seconds", 0.0) + compile_seconds,
                 run_seconds=before.get("run_seconds", 0.0) + tally.seconds,
-                compiled=before.get("compiled", 0) + compiled,
+                last={
+                    "programs": facts["programs"],
+                    "compiled": compiled,
+                    "compile_seconds": compile_seconds,
+                    "run_seconds": tally.seconds,
+                    "trials": tally.ran,
+                },
             )
         return _results.read(ledger)
     finally:
@@ -229,6 +235,7 @@ class _Tally:
         rows, scores = ledger.rows(), ledger.scores()
         self._rows = {row.id: row for row in rows}
         self.over = {row.id for row in rows if row.status in ("done", "diverged")}
+        self._before = len(self.over)
         self._diverged = sum(row.status == "diverged" for row in rows)
         self._steps = sum(planned.steps if row.id in self.over else row.step for row in rows)
         self._best: tuple[float, int] | None = None
@@ -236,6 +243,11 @@ class _Tally:
             self._consider(row.id, scores.get(row.id, {}))
         self._begun = time.perf_counter()
         self._say()
+
+    @property
+    def ran(self) -> int:
+        """Trials that came to their end since."""
+        return len(self.over) - self._before
 
     @property
     def seconds(self) -> float:

@@ -1,0 +1,32 @@
+"""The bench command: figures as a table, as JSON, as a page."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from jaxopt_lite.cli import _catalogues
+from jaxopt_lite.cli._sweep import names
+
+
+def bench(options: argparse.Namespace) -> int:
+    """Run one benchmark and print its page."""
+    arguments: dict[str, Any] = {}
+    if getattr(options, "only", None):
+        arguments["only"] = names(options.only, "--only")
+        _catalogues.check(options.kind, arguments["only"])
+    if getattr(options, "exhaustive", False):
+        arguments["exhaustive"] = True
+    from jaxopt_lite import bench as benches
+
+    figures = getattr(benches, options.kind)(progress=_say, **arguments)
+    page = getattr(benches, f"render_{options.kind}")(figures)
+    print(json.dumps(figures) if options.json else page)
+    if options.out:
+        Path(options.out).write_text(page, encoding="utf-8")
+    return 0
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

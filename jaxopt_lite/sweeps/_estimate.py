@@ -1,0 +1,92 @@
+"""What a plan will take, before any of it is compiled."""
+
+import statistics
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxopt_lite import optimizers
+from jaxopt_lite.sweeps._plan import Group
+from jaxopt_lite.sweeps._program import CPU_OPTIONS, trace
+from jaxopt_lite.sweeps._run import Plan
+from jaxopt_lite.sweeps._width import bytes_of
+from jaxopt_lite.training import Task
+from jaxopt_lite.training._run import start
+
+# Shares of the matrix-multiply peak between which the trainings of small networks were measured; see `bench sweep`.
+_SHARES = (0.15, 0.45)
+# Copies of a chunk's state at work: the state, its successor, gradients and temporaries.
+_COPIES = 4
+
+
+def estimate(planned: Plan) -> dict[str, Any]:
+    """Trials, programs, chunk widths, bytes at work, GFLOP in all, and seconds of training from best to worst guess.
+
+    The seconds are the floating-point operations of all steps over a share of the matrix-multiply rate, which is
+    measured now; nothing but that one multiplication is compiled.
+    """
+    flop = sum(_step_flop(planned.task, g) * len(g.members) for g in planned.groups) * len(planned.seeds) * planned.steps
+    rate = matmul_rate(planned.devices, planned.workers)
+    carries = [
+        bytes_of(trace(planned.task, g, w, planned.devices[0]).carry)
+        for g, w in zip(planned.groups, planned.widths, strict=True)
+    ]
+    return {
+        "task": planned.task.name,
+        "trials": planned.runs,
+        "settings": len(planned.trials),
+        "seeds": list(planned.seeds),
+        "steps": planned.steps,
+        "structures": planned.structures,
+        "programs": len(planned.groups),
+        "chunk": planned.widths,
+        "chunks": sum(planned.chunks),
+        "bytes_at_a_time": _COPIES * max(carries) * planned.workers,
+        "gflop": flop / 1e9,
+        "matmul_gflop_per_second": rate / 1e9,
+        "seconds": [flop / rate / max(_SHARES), flop / rate / min(_SHARES)],
+    }
+
+
+def matmul_rate(devices: list[Any], workers: int, size: int = 1024, repeats: int = 7) -> float:
+    """Floating-point operations a second in float32 products of `size`² matrices, one on each core or device at once.
+
+    The median of `repeats`, compile time apart.
+    """
+
+    def ready(device: Any) -> tuple[Any, Any]:
+        x = jax.device_put(jnp.full((size, size), 1 / size, jnp.float32), device)
+        product = jax.jit(lambda a: jax.lax.fori_loop(0, 8, lambda _, b: a @ b, a))
+        options = CPU_OPTIONS if device.platform == "cpu" else None
+        return product.lower(x).compile(compiler_options=options), x
+
+    programs = [ready(devices[i % len(devices)]) for i in range(min(workers, max(workers, len(devices))))]
+    times = []
+    with ThreadPoolExecutor(len(programs)) as pool:
+        for _ in range(repeats + 1):
+            begun = time.perf_counter()
+            list(pool.map(lambda p: jax.block_until_ready(p[0](p[1])), programs))
+            times.append(time.perf_counter() - begun)
+    return len(programs) * 8 * 2 * size**3 / statistics.median(times[1:])
+
+
+def _step_flop(task: Task, group: Group) -> float:
+    """Floating-point operations of one step of one trial, by XLA's count, with the simplest optimizer."""
+    trial = group.plain(optimizers.sgd(0.0))
+
+    def step(seed: Any, data: Any) -> Any:
+        carry = jax.eval_shape(lambda: start(task, trial, 0))
+        blank = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype) if not _is_key(x) else jax.random.key(0), carry)
+        return task.step(trial, blank, data, jax.random.key(seed))[0]
+
+    data = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), task.data)
+    counted = jax.jit(step).lower(jax.ShapeDtypeStruct((), jnp.uint32), data).cost_analysis()
+    counted = counted[0] if isinstance(counted, list) else counted
+    return float((counted or {}).get("flops", 0.0))
+
+
+def _is_key(x: Any) -> bool:
+    return bool(jnp.issubdtype(x.dtype, jax.dtypes.prng_key))
