@@ -17,14 +17,8 @@ def _radius(x: jax.Array, b: jax.Array) -> jax.Array:
     return jnp.where(a > _FAR, a, jnp.sqrt(near * near + b))
 
 
-def _share(x: jax.Array, b: jax.Array, r: jax.Array) -> jax.Array:
-    """r + x for positive, b / (r - x) for negative x: the same number, without cancellation."""
-    return jnp.where(x < 0, b / (r + jnp.abs(x)), r + jnp.abs(x))
-
-
 def _value(x: jax.Array, b: jax.Array) -> jax.Array:
-    r = _radius(x, b)
-    return jnp.where(x < 0, (0.5 * b) / (r + jnp.abs(x)), 0.5 * x + 0.5 * r)
+    return jnp.maximum(x, 0.0) + (0.5 * b) / (_radius(x, b) + jnp.abs(x))
 
 
 def _slope(x: jax.Array, b: jax.Array) -> jax.Array:

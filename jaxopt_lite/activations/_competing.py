@@ -79,8 +79,8 @@ def _support(x: jax.Array) -> tuple[jax.Array, jax.Array]:
 def _simplex(x: jax.Array) -> jax.Array:
     x = x - jnp.max(x, -1, keepdims=True)
     inside, count = _support(x)
-    shift = (jnp.sum(jnp.where(inside, x, 0.0), -1, keepdims=True) - 1.0) / count
-    return jnp.where(inside, jnp.maximum(x - shift, 0.0), x * 0.0)
+    total = jnp.sum(jnp.where(inside, x, 0.0), -1, keepdims=True)
+    return jnp.where(inside, jnp.maximum(1.0 + (count * x - total), 0.0) / count, x * 0.0)
 
 
 @_simplex.defjvp

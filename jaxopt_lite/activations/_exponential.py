@@ -1,6 +1,7 @@
 """Exponentials that keep their relative accuracy: near zero, in products that outlive exp(x), of a two-term sum."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ _EXPM1 = (
 )
 
 
-def horner(coefficients: tuple[float, ...], x: jax.Array) -> jax.Array:
+def horner(coefficients: tuple[Any, ...], x: jax.Array) -> jax.Array:
     """The polynomial with these coefficients, lowest power first."""
     total = coefficients[-1] * x + coefficients[-2]
     for c in coefficients[-3::-1]:

@@ -1,6 +1,7 @@
 """The Gaussian error linear unit, x Φ(x), and its tanh approximation."""
 
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from jaxopt_lite.activations._elementwise import elementwise
-from jaxopt_lite.activations._exponential import horner, times_exp
+from jaxopt_lite.activations._exponential import horner, scaled_exp, times_exp
 from jaxopt_lite.activations._two_terms import TwoTerms, constant, product, total
 
 _DENSITY = 1.0 / math.sqrt(2.0 * math.pi)
@@ -48,6 +49,14 @@ def _mills(a: jax.Array) -> jax.Array:
     return horner(_MILLS, (a - 2.0) / (a + 2.0)) / (1.0 + a)
 
 
+def _mills_less_density(a: jax.Array) -> jax.Array:
+    """Φ(-a) exp(a²/2) - a / sqrt(2 pi), summed so that the digits that cancel are never rounded away."""
+    if a.dtype == jnp.float64:
+        return _mills(a) - a * _DENSITY
+    t, c = (a - 2.0) / (a + 2.0), tuple(m / _DENSITY for m in _MILLS)
+    return ((c[0] - a) - a * a + t * horner(c[1:], t)) * _DENSITY / (1.0 + a)
+
+
 def _exact(x: jax.Array) -> jax.Array:
     a = jnp.minimum(jnp.abs(x), _far(x))
     lost = _bell(a, a * _mills(a))
@@ -56,7 +65,7 @@ def _exact(x: jax.Array) -> jax.Array:
 
 def _exact_slope(x: jax.Array) -> jax.Array:
     a = jnp.minimum(jnp.abs(x), _far(x))
-    lower = _bell(a, _mills(a) - a * _DENSITY)
+    lower = _bell(a, _mills_less_density(a))
     return jnp.where(x < 0, lower, 1.0 - lower)
 
 
@@ -74,44 +83,56 @@ def _stop(x: jax.Array) -> float:
     return 24.0 if x.dtype == jnp.float64 else _STOP
 
 
-def _exponent(a: jax.Array) -> TwoTerms:
-    """v = a (C + A a²), so that the tanh form is x × logistic(v)."""
+class _Tanh(NamedTuple):
+    """The tanh form is x × logistic(v), v = x (C + A x²): a = |x|, v of a and its derivative w, both as two terms."""
+
+    a: jax.Array
+    v: TwoTerms
+    w: TwoTerms
+
+
+def _tanh_form(x: jax.Array) -> _Tanh:
+    a = jnp.minimum(jnp.abs(x), _stop(x))
     c, k, square = constant(_C, a), constant(_A, a), product(a, a)
     cubic = product(k.high, square.high)
-    inner = total(c.high, cubic.high)
-    rest = inner.low + (cubic.low + k.high * square.low + k.low * square.high + c.low)
+    rest = cubic.low + k.high * square.low + k.low * square.high
+    # cubic first: XLA turns (c + y) - c into y for a constant c
+    inner = total(cubic.high, c.high)
+    inner_low = inner.low + (rest + c.low)
+    w = total(2.0 * cubic.high, inner.high)
     v = product(a, inner.high)
-    return TwoTerms(v.high, v.low + a * rest)
+    return _Tanh(a, TwoTerms(v.high, v.low + a * inner_low), TwoTerms(w.high, w.low + (inner_low + 2.0 * rest)))
 
 
-def _decay(a: jax.Array, factor: jax.Array | float) -> jax.Array:
-    """factor × exp(-v)."""
-    v = _exponent(a)
-    return times_exp(factor * (1.0 - v.low), -v.high)
+def _decay(v: TwoTerms) -> tuple[jax.Array, jax.Array]:
+    """exp(-v) as e × scale."""
+    e, scale = scaled_exp(-v.high)
+    return e - e * v.low, scale
 
 
 def _approximate(x: jax.Array) -> jax.Array:
-    a = jnp.minimum(jnp.abs(x), _stop(x))
-    e = _decay(a, 1.0)
-    return jnp.where(x < 0, -_decay(a, a), x) / (1.0 + e)
+    a, v, _ = _tanh_form(x)
+    e, scale = _decay(v)
+    return jnp.where(x < 0, -(a * e) * scale, x) / (1.0 + e * scale)
 
 
 def _approximate_slope(x: jax.Array) -> jax.Array:
-    a = jnp.minimum(jnp.abs(x), _stop(x))
-    w = _C + 3.0 * _A * (a * a)
-    e = _decay(a, 1.0)
-    h = 1.0 + e
-    negative = _decay(a, (h - a * w) / h) / h
-    return jnp.where(x < 0, negative, (h + e * (a * w)) / h / h)
+    a, v, w = _tanh_form(x)
+    e, scale = _decay(v)
+    small = e * scale
+    h = 1.0 + small
+    below = ((((1.0 - a * w.high) - a * w.low) + small) * e) * scale
+    return jnp.where(x < 0, below / h, 1.0 + small * (a * w.high) / h) / h
 
 
 def _approximate_curvature(x: jax.Array) -> jax.Array:
-    a = jnp.minimum(jnp.abs(x), _stop(x))
-    square = a * a
-    w = _C + 3.0 * _A * square
-    e = _decay(a, 1.0)
-    h = 1.0 + e
-    return _decay(a, (2.0 * w + 6.0 * _A * square - a * w * w * ((1.0 - e) / h)) / h) / h
+    a, v, w = _tanh_form(x)
+    e, scale = _decay(v)
+    small = e * scale
+    h = 1.0 + small
+    bend = a * (w.high - w.high * (2.0 * small / h))
+    inner = w.high * (2.0 - bend) + (6.0 * _A) * (a * a)
+    return (((inner + w.low * (2.0 - 2.0 * bend)) / h * e) * scale) / h
 
 
 _gelu_exact = elementwise("gelu_exact", _exact, _exact_slope, curvature=_exact_curvature)

@@ -7,16 +7,18 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxopt_lite.activations._elementwise import elementwise
-from jaxopt_lite.activations._exponential import scaled_exp
+from jaxopt_lite.activations._exponential import horner, scaled_exp
 
 _END = 200.0  # exp(-200) is zero in float32
 _END_WIDE = 1500.0  # and exp(-1500) in float64
 
 
-class _Parts(NamedTuple):
-    """With e = exp(-|x|): T = tanh(softplus(x)), q = 1 - T², both over (e × scale) where they vanish with it.
+class _Decay(NamedTuple):
+    """exp(-|x|) as e × scale and as their product; x bounded; and a denominator that all three formulas share.
 
-    For x < 0 every derivative has a factor e, which is taken out (T = tanh × e); for x ≥ 0 only q has one, e².
+    mish = x E (E + 2) / D with E = exp(x), D = E² + 2 E + 2. The derivatives are polynomials in E and x over D² and
+    D³; for x ≥ 0 numerator and denominator are divided by the power of E that rules them. Coefficients as 4(x + 1) are
+    exact where they vanish, which keeps the digits near the roots.
     """
 
     negative: jax.Array
@@ -24,47 +26,40 @@ class _Parts(NamedTuple):
     e: jax.Array
     scale: jax.Array
     small: jax.Array
-    tanh: jax.Array
-    rest: jax.Array
+    below: jax.Array
 
 
-def _parts(x: jax.Array) -> _Parts:
+def _decay(x: jax.Array) -> _Decay:
     end = _END_WIDE if x.dtype == jnp.float64 else _END
-    bounded = jnp.clip(x, -end, end)
-    e, scale = scaled_exp(-jnp.abs(bounded))
+    x = jnp.clip(x, -end, end)
+    e, scale = scaled_exp(-jnp.abs(x))
     small = e * scale
     negative = x < 0
-    below, above = small * (small + 2.0), 1.0 + 2.0 * small
-    tanh = jnp.where(negative, (small + 2.0) / (below + 2.0), above / (above + 2.0 * small * small))
-    denominator = jnp.where(negative, below + 2.0, above + 2.0 * small * small)
-    rest = jnp.where(
-        negative,
-        (2.0 / denominator) * ((2.0 * below + 2.0) / denominator),
-        (2.0 * small / denominator) * ((2.0 + 4.0 * small + 2.0 * small * small) / denominator),
-    )
-    return _Parts(negative, bounded, e, scale, small, tanh, rest)
+    denominator = jnp.where(negative, 2.0 + small * (2.0 + small), 1.0 + small * (2.0 + 2.0 * small))
+    return _Decay(negative, x, e, scale, small, denominator)
 
 
 def _value(x: jax.Array) -> jax.Array:
-    p = _parts(x)
-    return jnp.where(p.negative, (p.x * p.tanh * p.e) * p.scale, x * p.tanh)
+    d = _decay(x)
+    tanh = jnp.where(d.negative, 2.0 + d.small, 1.0 + 2.0 * d.small) / d.below
+    return jnp.where(d.negative, (d.x * tanh * d.e) * d.scale, x * tanh)
 
 
 def _slope(x: jax.Array) -> jax.Array:
-    """T + x q s, with s the logistic function."""
-    p = _parts(x)
-    h = 1.0 + p.small
-    below = ((p.tanh + p.x * (p.rest / h)) * p.e) * p.scale
-    return jnp.where(p.negative, below, p.tanh + (p.x * p.small) * (p.rest / h))
+    d = _decay(x)
+    linear, slower = 4.0 * (d.x + 1.0), 4.0 * d.x + 6.0
+    square = d.below * d.below
+    below = (horner((linear, slower, 4.0, 1.0), d.small) / square * d.e) * d.scale
+    return jnp.where(d.negative, below, horner((1.0, 4.0, slower, linear), d.small) / square)
 
 
 def _curvature(x: jax.Array) -> jax.Array:
-    """q s (2 + x (1 - s - 2 T s))."""
-    p = _parts(x)
-    h = 1.0 + p.small
-    s, opposite = jnp.where(p.negative, p.small, 1.0) / h, jnp.where(p.negative, 1.0, p.small) / h
-    tanh = jnp.where(p.negative, p.tanh * p.small, p.tanh)
-    return ((p.rest / h * (2.0 + p.x * (opposite - 2.0 * tanh * s))) * p.e) * p.scale
+    d = _decay(x)
+    c = (8.0 * (d.x + 2.0), 8.0 * (d.x + 4.0), 12.0 * (2.0 - d.x), 8.0 * (1.0 - d.x))
+    cube = d.below * d.below * d.below
+    below = horner(c, d.small) / cube
+    above = horner(c[::-1], d.small) * d.small / cube
+    return (jnp.where(d.negative, below, above) * d.e) * d.scale
 
 
 _mish = elementwise("mish", _value, _slope, curvature=_curvature)

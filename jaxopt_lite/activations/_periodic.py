@@ -13,10 +13,8 @@ _sine = elementwise("sine", jnp.sin, jnp.cos, curvature=lambda x: -jnp.sin(x))
 
 def _wave(x: jax.Array, alpha: jax.Array) -> tuple[jax.Array, jax.Array]:
     """sin and cos of alpha x, of which the product is taken as two terms."""
-    x = jnp.clip(x, -1e30, 1e30)
-    v = product(alpha, x)
-    low = jnp.where(jnp.abs(v.high) < 1e25, v.low, 0.0)
-    s, c = jnp.sin(v.high), jnp.cos(v.high)
+    low = jnp.where(jnp.abs(x) < 1e30, product(alpha, jnp.clip(x, -1e30, 1e30)).low, 0.0)
+    s, c = jnp.sin(alpha * x), jnp.cos(alpha * x)
     return s + c * low, c - s * low
 
 

@@ -7,26 +7,30 @@ from jax.typing import ArrayLike
 from jaxopt_lite.activations._argument import not_negative
 from jaxopt_lite.activations._elementwise import elementwise
 from jaxopt_lite.activations._exponential import horner
-from jaxopt_lite.activations._tanh import tanh_slope
+from jaxopt_lite.activations._tanh import squared_sech
 
-# tanh(x) = x - x³ P(x²) for |x| ≤ 0.75: Chebyshev fit of P weighted by the relative error of x³ P.
+# tanh(x) = x - x³ P(x²) for |x| ≤ 1.1: Chebyshev fit of P weighted by the relative error of x³ P.
 _CUBIC = (
     0.3333333432674408,
-    -0.133333221077919,
-    0.053965091705322266,
-    -0.02183520793914795,
-    0.008682779036462307,
-    -0.00308689521625638,
-    0.0006947520305402577,
+    -0.1333332508802414,
+    0.053966276347637177,
+    -0.021852456033229828,
+    0.008788134902715683,
+    -0.0034004240296781063,
+    0.001153806340880692,
+    -0.00028553817537613213,
+    3.595493035390973e-05,
 )
-_NEAR = 0.75
+_NEAR = 1.1
 
 
 def _tanh_excess(x: jax.Array) -> jax.Array:
     """x - tanh(x), without the cancellation near zero."""
     near = jnp.clip(x, -_NEAR, _NEAR)
     square = near * near
-    return jnp.where(jnp.abs(x) <= _NEAR, near * square * horner(_CUBIC, square), x - jnp.tanh(x))
+    a = jnp.abs(x)
+    far = (a - 1.0) + 2.0 / (1.0 + jnp.exp(2.0 * a))
+    return jnp.where(a <= _NEAR, near * square * horner(_CUBIC, square), jnp.where(x < 0, -far, far))
 
 
 def _tanh_near(x: jax.Array) -> jax.Array:
@@ -56,7 +60,7 @@ _tanhshrink = elementwise(
     "tanhshrink",
     _tanh_excess,
     lambda x: _tanh_near(x) * _tanh_near(x),
-    curvature=lambda x: 2.0 * _tanh_near(x) * tanh_slope(x),
+    curvature=lambda x: _tanh_near(x) * squared_sech(x, 2.0, 3.0),
 )
 
 

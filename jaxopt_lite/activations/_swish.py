@@ -55,16 +55,16 @@ def gated(x: jax.Array, v: TwoTerms) -> jax.Array:
 def gated_slope(v: TwoTerms) -> jax.Array:
     """The derivative of v × logistic(v)."""
     g = _gate(v)
-    negative = ((g.rest - g.size) / g.rest * g.e) * g.scale
+    negative = (((1.0 - g.size) + g.e * g.scale) / g.rest * g.e) * g.scale
     return (
         jnp.where(g.negative, negative, g.rest + g.size * (g.e * g.scale)) / g.rest / jnp.where(g.negative, 1.0, g.rest)
     )
 
 
-def gated_curvature(v: TwoTerms) -> jax.Array:
-    """The second derivative of v × logistic(v)."""
+def gated_curvature(v: TwoTerms, factor: Any = 1.0) -> jax.Array:
+    """factor × the second derivative of v × logistic(v)."""
     g = _gate(v)
-    return ((2.0 - g.size * ((1.0 - g.e * g.scale) / g.rest)) / g.rest * g.e) * g.scale / g.rest
+    return (factor * (2.0 - g.size * ((1.0 - g.e * g.scale) / g.rest)) / g.rest * g.e) * g.scale / g.rest
 
 
 def _by_gate(x: jax.Array, v: TwoTerms) -> jax.Array:
@@ -94,14 +94,14 @@ _quick_gelu = elementwise(
     "quick_gelu",
     lambda x: gated(x, _quick(x)),
     lambda x: gated_slope(_quick(x)),
-    curvature=lambda x: _QUICK * gated_curvature(_quick(x)),
+    curvature=lambda x: gated_curvature(_quick(x), _QUICK),
 )
 _swish = elementwise(
     "swish",
     lambda x, beta: gated(x, _scaled(x, beta)),
     lambda x, beta: gated_slope(_scaled(x, beta)),
     lambda x, beta: _by_gate(x, _scaled(x, beta)),
-    curvature=lambda x, beta: beta * gated_curvature(_scaled(x, beta)),
+    curvature=lambda x, beta: gated_curvature(_scaled(x, beta), beta),
 )
 
 
@@ -120,7 +120,7 @@ def _acon_slope(x: jax.Array, p1: jax.Array, p2: jax.Array, beta: jax.Array) -> 
 
 
 def _acon_curvature(x: jax.Array, p1: jax.Array, p2: jax.Array, beta: jax.Array) -> jax.Array:
-    return (p1 - p2) * (beta * (p1 - p2)) * gated_curvature(_steep(x, p1, p2, beta))
+    return gated_curvature(_steep(x, p1, p2, beta), (p1 - p2) * (beta * (p1 - p2)))
 
 
 _acon_c = elementwise(

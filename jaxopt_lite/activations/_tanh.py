@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from jaxopt_lite.activations._elementwise import elementwise
 
 
-def _squared_sech(x: jax.Array, factor: float, shift: float) -> jax.Array:
+def squared_sech(x: jax.Array, factor: float, shift: float) -> jax.Array:
     """factor × (1 - tanh(x)²) without the cancellation: 4 e / (1 + e)² with e = exp(-2|x|).
 
     e is flushed to zero a little before factor × 4 e is, so exp(shift - 2|x|) is taken instead; for a small integer
@@ -23,12 +23,12 @@ def _squared_sech(x: jax.Array, factor: float, shift: float) -> jax.Array:
 
 def tanh_slope(x: jax.Array) -> jax.Array:
     """The derivative of tanh."""
-    return _squared_sech(x, 1.0, 2.0)
+    return squared_sech(x, 1.0, 2.0)
 
 
 def tanh_curvature(x: jax.Array) -> jax.Array:
     """The second derivative of tanh."""
-    return jnp.tanh(x) * _squared_sech(x, -2.0, 3.0)
+    return jnp.tanh(x) * squared_sech(x, -2.0, 3.0)
 
 
 _tanh = elementwise("tanh", jnp.tanh, tanh_slope, curvature=tanh_curvature)

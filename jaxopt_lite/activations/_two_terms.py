@@ -22,7 +22,7 @@ def constant(value: float, x: jax.Array) -> TwoTerms:
 
 def product(a: Any, b: jax.Array) -> TwoTerms:
     """a × b exactly (Dekker 1971), for magnitudes whose square neither overflows nor underflows."""
-    high = a * b
+    high = _rounded(a * b)
     (a1, a2), (b1, b2) = _halves(a, b.dtype), _halves(b, b.dtype)
     return TwoTerms(high, ((a1 * b1 - high) + a1 * b2 + a2 * b1) + a2 * b2)
 
@@ -34,8 +34,20 @@ def total(a: Any, b: jax.Array) -> TwoTerms:
     return TwoTerms(high, (a - (high - part)) + (b - part))
 
 
+def _rounded(a: jax.Array) -> jax.Array:
+    """The product as it is stored. Else XLA:CPU contracts it with a later sum into one instruction that never rounds
+    it, and the term computed to make up for that rounding is counted twice; a minimum stands in between."""
+    return jnp.minimum(a, 1e308 if a.dtype == jnp.float64 else 3e38)
+
+
 def _halves(a: Any, dtype: Any) -> tuple[Any, Any]:
     """a as a sum of two numbers with half the digits each (Veltkamp 1968)."""
-    wide = a * (134217729.0 if dtype == jnp.float64 else 4097.0)
+    factor = 134217729.0 if dtype == jnp.float64 else 4097.0
+    if isinstance(a, float):
+        number = np.asarray(a, dtype)
+        shifted = number * np.asarray(factor, dtype)
+        part = shifted - (shifted - number)
+        return part.item(), (number - part).item()
+    wide = _rounded(a * factor)
     high = wide - (wide - a)
     return high, a - high
