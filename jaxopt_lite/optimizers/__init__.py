@@ -1,12 +1,15 @@
 """Optimizers that are data: optax transformations whose numeric settings are the leaves of a pytree."""
 
+from jaxopt_lite.optimizers._accumulate import accumulate, mean_gradients
 from jaxopt_lite.optimizers._adadelta import adadelta
 from jaxopt_lite.optimizers._adagrad import adagrad
 from jaxopt_lite.optimizers._adam import adam, adamw
 from jaxopt_lite.optimizers._adamax import adamax
 from jaxopt_lite.optimizers._amsgrad import amsgrad
+from jaxopt_lite.optimizers._average import average, averaged
 from jaxopt_lite.optimizers._catalogue import CATALOGUE, Optimizer
 from jaxopt_lite.optimizers._chain import chain
+from jaxopt_lite.optimizers._clip import clip, clip_by_block_rms, clip_by_global_norm
 from jaxopt_lite.optimizers._decays import (
     constant_schedule,
     cosine_decay_schedule,
@@ -14,9 +17,12 @@ from jaxopt_lite.optimizers._decays import (
     linear_schedule,
     polynomial_schedule,
 )
+from jaxopt_lite.optimizers._guard import guard, loss_scale_of
 from jaxopt_lite.optimizers._lift import lift
 from jaxopt_lite.optimizers._lion import lion
 from jaxopt_lite.optimizers._nadam import nadam, nadamw
+from jaxopt_lite.optimizers._norms import global_norm
+from jaxopt_lite.optimizers._partition import partition_by_path
 from jaxopt_lite.optimizers._pieces import (
     cosine_onecycle_schedule,
     join_schedules,
@@ -42,25 +48,36 @@ __all__ = [
     "Optimizer",
     "State",
     "Transform",
+    "accumulate",
     "adadelta",
     "adagrad",
     "adam",
     "adamax",
     "adamw",
     "amsgrad",
+    "average",
+    "averaged",
     "chain",
+    "clip",
+    "clip_by_block_rms",
+    "clip_by_global_norm",
     "constant_schedule",
     "cosine_decay_schedule",
     "cosine_onecycle_schedule",
     "exponential_decay",
+    "global_norm",
+    "guard",
     "inverse_sqrt_schedule",
     "join_schedules",
     "lift",
     "linear_onecycle_schedule",
     "linear_schedule",
     "lion",
+    "loss_scale_of",
+    "mean_gradients",
     "nadam",
     "nadamw",
+    "partition_by_path",
     "piecewise_constant_schedule",
     "piecewise_interpolate_schedule",
     "polynomial_schedule",

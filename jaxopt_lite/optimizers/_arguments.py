@@ -11,7 +11,9 @@ UNIT = frozenset({"b1", "b2", "momentum", "decay", "rho"})
 NOT_NEGATIVE = frozenset(
     {"learning_rate", "eps", "eps_root", "weight_decay", "initial_accumulator_value", "initial_scale"}
 )
-POSITIVE = frozenset({"decay_steps", "transition_steps", "steps", "max_norm", "max_delta"})
+POSITIVE = frozenset(
+    {"decay_steps", "transition_steps", "steps", "max_norm", "max_delta", "threshold", "max_spike", "loss_scale"}
+)
 
 
 class Counted(NamedTuple):

@@ -27,6 +27,8 @@ class Chain(NamedTuple):
         for update, inner in zip(parts.values(), state, strict=True):
             grads, inner = update(grads, inner, params, **extra)
             after.append(inner)
+            # Only a group's first transform gets the gradients of all groups: the next one's are already changed.
+            extra = {name: value for name, value in extra.items() if name != "whole_updates"}
         return grads, tuple(after)
 
 

@@ -1,6 +1,5 @@
 """Any optax factory as a transform whose settings are data."""
 
-import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ import optax
 
 from jaxopt_lite.optimizers._arguments import Counted, freeze, opened
 from jaxopt_lite.optimizers._arithmetic import next_count, working
+from jaxopt_lite.optimizers._norms import all_finite
 from jaxopt_lite.optimizers._settings import copied, resolved
 from jaxopt_lite.optimizers._transform import Init, Parts, Transform, build
 from jaxopt_lite.optimizers._trees import check_params
@@ -162,10 +162,6 @@ def _kept_finite(grads: Any, steps: Any, new: Any, old: Any) -> tuple[Any, Any]:
     if not held:
         return steps, new
     scalars = [x for x in jax.tree.leaves(new) if jnp.shape(x) == () and jnp.issubdtype(x.dtype, jnp.floating)]
-    take = _finite([steps, scalars]) | ~_finite(grads)
+    take = all_finite([steps, scalars]) | ~all_finite(grads)
     steps = jax.tree.map(lambda u: jnp.where(take, u, jnp.zeros_like(u)), steps)
     return steps, jax.tree.map(lambda a, b: jnp.where(take, a, b), new, old)
-
-
-def _finite(tree: Any) -> jax.Array:
-    return functools.reduce(jnp.logical_and, [jnp.isfinite(x).all() for x in jax.tree.leaves(tree)], jnp.array(True))

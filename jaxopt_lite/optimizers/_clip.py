@@ -1,0 +1,109 @@
+"""Bounds on the gradient: by entry, by block, by the norm of the whole."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxopt_lite.optimizers._arithmetic import next_count, real, working
+from jaxopt_lite.optimizers._norms import norm_in_units
+from jaxopt_lite.optimizers._settings import copied, resolved
+from jaxopt_lite.optimizers._transform import Parts, State, Transform, build
+
+
+class Clip(NamedTuple):
+    """The rule of a bound: `bounded(grads, settings, whole)` gives the updates; it keeps nothing but its settings."""
+
+    name: str
+    bounded: Callable[[Any, Mapping[str, jax.Array], Any], Any]
+
+    def init(self, params: Any, data: Mapping[str, Any], fixed: Mapping[str, Any], parts: Parts) -> State:
+        """The settings."""
+        return State(count=jnp.zeros((), jnp.int32), settings=copied(self.name, data, fixed), moments={})
+
+    def update(
+        self, grads: Any, state: State, params: Any, fixed: Mapping[str, Any], parts: Parts, extra: Mapping[str, Any]
+    ) -> tuple[Any, State]:
+        """The bounded updates, in their own dtypes."""
+        now = resolved(state.settings, fixed, state.count)
+        updates = self.bounded(grads, now, extra.get("whole_updates", grads))
+        return updates, State(count=next_count(state.count), settings=state.settings, moments={})
+
+
+def _each(grads: Any, rule: Callable[[jax.Array], jax.Array]) -> Any:
+    return jax.tree.map(lambda g: rule(g.astype(working(g.dtype))).astype(g.dtype), grads)
+
+
+def _entries(grads: Any, s: Mapping[str, jax.Array], whole: Any) -> Any:
+    def leaf(g: jax.Array) -> jax.Array:
+        bound = s["max_delta"].astype(g.dtype)
+        return jnp.clip(g, -bound, bound)
+
+    return _each(grads, leaf)
+
+
+def _globally(grads: Any, s: Mapping[str, jax.Array], whole: Any) -> Any:
+    unit, length = norm_in_units(whole)
+    return _each(grads, lambda g: _shortened(g, unit, length, s["max_norm"]))
+
+
+def _blocks(grads: Any, s: Mapping[str, jax.Array], whole: Any) -> Any:
+    def leaf(g: jax.Array) -> jax.Array:
+        unit, length = norm_in_units(g)
+        return _shortened(g, unit, length / g.size**0.5, s["threshold"])
+
+    return _each(grads, leaf)
+
+
+def _shortened(g: jax.Array, unit: jax.Array, length: jax.Array, bound: jax.Array) -> jax.Array:
+    # In two factors: their product, or the norm, might not be a normal number.
+    kind, long = real(g.dtype), length > bound / unit
+    first = jnp.where(long, 1 / unit, 1).astype(kind)
+    second = jnp.where(long, bound / jnp.where(length > 0, length, 1), 1).astype(kind)
+    return g * first * second
+
+
+CLIP, BY_NORM, BY_RMS = (
+    Clip("clip", _entries),
+    Clip("clip_by_global_norm", _globally),
+    Clip("clip_by_block_rms", _blocks),
+)
+
+
+def clip(max_delta: Any) -> Transform:
+    """Every entry of the gradient is brought into [−max_delta, max_delta]; `max_delta` > 0.
+
+    >>> tx = clip(1.0)
+    >>> tx.update(jnp.array([5.0, -0.5]), tx.init(jnp.zeros(2)))[0]
+    Array([ 1. , -0.5], dtype=float32)
+    """
+    return build(CLIP, {"max_delta": max_delta})
+
+
+def clip_by_global_norm(max_norm: Any) -> Transform:
+    """The gradient is shortened to `max_norm` > 0 if it is longer: `g·max_norm/max(max_norm, ‖g‖)`.
+
+    The norm is that of the whole tree, in float32 at least, and does not overflow in any dtype. First in a group of
+    `partition_by_path` it is the norm of all groups together. An infinite or NaN entry makes the whole NaN: see
+    `guard`.
+
+    >>> tx = clip_by_global_norm(1.0)
+    >>> tx.update(jnp.array([3.0, 4.0]), tx.init(jnp.zeros(2)))[0]
+    Array([0.6, 0.8], dtype=float32)
+
+    Source: Pascanu, Mikolov and Bengio 2013.
+    """
+    return build(BY_NORM, {"max_norm": max_norm})
+
+
+def clip_by_block_rms(threshold: Any) -> Transform:
+    """Each leaf of the gradient is shortened so that its root mean square is at most `threshold` > 0.
+
+    >>> tx = clip_by_block_rms(1.0)
+    >>> tx.update(jnp.array([2.0, -2.0]), tx.init(jnp.zeros(2)))[0]
+    Array([ 1., -1.], dtype=float32)
+
+    Source: Shazeer and Stern 2018.
+    """
+    return build(BY_RMS, {"threshold": threshold})
