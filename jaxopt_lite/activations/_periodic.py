@@ -1,41 +1,55 @@
 """Functions with a wave in them: sine and snake."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxopt_lite.activations._argument import positive
 from jaxopt_lite.activations._elementwise import elementwise
-from jaxopt_lite.activations._two_terms import product
+from jaxopt_lite.activations._two_terms import TwoTerms, constant, product, total
+
+_MODERATE = 4e3  # up to it, adding pi/4 loses no more than the second term can make up for
 
 _sine = elementwise("sine", jnp.sin, jnp.cos, curvature=lambda x: -jnp.sin(x))
 
 
-def _wave(x: jax.Array, alpha: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """sin and cos of alpha x, of which the product is taken as two terms."""
-    low = jnp.where(jnp.abs(x) < 1e30, product(alpha, jnp.clip(x, -1e30, 1e30)).low, 0.0)
-    s, c = jnp.sin(alpha * x), jnp.cos(alpha * x)
-    return s + c * low, c - s * low
+def _angle(x: jax.Array, alpha: jax.Array) -> TwoTerms:
+    """alpha x, and what its rounding loses (nothing, where it is so large that it matters no more)."""
+    bounded = jnp.clip(x, -1e30, 1e30)
+    return TwoTerms(alpha * x, jnp.where(jnp.abs(x) < 1e30, product(alpha, bounded).low, 0.0))
+
+
+def _sin_cos(v: TwoTerms) -> tuple[jax.Array, jax.Array]:
+    s, c = jnp.sin(v.high), jnp.cos(v.high)
+    return s + c * v.low, c - s * v.low
 
 
 def _snake_value(x: jax.Array, alpha: jax.Array) -> jax.Array:
-    s, _ = _wave(x, alpha)
+    s, _ = _sin_cos(_angle(x, alpha))
     return x + s * (s / alpha)
 
 
 def _snake_slope(x: jax.Array, alpha: jax.Array) -> jax.Array:
-    """1 + sin(2 alpha x), as a square, which keeps its digits where it is small."""
-    s, c = _wave(x, alpha)
-    return (s + c) * (s + c)
+    """1 + sin(2 v), v = alpha x, as 2 sin(v + pi/4)², which keeps its digits where it touches zero."""
+    v, quarter = _angle(x, alpha), constant(math.pi / 4, x)
+    turned = total(v.high, quarter.high + jnp.zeros_like(v.high))
+    small = jnp.abs(v.high) < _MODERATE
+    s, c = _sin_cos(TwoTerms(jnp.where(small, turned.high, v.high), v.low + jnp.where(small, turned.low, 0.0)))
+    root = jnp.where(small, s + c * quarter.low, s + c)
+    return jnp.where(small, 2.0, 1.0) * (root * root)
 
 
 def _snake_curvature(x: jax.Array, alpha: jax.Array) -> jax.Array:
-    s, c = _wave(x, alpha)
-    return 2.0 * alpha * ((c - s) * (c + s))
+    v = _angle(x, alpha)
+    fold = jnp.where(jnp.abs(v.high) < 1e38, 2.0, 1.0)  # beyond, 2 v might overflow
+    s, c = _sin_cos(TwoTerms(fold * v.high, fold * v.low))
+    return 2.0 * alpha * jnp.where(fold == 2.0, c, (c - s) * (c + s))
 
 
 def _snake_by_alpha(x: jax.Array, alpha: jax.Array) -> jax.Array:
-    s, c = _wave(x, alpha)
+    s, c = _sin_cos(_angle(x, alpha))
     return (s / alpha) * (2.0 * x * c - s / alpha)
 
 

@@ -1,6 +1,6 @@
 """A learned quotient of polynomials of degree 5 and 4, without poles."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -10,81 +10,101 @@ from jax.typing import ArrayLike
 from jaxopt_lite.activations._elementwise import Formula, elementwise
 from jaxopt_lite.activations._exponential import horner
 
-# Least-squares fit of leaky_relu with slope 1/4 on [-3, 3], with an even denominator so that it starts without a kink.
-NUMERATOR = (0.026, 0.625, 1.252, 2.485, 0.705, 0.188)
-DENOMINATOR = (0.0, 3.976, 0.0, 0.301)
+# Least-squares fit of leaky_relu with slope 1/5 on [-3, 3], within 0.03; q1 = 0, so that it starts without a kink at 0.
+NUMERATOR = (0.022, 0.563, 1.527, 3.17, 1.275, 0.286)
+DENOMINATOR = (0.0, 4.92, 0.5, 0.402)
 
 
-class _Quotient(NamedTuple):
-    """N, Q and their first two derivatives in u, where u = x near zero and u = 1/x beyond 1, so no power overflows.
-
-    Near: f = N/Q. Beyond: f = x N/Q, with both polynomials divided by the power of x that rules them.
-    """
+class _Point(NamedTuple):
+    """Where to evaluate polynomials: at u = x near zero, at u = 1/x beyond 1, where no power overflows."""
 
     near: jax.Array
     u: jax.Array
     sign: jax.Array
-    n: tuple[jax.Array, jax.Array, jax.Array]
-    q: tuple[jax.Array, jax.Array, jax.Array]
+    below: jax.Array
 
 
-def _derivatives(coefficients: tuple[Any, ...], u: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    first = tuple(i * c for i, c in enumerate(coefficients))[1:]
-    second = tuple(i * c for i, c in enumerate(first))[1:]
-    return horner(coefficients, u), horner(first, u), horner(second, u)
+def _at(p: _Point, coefficients: Sequence[Any]) -> jax.Array:
+    """The polynomial, divided by the power of x of its last coefficient where x is large."""
+    pairs = zip(coefficients, coefficients[::-1], strict=True)
+    return horner(tuple(jnp.where(p.near, low, high) for low, high in pairs), p.u)
 
 
-def _quotient(x: jax.Array, c: tuple[jax.Array, ...]) -> _Quotient:
+def _point(x: jax.Array, c: tuple[jax.Array, ...]) -> _Point:
     near = jnp.abs(x) <= 1
     u = jnp.where(near, x, 1.0 / jnp.where(near, 1.0, x))
-    above = tuple(jnp.where(near, c[i], c[5 - i]) for i in range(6))
-    below: tuple[Any, ...] = (0.0, *c[6:])
-    b = _derivatives(tuple(jnp.where(near, below[i], below[4 - i]) for i in range(5)), u)
-    sign = jnp.where(b[0] < 0, -1.0, 1.0)
-    power = (jnp.where(near, 1.0, u**4), jnp.where(near, 0.0, 4.0 * u**3), jnp.where(near, 0.0, 12.0 * u**2))
-    q = (power[0] + sign * b[0], power[1] + sign * b[1], power[2] + sign * b[2])
-    return _Quotient(near, u, sign, _derivatives(above, u), q)
+    start = _Point(near, u, u, u)
+    b = _at(start, (0.0, *c[6:]))
+    return start._replace(sign=jnp.where(b < 0, -1.0, 1.0), below=_at(start, (1.0, 0.0, 0.0, 0.0, 0.0)) + jnp.abs(b))
 
 
-def _ratios(p: _Quotient) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """N/Q and its first two derivatives in u."""
-    value = p.n[0] / p.q[0]
-    first = (p.n[1] - value * p.q[1]) / p.q[0]
-    return value, first, (p.n[2] - 2.0 * first * p.q[1] - value * p.q[2]) / p.q[0]
+def _combined(n: Sequence[Any], q: Sequence[Any], weight: Callable[[int, int], int]) -> list[Any]:
+    """The coefficients of sum over i, j of weight(i, j) n[i] q[j] x^(i + j - 1)."""
+    out: list[Any] = [0.0] * (len(n) + len(q) - 2)
+    for i, a in enumerate(n):
+        for j, b in enumerate(q):
+            if weight(i, j) and i + j:
+                out[i + j - 1] = out[i + j - 1] + weight(i, j) * a * b
+    return out
+
+
+def _sum(a: Sequence[Any], b: Sequence[Any]) -> list[Any]:
+    return [(a[i] if i < len(a) else 0.0) + (b[i] if i < len(b) else 0.0) for i in range(max(len(a), len(b)))]
+
+
+def _first(i: int, j: int) -> int:
+    return i - j
+
+
+def _second(i: int, j: int) -> int:
+    return i - 2 * j
+
+
+# f = N / Q with Q = 1 + s B, s = sign of B. f' = (N' Q - N Q') / Q² and f'' are each one polynomial over a power of Q,
+# with coefficients made from the parameters: terms that cancel are then left out instead of subtracted.
+def _split(c: tuple[jax.Array, ...]) -> tuple[list[Any], list[Any], list[Any]]:
+    """N' Q - N Q' as even + s odd, and B."""
+    b = [0.0, *c[6:]]
+    return _combined(c[:6], [1.0], _first), _combined(c[:6], b, _first), b
 
 
 def _value(x: jax.Array, *c: jax.Array) -> jax.Array:
-    p = _quotient(x, c)
-    g = p.n[0] / p.q[0]
-    return jnp.where(p.near, g, x * g)
+    p = _point(x, c)
+    ratio = _at(p, c[:6]) / p.below
+    return jnp.where(p.near, ratio, x * ratio)
 
 
 def _slope(x: jax.Array, *c: jax.Array) -> jax.Array:
-    p = _quotient(x, c)
-    value, first, _ = _ratios(p)
-    return jnp.where(p.near, first, value - p.u * first)
+    p = _point(x, c)
+    even, odd, _ = _split(c)
+    top = _at(p, _sum(even, [0.0] * 9)) + p.sign * _at(p, _sum(odd, [0.0] * 9))
+    return top / (p.below * p.below)
 
 
 def _curvature(x: jax.Array, *c: jax.Array) -> jax.Array:
-    p = _quotient(x, c)
-    second = _ratios(p)[2]
-    return jnp.where(p.near, second, second * p.u * p.u * p.u)
+    p = _point(x, c)
+    even, odd, b = _split(c)
+    # of degree 9: the terms above cancel identically, for f is a line and a proper fraction
+    one = _sum(_combined(even, [1.0], _second), _combined(odd, b, _second))
+    other = _sum(_combined(odd, [1.0], _second), _combined(even, b, _second))
+    top = _at(p, _sum(one[:10], [0.0] * 10)) + p.sign * _at(p, _sum(other[:10], [0.0] * 10))
+    ratio = top / (p.below * p.below * p.below)
+    return jnp.where(p.near, ratio, ratio * p.u * p.u * p.u)
 
 
 def _by_numerator(i: int) -> Formula:
     def derivative(x: jax.Array, *c: jax.Array) -> jax.Array:
-        p = _quotient(x, c)
-        bounded = jnp.where(p.near, 1.0, x)
-        return jnp.where(p.near, p.u**i, bounded * p.u ** (5 - i)) / p.q[0]
+        p = _point(x, c)
+        return jnp.where(p.near, p.u**i, jnp.where(p.near, 1.0, x) * p.u ** (5 - i)) / p.below
 
     return derivative
 
 
 def _by_denominator(i: int) -> Formula:
     def derivative(x: jax.Array, *c: jax.Array) -> jax.Array:
-        p = _quotient(x, c)
-        bounded = jnp.where(p.near, 1.0, x)
-        return -p.sign * (p.n[0] / p.q[0]) * (jnp.where(p.near, p.u**i, bounded * p.u ** (4 - i)) / p.q[0])
+        p = _point(x, c)
+        power = jnp.where(p.near, p.u**i, jnp.where(p.near, 1.0, x) * p.u ** (4 - i))
+        return -p.sign * (_at(p, c[:6]) / p.below) * (power / p.below)
 
     return derivative
 
@@ -108,7 +128,7 @@ def rational(
 
     x: real array of shape (..., channels). numerator: the six p, shape (6,), or (6, channels) for one function a
     channel. denominator: the four q, shape (4,) or (4, channels). Both may be learned; they start near leaky_relu with
-    slope 1/4. Another length is a ValueError.
+    slope 1/5. Another length is a ValueError.
 
     Source: Molina, Schramowski and Kersting 2019, Padé activation units.
     """

@@ -163,10 +163,19 @@ def near_root(row: Activation, x: Floats, true: tuple[Floats, ...]) -> Array:
     changes = np.sign(t[1:]) * np.sign(t[:-1]) < 0
     if len(true) > 1:
         changes |= (np.sign(true[1][1:]) * np.sign(true[1][:-1]) < 0) & (np.abs(t[1:]) < 0.05) & (np.abs(x[1:]) > 1e-3)
-    roots = x[1:][changes]
+    roots = x[1:][changes | _oscillating(x, true)]
     mixed = (np.abs(x) < _ROOT_ZONE) & (row.kind == "axis" and len(true) == 1)
     if not len(roots):
         return mixed
     right = np.searchsorted(roots, x)
     nearest = (roots[np.minimum(right, len(roots) - 1)], roots[np.maximum(right - 1, 0)])
     return mixed | np.logical_or(*(np.abs(x - r) <= _ROOT_ZONE * np.abs(r) for r in nearest))
+
+
+def _oscillating(x: Floats, true: tuple[Floats, ...]) -> Array:
+    """Where the slope changes sign so often within 25 % that samples are too far apart to show each root."""
+    if len(true) < 2:
+        return np.zeros(len(x) - 1, bool)
+    turns = x[1:][np.sign(true[1][1:]) * np.sign(true[1][:-1]) < 0]
+    ends = np.sort([(1 - _ROOT_ZONE) * x[1:], (1 + _ROOT_ZONE) * x[1:]], axis=0)
+    return np.searchsorted(turns, ends[1]) - np.searchsorted(turns, ends[0]) > 20
