@@ -6,10 +6,12 @@ from jaxopt_lite.optimizers._adagrad import adagrad
 from jaxopt_lite.optimizers._adam import adam, adamw
 from jaxopt_lite.optimizers._adamax import adamax
 from jaxopt_lite.optimizers._amsgrad import amsgrad
+from jaxopt_lite.optimizers._apply import apply_updates
 from jaxopt_lite.optimizers._average import average, averaged
 from jaxopt_lite.optimizers._catalogue import CATALOGUE, Optimizer
 from jaxopt_lite.optimizers._chain import chain
 from jaxopt_lite.optimizers._clip import clip, clip_by_block_rms, clip_by_global_norm
+from jaxopt_lite.optimizers._compress import compress
 from jaxopt_lite.optimizers._decays import (
     constant_schedule,
     cosine_decay_schedule,
@@ -20,6 +22,7 @@ from jaxopt_lite.optimizers._decays import (
 from jaxopt_lite.optimizers._guard import guard, loss_scale_of
 from jaxopt_lite.optimizers._lift import lift
 from jaxopt_lite.optimizers._lion import lion
+from jaxopt_lite.optimizers._master import split_master
 from jaxopt_lite.optimizers._nadam import nadam, nadamw
 from jaxopt_lite.optimizers._norms import global_norm
 from jaxopt_lite.optimizers._partition import partition_by_path
@@ -32,6 +35,7 @@ from jaxopt_lite.optimizers._pieces import (
     sgdr_schedule,
 )
 from jaxopt_lite.optimizers._rmsprop import rmsprop
+from jaxopt_lite.optimizers._rounding import stochastic_rounding
 from jaxopt_lite.optimizers._settings import settings, with_settings
 from jaxopt_lite.optimizers._sgd import sgd
 from jaxopt_lite.optimizers._transform import State, Transform
@@ -55,12 +59,14 @@ __all__ = [
     "adamax",
     "adamw",
     "amsgrad",
+    "apply_updates",
     "average",
     "averaged",
     "chain",
     "clip",
     "clip_by_block_rms",
     "clip_by_global_norm",
+    "compress",
     "constant_schedule",
     "cosine_decay_schedule",
     "cosine_onecycle_schedule",
@@ -85,6 +91,8 @@ __all__ = [
     "settings",
     "sgd",
     "sgdr_schedule",
+    "split_master",
+    "stochastic_rounding",
     "warmup_constant_schedule",
     "warmup_cosine_decay_schedule",
     "warmup_exponential_decay_schedule",

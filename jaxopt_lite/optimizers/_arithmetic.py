@@ -13,6 +13,17 @@ def working(dtype: Any) -> Any:
     return jnp.promote_types(dtype, jnp.float32)
 
 
+def flat(tree: Any) -> tuple[list[Any], Any]:
+    """The leaves and the structure."""
+    leaves, treedef = jax.tree.flatten(tree)
+    return leaves, treedef
+
+
+def widened(tree: Any) -> Any:
+    """The tree with its floating leaves in their working dtype."""
+    return jax.tree.map(lambda x: x.astype(working(x.dtype)) if jnp.issubdtype(x.dtype, jnp.inexact) else x, tree)
+
+
 def real(dtype: Any) -> Any:
     """The dtype of a modulus."""
     return jnp.finfo(dtype).dtype

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lite.optimizers._arithmetic import next_count, real, working
+from jaxopt_lite.optimizers._bits import random_bits, rounded, stream
 from jaxopt_lite.optimizers._settings import copied, resolved
 from jaxopt_lite.optimizers._transform import Parts, State
 from jaxopt_lite.optimizers._trees import check_params, leaves_like
@@ -52,34 +53,38 @@ class Elementwise(NamedTuple):
         ps = [None] * len(gs) if params is None else leaves_like(self.name, treedef, gs, params, grads)
         if "weight_decay" in state.settings:
             ps = _decayed(self.name, ps, params, treedef, fixed)
-        t = next_count(state.count)
-        now = self.per_step(resolved(state.settings, fixed, state.count), t.astype(float), fixed)
+        count = next_count(state.count)
+        now = self.per_step(resolved(state.settings, fixed, state.count), count.astype(float), fixed)
         numbers = {kind: _cast(now, kind) for kind in {real(working(g.dtype)) for g in gs}}
+        slots = self.slots(set(state.settings), fixed)
         steps: list[jax.Array] = []
         after: dict[str, list[jax.Array]] = {name: [] for name in moments}
         for i, (g, p) in enumerate(zip(gs, ps, strict=True)):
             old = {n: m[i] for n, m in moments.items()}
-            step, new = _leaf(self.per_leaf, g, p, old, numbers, fixed)
+            step, new = step_leaf(self, g, p, old, numbers, fixed)
             steps.append(step)
             for name, value in new.items():
-                after[name].append(value)
+                after[name].append(_stored(value, old[name].dtype, slots[name], count, i))
         kept = {name: jax.tree.unflatten(treedef, values) for name, values in after.items()}
-        return jax.tree.unflatten(treedef, steps), State(count=t, settings=state.settings, moments=kept)
+        return jax.tree.unflatten(treedef, steps), State(count=count, settings=state.settings, moments=kept)
 
 
-def _leaf(
-    rule: Callable[..., Any],
-    g: jax.Array,
-    p: Any,
-    m: dict[str, jax.Array],
-    numbers: Mapping[Any, Numbers],
-    fixed: Numbers,
+def step_leaf(
+    rule: Elementwise, g: jax.Array, p: Any, m: dict[str, jax.Array], numbers: Mapping[Any, Numbers], fixed: Numbers
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """The rule on one array: the step in the gradient's dtype, the new moments in the working precision."""
     kind = working(g.dtype)
-    wide = {name: x.astype(real(kind) if not jnp.iscomplexobj(x) else kind) for name, x in m.items()}
+    wide = {name: x.astype(kind if jnp.iscomplexobj(x) else real(kind)) for name, x in m.items()}
     p = None if p is None else p.astype(kind)
-    step, new = rule(g.astype(kind), p, wide, numbers[real(kind)], fixed)
-    return step.astype(g.dtype), {name: x.astype(m[name].dtype) for name, x in new.items()}
+    step, new = rule.per_leaf(g.astype(kind), p, wide, numbers[real(kind)], fixed)
+    return step.astype(g.dtype), new
+
+
+def _stored(x: jax.Array, kind: Any, slot: Slot, t: jax.Array, leaf: int) -> jax.Array:
+    if not slot.modulus or jnp.finfo(kind).bits >= 32:
+        return x.astype(kind)
+    # Rounded to nearest, a second moment in half precision never falls: a thousandth of it is below its last digit.
+    return rounded(x.astype(jnp.float32), kind, random_bits(stream(t, leaf), x.shape))
 
 
 def _cast(values: Mapping[str, jax.Array], kind: Any) -> dict[str, jax.Array]:

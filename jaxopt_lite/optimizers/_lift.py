@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from jaxopt_lite.optimizers._arguments import Counted, freeze, opened
-from jaxopt_lite.optimizers._arithmetic import next_count, working
+from jaxopt_lite.optimizers._arithmetic import next_count, widened
 from jaxopt_lite.optimizers._norms import all_finite
 from jaxopt_lite.optimizers._settings import copied, resolved
 from jaxopt_lite.optimizers._transform import Init, Parts, Transform, build
@@ -45,7 +45,7 @@ class Lifted(NamedTuple):
         check_params(self.name, params)
         kept = copied(self.name, data, fixed)
         count = jnp.zeros((), jnp.int32)
-        inner = self._made(resolved(kept, fixed, count), fixed).init(_widened(params))
+        inner = self._made(resolved(kept, fixed, count), fixed).init(widened(params))
         return LiftedState(count=count, settings=kept, inner=jax.tree.map(_strong, inner))
 
     def update(
@@ -53,8 +53,8 @@ class Lifted(NamedTuple):
     ) -> tuple[Any, LiftedState]:
         """Optax's step on gradients and parameters of at least float32; updates go back to the gradients' dtypes."""
         tx = self._made(resolved(state.settings, fixed, state.count), fixed)
-        wide = None if params is None else _widened(params)
-        steps, inner = tx.update(_widened(grads), state.inner, wide, **extra)
+        wide = None if params is None else widened(params)
+        steps, inner = tx.update(widened(grads), state.inner, wide, **extra)
         steps, inner = _kept_finite(grads, steps, inner, state.inner)
         steps = jax.tree.map(lambda u, g: u.astype(g.dtype), steps, grads)
         inner = jax.tree.map(lambda new, old: _strong(new, old.dtype), inner, state.inner)
@@ -144,10 +144,6 @@ def _traces(factory: Callable[..., Any], names: set[str], plain: dict[str, Any],
     except Exception:  # whatever the factory's code answers to a tracer, it means the same: this one cannot be data
         return False
     return True
-
-
-def _widened(tree: Any) -> Any:
-    return jax.tree.map(lambda x: x.astype(working(x.dtype)) if jnp.issubdtype(x.dtype, jnp.inexact) else x, tree)
 
 
 def _strong(x: Any, dtype: Any = None) -> Any:

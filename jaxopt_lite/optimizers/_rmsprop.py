@@ -30,8 +30,8 @@ def _per_leaf(g: Any, p: Any, m: Any, s: Any, fixed: Any) -> Any:
     if fixed["centered"]:
         new["mu"] = s["decay"] * m["mu"] + s["rest"] * g
         mean = new["mu"] * s["scale"] if fixed["bias_correction"] else new["mu"]
-        # A variance that rounding made negative would make the root NaN.
-        spread = jnp.maximum(spread - square(mean), 0)
+        # A variance that rounding made negative would make the root NaN; so would ∞ − ∞ where the squares overflow.
+        spread = jnp.where(jnp.isinf(spread), spread, jnp.maximum(spread - square(mean), 0))
     scaled = root(spread + s["eps"]) if fixed["eps_in_sqrt"] else root(spread) + s["eps"]
     step = -s["learning_rate"] * (g / scaled)
     if "trace" not in m:

@@ -1,0 +1,94 @@
+"""Half-precision parameters with eight more bits kept beside them: a 24-bit master copy for one byte."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxopt_lite.optimizers._arithmetic import flat, next_count, widened
+from jaxopt_lite.optimizers._transform import Parts, Transform, build
+
+LEVELS = 254
+
+
+class MasterState(NamedTuple):
+    """Steps done, what rounding cut off of each parameter (in 1/254 of its last digit), and the inner state."""
+
+    count: Any
+    rest: Any
+    inner: Any
+
+
+class Master(NamedTuple):
+    """The rule of `split_master`."""
+
+    name: str = "split_master"
+
+    def init(self, params: Any, data: Mapping[str, Any], fixed: Mapping[str, Any], parts: Parts) -> MasterState:
+        """Nothing cut off yet."""
+        rest = jax.tree.map(lambda p: jnp.zeros_like(p, dtype=jnp.int8) if _is_half(p) else None, params)
+        return MasterState(count=jnp.zeros((), jnp.int32), rest=rest, inner=parts["tx"].init(widened(params)))
+
+    def update(
+        self, grads: Any, state: Any, params: Any, fixed: Mapping[str, Any], parts: Parts, extra: Mapping[str, Any]
+    ) -> tuple[Any, MasterState]:
+        """The inner step on the master copy; the update is the distance to its rounded place."""
+        if params is None:
+            raise ValueError(f"{self.name} splits the parameters and was given none: call update(grads, state, params)")
+        ps, treedef = flat(params)
+        rests = treedef.flatten_up_to(state.rest)
+        whole = [_joined(p, r) for p, r in zip(ps, rests, strict=True)]
+        steps, inner = parts["tx"](widened(grads), state.inner, jax.tree.unflatten(treedef, whole), **extra)
+        moved = [_moved(p, m, u) for p, m, u in zip(ps, whole, treedef.flatten_up_to(steps), strict=True)]
+        updates, rest = (jax.tree.unflatten(treedef, list(column)) for column in zip(*moved, strict=True))
+        return updates, MasterState(count=next_count(state.count), rest=rest, inner=inner)
+
+
+def _is_half(p: jax.Array) -> bool:
+    return p.dtype in (jnp.bfloat16, jnp.float16)
+
+
+def _digit(p: jax.Array) -> jax.Array:
+    """The worth of the last digit of `p`, in float32: that of the binade, never below the smallest number's."""
+    info = jnp.finfo(p.dtype)
+    smallest = jnp.float32(max(float(info.smallest_normal), 2.0**-100))
+    size = jnp.maximum(jnp.abs(p.astype(jnp.float32)), smallest)
+    exponent = jax.lax.bitcast_convert_type(size, jnp.uint32) & jnp.uint32(0xFF800000)
+    return jax.lax.bitcast_convert_type(exponent, jnp.float32) * jnp.float32(2.0**-info.nmant)
+
+
+def _joined(p: jax.Array, rest: Any) -> jax.Array:
+    return p if rest is None else p.astype(jnp.float32) + rest.astype(jnp.float32) * (_digit(p) / LEVELS)
+
+
+def _moved(p: jax.Array, whole: jax.Array, u: jax.Array) -> tuple[jax.Array, Any]:
+    if not _is_half(p):
+        return u, None
+    after = whole + u
+    place = after.astype(p.dtype)
+    cut = jnp.round((after - place.astype(jnp.float32)) * (LEVELS / _digit(place)))
+    # Not finite, there is nothing to keep; the clip is for a digit that grew when rounding reached the next binade.
+    rest = jnp.clip(jnp.where(jnp.isfinite(cut), cut, 0), -127, 127).astype(jnp.int8)
+    return place.astype(jnp.float32) - p.astype(jnp.float32), rest
+
+
+def split_master(tx: Any) -> Transform:
+    """Let parameters in bfloat16 or float16 learn: what rounding cuts off is kept, one byte a parameter.
+
+    The parameter and its byte together are a master copy of 16 + 8 bits, 254 times as fine as the parameter alone and
+    one byte smaller than float32; `tx`, of ours or of optax, runs on it in float32. Updates are float32, such that
+    `params + updates` is the rounded parameter (`apply_updates`, and optax's). Float32 parameters are left as they
+    are. `update` needs the parameters, unchanged by others in between: the byte belongs to them.
+
+    >>> tx = split_master(sgd(1.0))
+    >>> params, state = jnp.ones(1, jnp.bfloat16), tx.init(jnp.ones(1, jnp.bfloat16))
+    >>> for _ in range(100):
+    ...     updates, state = tx.update(jnp.full(1, 1e-3, jnp.bfloat16), state, params)
+    ...     params = apply_updates(params, updates, state)
+    >>> round(float(params[0]), 2)
+    0.9
+
+    Source: the split of Zamirai et al. 2020 (arXiv 2010.06192), with an 8-bit rest.
+    """
+    return build(Master(), {}, {}, {"tx": tx})
