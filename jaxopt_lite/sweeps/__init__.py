@@ -3,13 +3,13 @@
 from jaxopt_lite.sweeps._estimate import estimate as estimate
 from jaxopt_lite.sweeps._estimate import matmul_rate as matmul_rate
 from jaxopt_lite.sweeps._ledger import StoreError as StoreError
+from jaxopt_lite.sweeps._plan import Plan as Plan
+from jaxopt_lite.sweeps._plan import plan as plan
+from jaxopt_lite.sweeps._progress import Progress as Progress
 from jaxopt_lite.sweeps._results import Mean as Mean
 from jaxopt_lite.sweeps._results import Results as Results
 from jaxopt_lite.sweeps._results import Setting as Setting
-from jaxopt_lite.sweeps._run import Plan as Plan
-from jaxopt_lite.sweeps._run import Progress as Progress
 from jaxopt_lite.sweeps._run import execute as execute
-from jaxopt_lite.sweeps._run import plan as plan
 from jaxopt_lite.sweeps._run import run as run
 from jaxopt_lite.sweeps._space import choice as choice
 from jaxopt_lite.sweeps._space import integers as integers

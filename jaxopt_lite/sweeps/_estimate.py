@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lite import optimizers
-from jaxopt_lite.sweeps._plan import Group
+from jaxopt_lite.sweeps._group import Group
+from jaxopt_lite.sweeps._plan import Plan
 from jaxopt_lite.sweeps._program import CPU_OPTIONS, trace
-from jaxopt_lite.sweeps._run import Plan
 from jaxopt_lite.sweeps._width import bytes_of
 from jaxopt_lite.training import Task
 from jaxopt_lite.training._run import start
@@ -28,7 +28,9 @@ def estimate(planned: Plan) -> dict[str, Any]:
     The seconds are the floating-point operations of all steps over a share of the matrix-multiply rate, which is
     measured now; nothing but that one multiplication is compiled.
     """
-    flop = sum(_step_flop(planned.task, g) * len(g.members) for g in planned.groups) * len(planned.seeds) * planned.steps
+    flop = (
+        sum(_step_flop(planned.task, g) * len(g.members) for g in planned.groups) * len(planned.seeds) * planned.steps
+    )
     rate = matmul_rate(planned.devices, planned.workers)
     carries = [
         bytes_of(trace(planned.task, g, w, planned.devices[0]).carry)

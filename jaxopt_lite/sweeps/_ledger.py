@@ -13,12 +13,14 @@ import numpy as np
 
 FORMAT = 1
 FILE = "ledger.sqlite"
+FINAL = ("done", "diverged")
 _TABLES = """
 CREATE TABLE sweep (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE trials (id INTEGER PRIMARY KEY, columns TEXT NOT NULL, seed INTEGER NOT NULL,
                      status TEXT NOT NULL, step INTEGER NOT NULL);
 CREATE TABLE scores (trial INTEGER NOT NULL, name TEXT NOT NULL, value REAL, PRIMARY KEY (trial, name)) WITHOUT ROWID;
-CREATE TABLE curves (trial INTEGER NOT NULL, name TEXT NOT NULL, sums BLOB NOT NULL, PRIMARY KEY (trial, name)) WITHOUT ROWID;
+CREATE TABLE curves (trial INTEGER NOT NULL, name TEXT NOT NULL, sums BLOB NOT NULL,
+                     PRIMARY KEY (trial, name)) WITHOUT ROWID;
 CREATE TABLE carries (trial INTEGER PRIMARY KEY, step INTEGER NOT NULL, arrays BLOB NOT NULL, digest TEXT NOT NULL);
 """
 

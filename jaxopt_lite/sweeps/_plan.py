@@ -1,145 +1,127 @@
-"""Which trials share a program, and how they are cut into chunks of one size."""
+"""What a sweep will do: its trials, packed into programs and chunks."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from jaxopt_lite.optimizers import Transform
-from jaxopt_lite.sweeps._merge import Either
-
-Array = jax.Array
-
-
-class Member(NamedTuple):
-    """A trial as numbers: which alternative it takes in each merged place, and its numbers in order."""
-
-    trial: int
-    taken: tuple[int, ...]
-    numbers: tuple[Any, ...]
+from jaxopt_lite.sweeps import _width
+from jaxopt_lite.sweeps._group import Group, grouped
+from jaxopt_lite.sweeps._ledger import Row
+from jaxopt_lite.sweeps._program import Chunk, width_of
+from jaxopt_lite.sweeps._schedule import Job, Runner
+from jaxopt_lite.sweeps._trials import Search, Trial, enumerate_trials
+from jaxopt_lite.training import Task
 
 
-class Group(NamedTuple):
-    """Trials of one structure: everything but their numbers is equal, or, of merged optimizers, a matter of an index.
+class Plan(NamedTuple):
+    """What a sweep will do: its trials, and how they are packed into programs and chunks. Print it."""
 
-    `pattern` holds the leaves of the trial with merged optimizers as leaves: a Transform marks such a place.
-    `alternatives` are the different structures of optimizer in each merged place, as examples.
-    """
+    task: Task
+    trials: list[Trial]
+    seeds: tuple[int, ...]
+    steps: int
+    groups: list[Group]
+    widths: list[int]
+    devices: list[Any]
+    workers: int
 
-    tree: Any
-    pattern: tuple[Any, ...]
-    alternatives: tuple[tuple[Transform, ...], ...]
-    members: tuple[Member, ...]
+    @property
+    def runs(self) -> int:
+        """Trials times seeds."""
+        return len(self.trials) * len(self.seeds)
 
     @property
     def structures(self) -> int:
-        """How many structures without merging."""
-        return len({member.taken for member in self.members})
+        """Different structures among the trials, that is programs without merging."""
+        return sum(group.structures for group in self.groups)
 
-    def rebuilt(self, taken: Sequence[Array], numbers: Sequence[Any]) -> Any:
-        """The trial of these numbers, for the inside of a program."""
-        rest, places, out = iter(numbers), iter(zip(taken, self.alternatives, strict=True)), []
-        for leaf in self.pattern:
-            if isinstance(leaf, Transform):
-                index, known = next(places)
-                out.append(Either(index, [_with_numbers(tx, rest) for tx in known]))
-            else:
-                out.append(next(rest) if is_number(leaf) else leaf)
-        return jax.tree.unflatten(self.tree, out)
+    @property
+    def chunks(self) -> list[int]:
+        """Chunks of each group."""
+        return [len(_chunks(rows, width)) for rows, width in zip(self.runners(), self.widths, strict=True)]
 
-    def plain(self, transform: Any) -> Any:
-        """An example trial with `transform` in every merged place."""
-        return jax.tree.unflatten(self.tree, [transform if isinstance(x, Transform) else x for x in self.pattern])
+    def __str__(self) -> str:
+        device = self.devices[0]
+        lines = [
+            f"task      {self.task.name}, {self.steps} steps a run, ranked by {self.task.objective} ({self.task.mode})",
+            f"trials    {len(self.trials)} settings × {len(self.seeds)} seeds = {self.runs} runs",
+            f"programs  {len(self.groups)} training programs for {self.structures} structures; those of equal "
+            "initialisation share its program",
+            f"chunks    {sum(self.chunks)} of {'/'.join(map(str, dict.fromkeys(self.widths)))} runs, "
+            f"{self.workers} at a time on {device.device_kind if device.platform != 'cpu' else 'CPU cores'}",
+        ]
+        return "\n".join(lines)
+
+    def jobs(self, begun: dict[int, tuple[int, list[np.ndarray], dict[str, np.ndarray]]], over: set[int]) -> list[Job]:
+        """The chunks to run: those that are under way first, then what is untouched; `over` are rows that are done."""
+        jobs = []
+        for nth, (rows, width) in enumerate(zip(self.runners(), self.widths, strict=True)):
+            left = [row for row in rows if row.row not in over]
+            for chunk in _chunks([row for row in left if row.row in begun], width, lambda row: begun[row.row][0]):
+                states = [begun[row.row] for row in chunk]
+                carry = [np.stack(arrays) for arrays in zip(*(arrays for _, arrays, _ in states), strict=True)]
+                sums = {name: np.stack([s[name] for _, _, s in states]) for name in states[0][2]}
+                jobs.append(Job(nth, tuple(chunk), states[0][0], Chunk(carry, sums)))
+            jobs += [Job(nth, tuple(c), 0, None) for c in _chunks([row for row in left if row.row not in begun], width)]
+        return sorted(jobs, key=lambda job: job.state is None)
+
+    def rows(self) -> list[Row]:
+        """The rows of a new ledger."""
+        own = [(trial.columns, seed) for trial in self.trials for seed in self.seeds]
+        return [Row(i, columns, seed, "waiting", 0) for i, (columns, seed) in enumerate(own)]
+
+    def runners(self) -> list[list[Runner]]:
+        """The runs of each group."""
+        each = len(self.seeds)
+        return [
+            [Runner(m.trial * each + i, seed, m) for m in group.members for i, seed in enumerate(self.seeds)]
+            for group in self.groups
+        ]
 
 
-def is_number(leaf: Any) -> bool:
-    """Whether a leaf is data; whole Python numbers, truth values, texts and functions are structure."""
-    return isinstance(leaf, float | np.ndarray | np.generic | jax.Array)
+def plan(
+    task: Task,
+    space: Any,
+    *,
+    steps: int,
+    trials: int | None = None,
+    seeds: int | Sequence[int] = 1,
+    search: Search | None = None,
+    seed: int = 0,
+) -> Plan:
+    """What `run` would do with these arguments; nothing is written.
 
-
-def grouped(trials: Sequence[Any], merge: bool = True) -> list[Group]:
-    """The groups of some trials, in the order of their first trials.
-
-    Args:
-        trials: pytrees.
-        merge: whether optimizers of different structure become alternatives of one program.
+    On a CPU nothing is compiled either; on an accelerator the width of a chunk comes from two small programs' own
+    account of their memory.
 
     Raises:
-        TypeError: a leaf that is neither a number nor hashable.
+        ValueError, TypeError: as `run`.
     """
-    found: dict[
-        Hashable, tuple[Any, tuple[Any, ...], list[list[Transform]], list[tuple[int, list[Transform], list[Any]]]]
-    ] = {}
-    for nth, trial in enumerate(trials):
-        leaves, tree = jax.tree.flatten(trial, is_leaf=(_is_transform if merge else None))
-        key = (tree, tuple(_kind(leaf) for leaf in leaves))
-        pattern, known, rows = found.setdefault(
-            key, (tree, tuple(leaves), [[] for x in leaves if _is_transform(x)], [])
-        )[1:]
-        own = [leaf for leaf in leaves if _is_transform(leaf)]
-        for tx, alike in zip(own, known, strict=True):
-            if all(_shape(tx) != _shape(other) for other in alike):
-                alike.append(tx)
-        rows.append((nth, own, [leaf for leaf in leaves if is_number(leaf)]))
-    return [_group(*parts) for parts in found.values()]
+    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
+        raise ValueError(f"steps must be a whole number of at least 1, got {steps!r}")
+    found = enumerate_trials(space, trials, search, seed)
+    devices = jax.local_devices() if jax.default_backend() != "cpu" else jax.local_devices()[:1]
+    groups = grouped([trial.value for trial in found], merge=devices[0].platform == "cpu")
+    widths = [width_of(task, group, devices[0]) for group in groups]
+    busy = _width.workers(devices[0].platform)
+    return Plan(task, found, _seeds(seeds), int(steps), groups, widths, devices, busy)
 
 
-def _group(tree: Any, pattern: tuple[Any, ...], known: list[list[Transform]], rows: list[Any]) -> Group:
-    alternatives = tuple(tuple(alike) for alike in known)
-    members = []
-    for nth, own, own_numbers in rows:
-        taken = tuple(
-            next(i for i, other in enumerate(alike) if _shape(other) == _shape(tx))
-            for tx, alike in zip(own, alternatives, strict=True)
-        )
-        members.append(Member(nth, taken, tuple(_numbers(pattern, alternatives, taken, own, own_numbers))))
-    return Group(tree, pattern, alternatives, tuple(members))
+def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    given = range(seeds) if isinstance(seeds, int | np.integer) and not isinstance(seeds, bool) else seeds
+    if not isinstance(given, Iterable):
+        raise ValueError(f"seeds must be a number of seeds or a list of them, got {seeds!r}")
+    out = tuple(int(s) for s in given)
+    if not out or len(set(out)) < len(out) or min(out) < 0 or max(out) >= 1 << 32:
+        raise ValueError(f"seeds must be at least 1, or a list of different numbers from 0 to 2³² − 1; got {seeds!r}")
+    return out
 
 
-def _numbers(pattern: Any, alternatives: Any, taken: Any, own: list[Transform], numbers: list[Any]) -> Iterator[Any]:
-    """The numbers in the order in which `rebuilt` asks for them; alternatives not taken give those of their example."""
-    rest, places = iter(numbers), iter(zip(taken, alternatives, own, strict=True))
-    for leaf in pattern:
-        if isinstance(leaf, Transform):
-            index, known, tx = next(places)
-            for i, other in enumerate(known):
-                yield from (x for x in jax.tree.leaves(tx if i == index else other) if is_number(x))
-        elif is_number(leaf):
-            yield next(rest)
-
-
-def _with_numbers(tx: Transform, numbers: Iterator[Any]) -> Transform:
-    return jax.tree.map(lambda leaf: next(numbers) if is_number(leaf) else leaf, tx)
-
-
-def _is_transform(leaf: Any) -> bool:
-    return isinstance(leaf, Transform)
-
-
-def _kind(leaf: Any) -> Hashable:
-    """What of a leaf is structure."""
-    if _is_transform(leaf):
-        return Transform
-    if is_number(leaf):
-        array = np.asarray(leaf)
-        return array.shape, "float" if array.dtype.kind == "f" else array.dtype.str
-    try:
-        hash(leaf)
-    except TypeError:
-        raise TypeError(
-            f"a trial holds {leaf!r}, which is neither a number nor hashable, so its structure cannot be compared"
-        ) from None
-    return type(leaf), leaf
-
-
-def _shape(tx: Transform) -> Hashable:
-    leaves, tree = jax.tree.flatten(tx)
-    return tree, tuple(_kind(leaf) for leaf in leaves)
-
-
-def stacked(members: Sequence[Member], size: int) -> list[np.ndarray]:
-    """The numbers of some members as columns of `size` rows, the last member repeated to fill them."""
-    rows = [member.numbers for member in members] + [members[-1].numbers] * (size - len(members))
-    columns = [np.asarray(column) for column in zip(*rows, strict=True)]
-    return [c.astype(np.float32) if c.dtype == np.float64 else c for c in columns]
+def _chunks(rows: Sequence[Runner], width: int, step: Callable[[Runner], int] = lambda _: 0) -> list[list[Runner]]:
+    """Runs of the same alternatives and step, in chunks of at most `width`."""
+    kinds: dict[tuple[Any, int], list[Runner]] = {}
+    for row in rows:
+        kinds.setdefault((row.member.taken, step(row)), []).append(row)
+    return [own[i : i + width] for own in kinds.values() for i in range(0, len(own), width)]

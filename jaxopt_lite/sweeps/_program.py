@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_lite import optimizers
-from jaxopt_lite.sweeps._plan import Group, stacked
+from jaxopt_lite.sweeps._group import Group, stacked
 from jaxopt_lite.sweeps._width import accelerator_width, bytes_of, cpu_width
 from jaxopt_lite.training import Task
 from jaxopt_lite.training._run import POINTS, Curve, advance, blank, start
@@ -70,6 +70,11 @@ class Traced(NamedTuple):
     segment: Lowered
     width: int
     carry: list[Any]  # shapes of the arrays of C trials
+
+    @property
+    def digests(self) -> tuple[str, str]:
+        """Of both programs."""
+        return self.start.digest, self.segment.digest
 
     def compiled(self) -> tuple[Programs, int]:
         """The programs and how many were compiled for them: one that this process has already is not compiled again."""

@@ -3,15 +3,15 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from jaxopt_lite.sweeps._group import Member, stacked
 from jaxopt_lite.sweeps._ledger import Ledger, Outcome
-from jaxopt_lite.sweeps._plan import Member, stacked
 from jaxopt_lite.sweeps._program import Chunk, Programs
 
 # Long enough that writing state costs nothing, short enough that a kill loses little.
@@ -55,7 +55,7 @@ class Scheduler:
 
     def __init__(
         self,
-        programs: Sequence[Sequence[Programs]],
+        programs: Mapping[int, Sequence[Programs]],
         data: Sequence[Any],
         steps: int,
         ledger: Ledger,

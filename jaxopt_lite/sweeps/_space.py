@@ -134,7 +134,7 @@ def choice(alternatives: Sequence[Any] | Mapping[str, Any]) -> Choice:
     """One of several alternatives, which may contain distributions and choices of their own.
 
     Args:
-        alternatives: a list, labelled by the names of its functions and optimizers, or a dict from label to alternative.
+        alternatives: a list, labelled by the names of its functions and optimizers, or a dict of labels.
 
     Raises:
         ValueError: none is given.

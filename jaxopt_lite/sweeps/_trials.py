@@ -123,7 +123,7 @@ def _drawn(space: Any, trials: int, search: Search, seed: int) -> list[Picks]:
             )
             for place, u in zip(varying, point, strict=False)
         }
-        for point in map(lambda p: p.tolist(), points)
+        for point in points.tolist()
     ]
 
 
@@ -183,7 +183,7 @@ def _resolved(space: Any, path: Path, picks: Picks, seen: Callable[[Path, Any], 
 
 
 def _column(path: Path, value: Any, names: dict[Path, str], columns: dict[str, Any], swept: set[str]) -> None:
-    """Note the value under its column: that of its own place, or that of its like-named places in other alternatives."""
+    """Note the value under its column: that of its place, or of its like-named places in other alternatives."""
     name = names.get(path) or _brief(path)
     plain = isinstance(value, str | int | float | np.generic) and not isinstance(value, bool)
     if plain and (path in names or name in swept or name == "learning_rate"):
@@ -191,7 +191,7 @@ def _column(path: Path, value: Any, names: dict[Path, str], columns: dict[str, A
 
 
 def _names(paths: list[Path]) -> dict[Path, str]:
-    """A name for each place: what is left after the last alternative taken, or more of the way where that is ambiguous."""
+    """A name for each place: what follows the last alternative taken, or more of the way where that is ambiguous."""
     brief = {path: _brief(path) for path in paths}
     ways: dict[str, set[str]] = {}
     for path, name in brief.items():

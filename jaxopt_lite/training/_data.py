@@ -44,7 +44,7 @@ def mnist1d() -> Data:
 
 
 def spirals() -> Data:
-    """Two interleaved spirals in the plane, 1.75 turns each, Gaussian noise 0.03: 1,000 points to train on, 1,000 to test.
+    """Two interleaved spirals in the plane, 1.75 turns each, noise 0.03: 1,000 points to train on, 1,000 to test.
 
     Source: after Lang and Witbrock (1988), Learning to tell two spirals apart.
     """

@@ -128,8 +128,8 @@ def _an_example(cost: _loss.Loss, predicted: Array, y: Array) -> Array:
     values = cost.an_example(predicted, y)
     if values.shape != (len(y),):
         raise ValueError(
-            f"the loss must give one number an example, shape ({len(y)},); from outputs {predicted.shape} and y {y.shape} "
-            f"it gave {values.shape}"
+            f"the loss must give one number an example, shape ({len(y)},); "
+            f"from outputs {predicted.shape} and y {y.shape} it gave {values.shape}"
         )
     return values.astype(jnp.float32)
 
