@@ -1,5 +1,7 @@
 """Flax: the optimizer for NNX, layers, and modules as pure functions."""
 
+from jaxopt_lite.flax._embedding import Embedding as Embedding
+from jaxopt_lite.flax._embedding import Rows as Rows
 from jaxopt_lite.flax._functional import Weights as Weights
 from jaxopt_lite.flax._functional import initialise as initialise
 from jaxopt_lite.flax._functional import outputs as outputs

@@ -1,5 +1,6 @@
 """Optimizers that are data: optax transformations whose numeric settings are the leaves of a pytree."""
 
+from jaxopt_lite.optimizers import rows
 from jaxopt_lite.optimizers._accumulate import accumulate, mean_gradients
 from jaxopt_lite.optimizers._adadelta import adadelta
 from jaxopt_lite.optimizers._adagrad import adagrad
@@ -88,6 +89,7 @@ __all__ = [
     "piecewise_interpolate_schedule",
     "polynomial_schedule",
     "rmsprop",
+    "rows",
     "settings",
     "sgd",
     "sgdr_schedule",

@@ -1,0 +1,197 @@
+"""A rule of the whole tree at work on the touched rows of one table."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.tree_util import GetAttrKey
+
+from jaxopt_lite.optimizers._arguments import same, sort
+from jaxopt_lite.optimizers._arithmetic import next_count, one_minus_power, working
+from jaxopt_lite.optimizers._elementwise import Elementwise, step_leaf
+from jaxopt_lite.optimizers._settings import copied, resolved
+from jaxopt_lite.optimizers.rows._unique import unique_rows
+
+# Missed steps of Adam shrink as (b1/√b2)ᵏ: below this share of the first one nothing of them is left in float32.
+NEGLIGIBLE = 1e-9
+
+
+class RowsState(NamedTuple):
+    """Steps done, the settings, moments shaped like the table, and when each row was last brought up to date."""
+
+    count: Any
+    settings: dict[str, Any]
+    moments: dict[str, Any]
+    last: Any
+
+
+class RowRule(NamedTuple):
+    """What a row optimizer is, apart from its numbers."""
+
+    name: str
+    rule: Elementwise
+    fixed: tuple[tuple[str, Any], ...]
+    exact: bool
+
+
+class _Part:
+    """One of the three functions of a row optimizer: structure alone, equal to its equal."""
+
+    def __init__(self, rule: RowRule) -> None:
+        self.rule = rule
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.rule == other.rule
+
+    def __hash__(self) -> int:
+        return hash((type(self).__name__, self.rule))
+
+
+class Init(_Part):
+    """`init(table)`; it holds the settings as given."""
+
+    def __init__(self, rule: RowRule, data: Mapping[str, Any]) -> None:
+        super().__init__(rule)
+        self.data = data
+
+    def __call__(self, table: jax.Array) -> RowsState:
+        """The first state of a table (rows, features)."""
+        kind = getattr(table, "dtype", None)
+        if kind is None or jnp.ndim(table) != 2 or not jnp.issubdtype(kind, jnp.floating):
+            given = f"shape {jnp.shape(table)} and dtype {kind}"
+            raise ValueError(f"rows.{self.rule.name}.init was given {given}: give a floating table (rows, features)")
+        fixed = dict(self.rule.fixed)
+        kept = copied(self.rule.name, self.data, fixed)
+        slots = self.rule.rule.slots(set(kept), fixed)
+        starts = {name: kept[slot.start] if isinstance(slot.start, str) else slot.start for name, slot in slots.items()}
+        moments = {name: jnp.full_like(table, start, dtype=working(kind)) for name, start in starts.items()}
+        last = jnp.zeros(table.shape[0], jnp.int32) if self.rule.exact else None
+        return RowsState(count=jnp.zeros((), jnp.int32), settings=kept, moments=moments, last=last)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Init):
+            return NotImplemented
+        mine: Any = jax.tree.flatten(dict(self.data))
+        theirs: Any = jax.tree.flatten(dict(other.data))
+        return self.rule == other.rule and mine[1] == theirs[1] and all(map(same, mine[0], theirs[0]))
+
+    def __hash__(self) -> int:
+        return hash((self.rule, tuple(self.data)))
+
+
+class Update(_Part):
+    """`update(table, state, ids, row_grads)`."""
+
+    def __call__(self, table: jax.Array, state: RowsState, ids: Any, row_grads: Any) -> tuple[jax.Array, RowsState]:
+        """The table and the state after one step; `row_grads` has the shape of `ids` and then the features."""
+        ids, grads = _flat(self.rule.name, table, ids, row_grads)
+        rule, fixed = self.rule.rule, dict(self.rule.fixed)
+        rows, g = unique_rows(ids, grads.astype(working(table.dtype)), table.shape[0])
+        p, moments = _gathered(table, state.moments, rows)
+        count = next_count(state.count)
+        if self.rule.exact:
+            gap = jnp.where(rows < table.shape[0], state.count - state.last.at[rows].get(mode="clip"), 0)
+            p, moments = _missed(self.rule, state.settings, p, moments, state.count - gap, gap)
+        now = rule.per_step(resolved(state.settings, fixed, state.count), count.astype(float), fixed)
+        numbers = {g.dtype: {name: x.astype(g.dtype) for name, x in now.items()}}
+        step, moments = step_leaf(rule, g, p, moments, numbers, fixed)
+        last = state.last.at[rows].set(count, mode="drop") if self.rule.exact else None
+        table = table.at[rows].set((p + step).astype(table.dtype), mode="drop", indices_are_sorted=True)
+        return table, state._replace(count=count, last=last, moments=_scattered(state.moments, moments, rows))
+
+
+class CatchUp(_Part):
+    """`catch_up(table, state)`."""
+
+    def __call__(self, table: jax.Array, state: RowsState) -> tuple[jax.Array, RowsState]:
+        """Table and state with every row brought up to date: before evaluating, saving or exporting the whole table."""
+        if not self.rule.exact:
+            return table, state
+        wide = table.astype(working(table.dtype))
+        p, moments = _missed(self.rule, state.settings, wide, state.moments, state.last, state.count - state.last)
+        return p.astype(table.dtype), state._replace(moments=moments, last=jnp.full_like(state.last, state.count))
+
+
+class RowTransform(NamedTuple):
+    """Three functions for one table; a pytree whose leaves are the numeric settings."""
+
+    init: Any
+    update: Any
+    catch_up: Any
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{name}={value!r}" for name, value in self.init.data.items())
+        return f"rows.{self.init.rule.name}({given}{', catch_up=True' if self.init.rule.exact else ''})"
+
+
+def row_transform(name: str, rule: Elementwise, data: Mapping[str, Any], fixed: Any = (), exact: bool = False) -> Any:
+    """The row optimizer of a rule; plain functions among the settings become structure."""
+    numbers, rest = sort(f"rows.{name}", data)
+    return _built(RowRule(name, rule, (*fixed, *rest.items()), exact), numbers)
+
+
+def _built(rule: RowRule, data: Mapping[str, Any]) -> RowTransform:
+    return RowTransform(init=Init(rule, data), update=Update(rule), catch_up=CatchUp(rule))
+
+
+def _flatten(tx: RowTransform) -> tuple[list, tuple]:
+    return [(GetAttrKey(name), v) for name, v in tx.init.data.items()], (tx.init.rule, tuple(tx.init.data))
+
+
+def _unflatten(structure: tuple, values: Any) -> RowTransform:
+    return _built(structure[0], dict(zip(structure[1], values, strict=True)))
+
+
+jax.tree_util.register_pytree_with_keys(RowTransform, _flatten, _unflatten)
+
+
+def _flat(name: str, table: jax.Array, ids: Any, row_grads: Any) -> tuple[jax.Array, jax.Array]:
+    ids, grads = jnp.asarray(ids), jnp.asarray(row_grads)
+    if not jnp.issubdtype(ids.dtype, jnp.integer) or grads.shape != (*ids.shape, table.shape[1]):
+        raise ValueError(
+            f"rows.{name}.update was given ids {ids.dtype}{ids.shape} and row_grads {grads.shape} for a table "
+            f"{table.shape}: give integers, and one gradient of {table.shape[1]} features for each of them"
+        )
+    return ids.reshape(-1), grads.reshape(-1, table.shape[1])
+
+
+def _gathered(table: jax.Array, moments: Mapping[str, Any], rows: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+    def rows_of(x: jax.Array) -> jax.Array:
+        return x.at[rows].get(mode="fill", fill_value=1, indices_are_sorted=True)
+
+    return rows_of(table).astype(working(table.dtype)), {name: rows_of(x) for name, x in moments.items()}
+
+
+def _scattered(moments: Mapping[str, Any], new: Mapping[str, jax.Array], rows: jax.Array) -> dict[str, jax.Array]:
+    return {
+        name: x.at[rows].set(new[name].astype(x.dtype), mode="drop", indices_are_sorted=True)
+        for name, x in moments.items()
+    }
+
+
+def _missed(rule: RowRule, settings: Any, p: Any, moments: Any, last: jax.Array, gap: jax.Array) -> tuple[Any, Any]:
+    """The steps that rows have missed, `gap` of them after step `last`, made up with zero gradients.
+
+    Each is made as the rule makes it, all rows at once, until none is missing or what is left is negligible; the
+    decay of the moments over the remainder is a power.
+    """
+    fixed, zero = dict(rule.fixed), jnp.zeros_like(p)
+    first = resolved(settings, fixed, jnp.max(last))
+    ratio = first["b1"] / jnp.sqrt(first["b2"])
+    needed = jnp.where(ratio < 1, jnp.ceil(jnp.log(NEGLIGIBLE) / jnp.log(ratio)), jnp.inf)
+    turns = jnp.minimum(jnp.max(gap).astype(float), needed).astype(jnp.int32)
+
+    def turn(carry: tuple) -> tuple:
+        k, p, moments = carry
+        done = (last + k)[:, None]
+        now = rule.rule.per_step(resolved(settings, fixed, done), (done + 1).astype(float), fixed)
+        numbers = {p.dtype: {name: x.astype(p.dtype) for name, x in now.items()}}
+        step, new = step_leaf(rule.rule, zero, p, moments, numbers, fixed)
+        due = (k < gap)[:, None]
+        return k + 1, jnp.where(due, p + step, p), {n: jnp.where(due, x, moments[n]) for n, x in new.items()}
+
+    _, p, moments = jax.lax.while_loop(lambda c: c[0] < turns, turn, (jnp.zeros((), jnp.int32), p, moments))
+    left = jnp.maximum(gap - turns, 0).astype(float)[:, None]
+    decays = {"mu": first["b1"], "nu": first["b2"]}
+    return p, {n: x * (1 - one_minus_power(decays[n], left)).astype(x.dtype) for n, x in moments.items()}

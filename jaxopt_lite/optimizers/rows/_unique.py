@@ -1,0 +1,18 @@
+"""Row numbers without repetition, and the sums of their gradients, in fixed shapes."""
+
+import jax
+import jax.numpy as jnp
+
+
+def unique_rows(ids: jax.Array, grads: jax.Array, rows: int) -> tuple[jax.Array, jax.Array]:
+    """The distinct ids in ascending order and the summed gradient of each; `rows` fills the places that are left.
+
+    `ids` (n,) integers, `grads` (n, d). Ids outside [0, rows) count as no row.
+    """
+    ids = jnp.where((ids >= 0) & (ids < rows), ids, rows).astype(jnp.int32)
+    order = jnp.argsort(ids)
+    ordered = ids[order]
+    new = jnp.concatenate([jnp.ones(1, bool), ordered[1:] != ordered[:-1]])
+    place = jnp.cumsum(new) - 1
+    summed = jax.ops.segment_sum(grads[order], place, ids.size, indices_are_sorted=True)
+    return jnp.full(ids.size, rows, jnp.int32).at[place].set(ordered), summed
