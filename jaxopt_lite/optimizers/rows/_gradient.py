@@ -11,8 +11,8 @@ def value_and_grad(
 ) -> Callable[..., Any]:
     """`f(table, ids, *args)` gives the value and the gradient of `loss(rows, *args)` in the rows, `table[ids]`.
 
-    """`f(table, ids, *args)` gives the value of `loss(rows, *args)` and its gradient in `rows = table[ids]`.
-    `argnums` the gradients in those of `args` follow: `value, (row_grads, *grads)`. `has_aux` is as in
+    The rows have the shape of `ids` and then the features; their gradient is what `update` of a row optimizer wants.
+    With `argnums` the gradients in those of `args` follow: `value, (row_grads, *grads)`. `has_aux` is as in
     `jax.value_and_grad`.
 
     >>> table = jnp.arange(6.0).reshape(3, 2)
