@@ -1,0 +1,6 @@
+"""Reads results and never runs anything: a table, heat maps, learning curves, one self-contained page; cards."""
+
+from jaxopt_lite.report._curves import curves as curves
+from jaxopt_lite.report._heatmap import heatmaps as heatmaps
+from jaxopt_lite.report._page import page as page
+from jaxopt_lite.report._table import table as table

@@ -1,0 +1,132 @@
+"""Learning curves of the best setting of each combination: the mean over seeds in a band from lowest to highest."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jaxopt_lite.report import _style
+from jaxopt_lite.report._numbers import count
+from jaxopt_lite.report._panels import axes_for, best_first, hide_rest, left_out, panels_of
+from jaxopt_lite.report._scale import WIDE
+from jaxopt_lite.report._study import Study, has_score, spoken, study_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from jaxopt_lite.sweeps import Results, Setting
+
+POINTS = 40  # more are noise to the eye
+
+
+def curves(results: "Results") -> "Figure":
+    """Training metric against step: for each combination of names its best setting, a panel an optimizer.
+
+    The line is the mean over seeds, the band goes from the lowest to the highest seed. Each point is the mean over
+    the same number of steps, which the axis says, and stands at their middle. Combinations without a finished setting
+    are left out; where there is none at all, each shows the setting that came furthest.
+
+    Raises:
+        ValueError: no run has got as far as a point of a curve.
+        ModuleNotFoundError: matplotlib is not installed.
+    """
+    study = study_of(results)
+    metric = metric_of(study)
+    if metric is None:
+        raise ValueError("there are no learning curves yet: no run has got as far as their first point")
+    whole = panels_of(study)
+    shown = best_first(study, whole)
+    with _style.look():
+        drawn, axes = axes_for(len(shown.settings))
+        styles = {label: i for i, label in enumerate(shown.colours)}
+        for axis, (panel, by) in zip(axes.flat, shown.settings.items(), strict=False):
+            axis.set_title(_style.plain(panel))
+            for label, settings in by.items():
+                _draw(axis, study, metric, settings, styles[label])
+        hide_rest(axes, len(shown.settings))
+        _finish(drawn, axes, study, metric)
+        _legend(drawn, shown.colours, _legend_title(study, shown.rest) + left_out(whole, shown))
+        return drawn
+
+
+def metric_of(study: Study) -> str | None:
+    """The metric whose curves are drawn: the loss, or the first there is; None where no run has any."""
+    names = {name for curve in study.curves for name, points in curve.items() if np.isfinite(points).any()}
+    return "loss" if "loss" in names else min(names, default=None)
+
+
+def band(study: Study, setting: "Setting", metric: str) -> tuple[np.ndarray, ...]:
+    """Step, mean over seeds, lowest and highest seed, at each point that all seeds of the setting reached.
+
+    Shapes: all (points,). A point is the mean over `stretch(study)` steps, and its step is their middle; the last
+    may be shorter. Diverged runs end where they diverged.
+    """
+    stride, steps = study.facts["stride"], study.facts["steps"]
+    found = [study.curves[i][metric] for i in setting.trials if metric in study.curves[i]]
+    if not found:
+        return (np.empty(0),) * 4
+    fine = np.minimum(np.arange(len(found[0]) + 1) * stride, steps)
+    firsts = np.arange(0, len(found[0]), stretch(study) // stride)
+    ends = np.append(fine[firsts[1:]], steps)
+    sums = np.add.reduceat(np.array(found, np.float64) * np.diff(fine), firsts, axis=1)
+    points = sums / (ends - fine[firsts])
+    reached = np.isfinite(points).all(axis=0)
+    points = points[:, reached]
+    middles = (fine[firsts] + ends)[reached] / 2
+    return middles, points.mean(axis=0), points.min(axis=0), points.max(axis=0)
+
+
+def stretch(study: Study) -> int:
+    """Steps a drawn point is the mean over: whole strides, so many that a curve has at most `POINTS` points."""
+    stride, steps = study.facts["stride"], study.facts["steps"]
+    return stride * max(1, -(-steps // (stride * POINTS)))
+
+
+def _draw(axis: Any, study: Study, metric: str, settings: list["Setting"], style: int) -> None:
+    best = settings[0]
+    if not has_score(best, study.objective):
+        if has_score(study.settings[0], study.objective):
+            return
+        best = max(settings, key=lambda s: len(band(study, s, metric)[0]))
+    step, mean, low, high = band(study, best, metric)
+    if not step.size:
+        return
+    colour = _style.PALETTE[style % len(_style.PALETTE)]
+    axis.fill_between(step, low, high, color=colour, alpha=0.18, linewidth=0)
+    axis.plot(step, mean, color=colour, linestyle=_style.DASHES[style % len(_style.DASHES)], linewidth=1.5)
+
+
+def _finish(drawn: "Figure", axes: Any, study: Study, metric: str) -> None:
+    lines = [line.get_ydata() for axis in axes.flat for line in axis.get_lines()]
+    values = np.concatenate(lines) if lines else np.ones(1)
+    if values.min() > 0 and values.max() / values.min() > WIDE:
+        axes[0, 0].set_yscale("log")
+    axes[0, 0].set_xlim(0, study.facts["steps"])
+    scale = ", log" if axes[0, 0].get_yscale() == "log" else ""
+    what = "training loss" if metric == "loss" else spoken(metric)
+    drawn.supxlabel("step", fontsize=9.5)
+    drawn.supylabel(_style.plain(f"{what} (mean over {count(stretch(study), 'step')}{scale})"), fontsize=9.5)
+
+
+def _legend_title(study: Study, rest: tuple[str, ...]) -> str:
+    seeds = len(study.facts["seeds"])
+    what = ", ".join(map(spoken, rest))
+    shown = f"mean of {seeds} seeds, band from lowest to highest" if seeds > 1 else "one seed"
+    return f"{what}: {shown}" if what else shown
+
+
+def _legend(drawn: "Figure", labels: list[str], title: str) -> None:
+    from matplotlib.lines import Line2D
+
+    handles: list[Any] = [
+        Line2D(
+            [], [], color=_style.PALETTE[i], linestyle=_style.DASHES[i % len(_style.DASHES)], label=_style.plain(label)
+        )
+        for i, label in enumerate(labels)
+    ]
+    drawn.legend(
+        handles=[h for h in handles if h.get_label()],
+        loc="outside upper center",
+        ncols=min(5, len(handles)),
+        title=_style.plain(title),
+        fontsize=8.5,
+    )

@@ -1,0 +1,217 @@
+"""Heat maps of a sweep: a swept number against the combinations of names, the objective as colour and as number."""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from jaxopt_lite.report import _style
+from jaxopt_lite.report._numbers import GRID, brief, setting_label, setting_labels, usual_decimals
+from jaxopt_lite.report._panels import Panels, panels_of
+from jaxopt_lite.report._scale import Scale, ink_on, scale_of
+from jaxopt_lite.report._strip import strip
+from jaxopt_lite.report._study import Study, has_score, in_order, spoken, study_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from jaxopt_lite.sweeps import Results, Setting
+
+MOST_ROWS = 40
+_CELL, _HEAD = 0.27, 0.85  # height of a row in inches, and of a group's heading in rows
+
+
+class _Row(NamedTuple):
+    """A line of cells: its label, and for each value of the axis the settings there, best first."""
+
+    label: str
+    cells: list[list["Setting"]]
+
+
+def heatmaps(results: "Results") -> list[tuple[str, "Figure"]]:
+    """Each swept number against the combinations of names, with titles; none where nothing has a score.
+
+    Colour and number are the mean of the objective over seeds. Where a cell holds several settings, because another
+    number varies too, it is the best of them. The best cell of each row is framed. `✕` marks cells in which all seeds
+    diverged, `✕ 1/3` those in which some did: they have no mean, since one over the survivors would flatter them. A
+    number with more values than fit, drawn at random, gives points and intervals instead of cells.
+
+    Raises:
+        ModuleNotFoundError: matplotlib is not installed.
+    """
+    study = study_of(results)
+    scored = [s for s in study.settings if has_score(s, study.objective)]
+    if not scored:
+        return []
+    with _style.look():
+        scale = scale_of([s.scores[study.objective].mean for s in scored], study.mode)
+        drawn: list[tuple[str, Figure]] = []
+        for number in _spread(study):
+            across = _across(study, number)
+            if across is None or len(in_order(study, number)) > GRID:
+                drawn.append((f"{spoken(study.objective).capitalize()} by {spoken(number)}", strip(study, number)))
+            else:
+                drawn += _pages(study, number, across, scale)
+                if not study.structure.kinds:
+                    break  # the other number of the pair would show the same cells
+        return drawn
+
+
+def _spread(study: Study) -> list[str]:
+    """The swept numbers with at least two values; a number may also vary by being there or not."""
+    return [name for name in study.structure.numbers if len(in_order(study, name)) > 1]
+
+
+def _across(study: Study, number: str) -> Panels | None:
+    """What the rows are: combinations of names; without names another number with few values; else nothing."""
+    if study.structure.kinds:
+        return panels_of(study)
+    for other in _spread(study):
+        values = in_order(study, other)
+        if other != number and len(values) <= GRID:
+            labels = setting_labels(values)
+            found: dict[str, list[Setting]] = {labels[value]: [] for value in values}
+            for setting in study.settings:
+                if setting.columns[other] is not None:
+                    found[labels[setting.columns[other]]].append(setting)
+            return Panels(None, (other,), {"": found})
+    return None
+
+
+def _title(study: Study, number: str, across: Panels) -> str:
+    title = f"{spoken(study.objective).capitalize()} by {spoken(number)}"
+    if not study.structure.kinds:
+        title += f" and {spoken(across.rest[0])}"
+    others = [spoken(name) for name in _spread(study) if name not in (number, *across.rest)]
+    return title + (f", best over {', '.join(others)}" if others else "")
+
+
+def _pages(study: Study, number: str, across: Panels, scale: Scale) -> list[tuple[str, "Figure"]]:
+    """One figure, or one for each panel where the rows are too many, or the best rows of it."""
+    title = _title(study, number, across)
+    rows = {panel: _rows(study, number, by) for panel, by in across.settings.items()}
+    rows = {panel: own for panel, own in rows.items() if own}
+    if sum(map(len, rows.values())) <= MOST_ROWS:
+        return [(title, _figure(study, number, across, rows, scale))]
+    pages = []
+    for panel, own in rows.items():
+        kept = _best_rows(study, own)
+        named = f"{title}: {panel}" if panel else title
+        named += f" (best {len(kept)} of {len(own)} rows)" if len(kept) < len(own) else ""
+        pages.append((named, _figure(study, number, across, {panel: kept}, scale)))
+    return pages
+
+
+def _rows(study: Study, number: str, by: dict[str, list["Setting"]]) -> list[_Row]:
+    values = in_order(study, number)
+    rows = [_Row(label, [[s for s in own if s.columns[number] == v] for v in values]) for label, own in by.items()]
+    return [row for row in rows if any(row.cells)]
+
+
+def _best_rows(study: Study, rows: list[_Row]) -> list[_Row]:
+    ranked = sorted(rows, key=lambda row: min(study.places[s.trials] for cell in row.cells for s in cell))[:MOST_ROWS]
+    return [row for row in rows if row in ranked]
+
+
+def _figure(study: Study, number: str, across: Panels, rows: dict[str, list[_Row]], scale: Scale) -> "Figure":
+    values = in_order(study, number)
+    headed = len(rows) > 1
+    units = sum(map(len, rows.values())) + (_HEAD * len(rows) if headed else 0.0)
+    width = min(9.0, 2.4 + 0.62 * len(values))
+    drawn, axis = _style.figure(width=width, height=max(1.9, 0.95 + _CELL * units))
+    y, ticks, labels = 0.0, [], []
+    decimals = usual_decimals(s.scores[study.objective] for s in study.settings if s.scores)
+    for panel, own in rows.items():
+        if headed:
+            axis.text(
+                -0.5, y + _HEAD - 0.12, _style.plain(panel), fontweight="bold", fontsize=9, va="bottom", ha="left"
+            )
+            y += _HEAD
+        for row in own:
+            _draw_row(axis, study, row, y + 0.5, scale, decimals)
+            ticks.append(y + 0.5)
+            labels.append(_style.plain(row.label))
+            y += 1
+    axis.set(xlim=(-0.52, len(values) - 0.48), ylim=(units + 0.03, -0.03))
+    axis.set_yticks(ticks, labels)
+    axis.set_xticks(range(len(values)), setting_labels(values).values(), fontsize=8.3)
+    axis.set_xlabel(_style.plain(spoken(number) + (" (log)" if _is_log(values) else "")))
+    axis.set_ylabel(_style.plain(", ".join(map(spoken, across.rest))))
+    axis.grid(False)
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
+    _bar(drawn, axis, study, scale)
+    drawn.supxlabel(_signs(rows, study, scale), fontsize=7.8, color=_style.TICK)
+    return drawn
+
+
+def _draw_row(axis: Any, study: Study, row: _Row, y: float, scale: Scale, decimals: int | None) -> None:
+    from matplotlib.patches import Rectangle
+
+    scored = [next((s for s in cell if has_score(s, study.objective)), None) for cell in row.cells]
+    top = min((s.trials for s in scored if s), key=study.places.__getitem__, default=None)
+    for x, (cell, setting) in enumerate(zip(row.cells, scored, strict=True)):
+        if not cell:
+            continue
+        face, ink, text = _cell(study, cell, setting, scale, decimals)
+        axis.add_patch(Rectangle((x - 0.48, y - 0.47), 0.96, 0.94, facecolor=face, linewidth=0))
+        own = setting is not None and setting.trials == top
+        weight = "bold" if own or setting is None else "normal"
+        size = 7.6 if setting is not None else 9.0
+        star = "★ " if setting is study.settings[0] else ""
+        axis.text(x, y + 0.02, star + text, ha="center", va="center", fontsize=size, color=ink, fontweight=weight)
+        if own:
+            axis.add_patch(
+                Rectangle((x - 0.465, y - 0.45), 0.93, 0.9, fill=False, edgecolor=_style.INK, linewidth=1.6, zorder=4)
+            )
+
+
+def _cell(
+    study: Study, cell: list["Setting"], setting: "Setting | None", scale: Scale, decimals: int | None
+) -> tuple[Any, str, str]:
+    """Colour, ink and text of a cell."""
+    if setting is not None:
+        face = scale.colour(setting.scores[study.objective].mean)
+        digits = None if scale.way == "logarithmic" else decimals
+        value = setting.scores[study.objective].mean
+        text = f"{value:.2g}" if digits is None else brief(value, digits)
+        return face, ink_on(face), text + (" ✕" if any(s.diverged for s in cell) else "")
+    seeds, lost = sum(s.seeds for s in cell), sum(s.diverged for s in cell)
+    if lost:
+        return _style.LOST, _style.LOST_INK, "✕" if lost == seeds else f"✕ {lost}/{seeds}"
+    return _style.OPEN, _style.TICK, "…"
+
+
+def _signs(rows: dict[str, list[_Row]], study: Study, scale: Scale) -> str:
+    """What the signs in the cells mean, of those that occur."""
+    cells = [cell for own in rows.values() for row in own for cell in row.cells if cell]
+    scored = [any(has_score(s, study.objective) for s in cell) for cell in cells]
+    shares = [sum(s.diverged for s in cell) / sum(s.seeds for s in cell) for cell in cells]
+    signs = ["★ best of all", "framed: best of its row"]
+    if 1.0 in shares:
+        signs.append("✕ diverged")
+    if any(0 < share < 1 and not known for share, known in zip(shares, scored, strict=True)):
+        signs.append("✕ 1/3 some seeds diverged")
+    if any(share and known for share, known in zip(shares, scored, strict=True)):
+        signs.append("0.9 ✕ others in the cell diverged")
+    if any(not share and not known for share, known in zip(shares, scored, strict=True)):
+        signs.append("… not finished")
+    if scale.way != "linear":
+        signs.append(f"colour {scale.way}")
+    middle = -(-len(signs) // 2) if len(signs) > 4 else len(signs)
+    return "\n".join("   ·   ".join(line) for line in (signs[:middle], signs[middle:]) if line)
+
+
+def _bar(drawn: "Figure", axis: Any, study: Study, scale: Scale) -> None:
+    from matplotlib.cm import ScalarMappable
+
+    bar = drawn.colorbar(
+        ScalarMappable(scale.norm, scale.colours), ax=axis, fraction=0.05, pad=0.02, aspect=24, shrink=0.75
+    )
+    bar.outline.set_visible(False)
+    if scale.ticks is not None:
+        bar.set_ticks(scale.ticks, labels=[f"{t:.2g}" if t < 0.9 else setting_label(t) for t in scale.ticks])
+        bar.ax.minorticks_off()
+    bar.set_label(_style.plain(spoken(study.objective)), fontsize=9)
+
+
+def _is_log(values: list[Any]) -> bool:
+    """Whether an axis through these numbers is better logarithmic: all positive, and over a factor of 20."""
+    return min(values) > 0 and max(values) / min(values) > 20

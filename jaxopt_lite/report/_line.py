@@ -1,0 +1,104 @@
+"""One line of a leaderboard as text: what was set, how well it did, how it stands to the best."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from jaxopt_lite.report._numbers import NONE, brief, interval, setting_labels, supported_decimals, usual_decimals
+from jaxopt_lite.report._study import Study, combination, fate, groups, has_score, score_names
+from jaxopt_lite.report._verdict import Verdict
+
+if TYPE_CHECKING:
+    from jaxopt_lite.sweeps import Mean, Setting
+
+
+class Line(NamedTuple):
+    """A setting in words.
+
+    Attributes:
+        setting: whose line it is.
+        place: 1 for the best; None without a score.
+        standing: `best`, `tied` (its mean lies within the interval of the best), `behind` or `unscored`.
+        swept: its settings, by column.
+        score: its objective with the interval, or why there is none.
+        others: the means of its other scores.
+        diverged: runs that diverged, of all runs of its combination, as `3/24`; `0` where none did.
+    """
+
+    setting: "Setting"
+    place: int | None
+    standing: str
+    swept: dict[str, str]
+    score: str
+    others: dict[str, str]
+    diverged: str
+
+
+def leaders(study: Study, found: Verdict) -> list[Line]:
+    """The best setting of each combination of names, best first; every setting where there are no names."""
+    kinds = study.structure.kinds
+    if not kinds:
+        return lines(study, found)
+    together = groups(study, kinds)
+    best = lines(study, found, [settings[0] for settings in together.values()])
+    return [_for_all(study, line, together[combination(line.setting, kinds)]) for line in best]
+
+
+def _for_all(study: Study, line: Line, settings: Sequence["Setting"]) -> Line:
+    """The best line of a combination, with what holds for all its settings: how many diverged, how far they are."""
+    line = line._replace(diverged=_diverged(settings))
+    if line.place:
+        return line
+    runs, lost = sum(s.seeds for s in settings), sum(s.diverged for s in settings)
+    done = sum(s.done for s in settings)
+    text = f"{lost} of {runs} diverged" if lost else f"{done} of {runs} done" if done else "waiting"
+    swept = {name: NONE if name in study.structure.numbers else label for name, label in line.swept.items()}
+    return line._replace(score=text, swept=swept)
+
+
+def lines(study: Study, found: Verdict, settings: Sequence["Setting"] | None = None) -> list[Line]:
+    """A line for each of the settings, in their order (all of them, best first)."""
+    settings = study.settings if settings is None else settings
+    objective, names = study.objective, score_names(study)
+    structure = study.structure
+    labels = {name: setting_labels(study.columns[name]) for name in structure.varying or study.swept}
+    usual = {name: usual_decimals(s.scores[name] for s in settings if has_score(s, name)) for name in names}
+    tied = {s.trials for s in found.tied}
+    made = []
+    for place, setting in enumerate(settings, 1):
+        scored = has_score(setting, objective)
+        is_best = found.best is not None and setting.trials == found.best.trials
+        near = "tied" if setting.trials in tied else "behind" if scored else "unscored"
+        line = Line(
+            setting=setting,
+            place=place if scored else None,
+            standing="best" if is_best else near,
+            swept={name: own[setting.columns[name]] for name, own in labels.items()},
+            score=interval(setting.scores[objective], usual[objective]) if scored else fate(setting),
+            others={n: _mean(setting.scores[n], usual[n]) for n in names if n != objective},
+            diverged=_diverged([setting]),
+        )
+        made.append(line)
+    return made
+
+
+def reach(scores: Sequence["Mean"]) -> tuple[float, float]:
+    """The lowest and the highest end of some intervals, the frame for a picture of them."""
+    wide = [m.half_width if math.isfinite(m.half_width) else 0.0 for m in scores]
+    low = min(m.mean - w for m, w in zip(scores, wide, strict=True))
+    high = max(m.mean + w for m, w in zip(scores, wide, strict=True))
+    return low, high
+
+
+def _mean(score: "Mean", usual: int | None) -> str:
+    """The mean with no more digits than its interval supports, nor than is usual in the column."""
+    own = supported_decimals(score.half_width)
+    if own is None or usual is None:
+        return brief(score.mean, usual)
+    first = -math.floor(math.log10(abs(score.mean))) if score.mean else 0  # decimals up to the first digit
+    return brief(score.mean, min(own, max(usual, first)))
+
+
+def _diverged(settings: Sequence["Setting"]) -> str:
+    lost = sum(s.diverged for s in settings)
+    return f"{lost}/{sum(s.seeds for s in settings)}" if lost else "0"

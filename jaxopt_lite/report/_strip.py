@@ -1,0 +1,111 @@
+"""Points for numbers that were drawn rather than listed: the objective against the number, with its interval."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from jaxopt_lite.report import _style
+from jaxopt_lite.report._numbers import GRID
+from jaxopt_lite.report._panels import axes_for, best_first, hide_rest, left_out, panels_of
+from jaxopt_lite.report._scale import WIDE
+from jaxopt_lite.report._study import Study, has_score, spoken
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from jaxopt_lite.sweeps import Setting
+
+
+def strip(study: Study, number: str) -> "Figure":
+    """The objective of every setting against one swept number: mean and 95 % interval over seeds.
+
+    A panel for each optimizer, a colour and a marker for each activation (or whatever names were swept). A setting
+    with diverged seeds stands as `✕` at the bad edge of its panel. Listed numbers are joined by lines.
+    """
+    whole = panels_of(study)
+    shown = best_first(study, whole)
+    with _style.look():
+        drawn, axes = axes_for(len(shown.settings))
+        styles = {label: i for i, label in enumerate(shown.colours)}
+        for axis, (panel, by) in zip(axes.flat, shown.settings.items(), strict=False):
+            axis.set_title(_style.plain(panel))
+            for label, settings in by.items():
+                _draw(axis, study, number, settings, styles[label])
+        hide_rest(axes, len(shown.settings))
+        _scales(axes, study, number)
+        for axis, by in zip(axes.flat, shown.settings.values(), strict=False):
+            for label, settings in by.items():
+                _draw_lost(axis, study, number, settings, styles[label])
+        drawn.supxlabel(
+            _style.plain(f"{spoken(number)}{' (log)' if axes[0, 0].get_xscale() == 'log' else ''}"), fontsize=9.5
+        )
+        arrow = "higher is better" if study.mode == "max" else "lower is better"
+        drawn.supylabel(_style.plain(f"{spoken(study.objective)}, 95 % interval ({arrow})"), fontsize=9.5)
+        title = ", ".join(map(spoken, shown.rest)) + left_out(whole, shown)
+        _legend(drawn, shown.colours, title, "diverged" in study.columns["status"])
+        return drawn
+
+
+def _draw(axis: Any, study: Study, number: str, settings: list["Setting"], style: int) -> None:
+    scored = [s for s in settings if has_score(s, study.objective) and s.columns[number] is not None]
+    scored.sort(key=lambda s: s.columns[number])
+    if not scored:
+        return
+    x = [s.columns[number] for s in scored]
+    means = [s.scores[study.objective] for s in scored]
+    wide = [m.half_width if math.isfinite(m.half_width) else 0.0 for m in means]
+    colour = _style.PALETTE[style % len(_style.PALETTE)]
+    listed = len(set(study.columns[number])) <= GRID and len(set(x)) == len(x)
+    axis.errorbar(
+        x,
+        [m.mean for m in means],
+        yerr=wide,
+        color=colour,
+        marker=_style.MARKERS[style % len(_style.MARKERS)],
+        markersize=4.5,
+        linestyle="-" if listed else "none",
+        linewidth=1.3,
+        elinewidth=0.8,
+        alpha=0.9,
+    )
+
+
+def _draw_lost(axis: Any, study: Study, number: str, settings: list["Setting"], style: int) -> None:
+    """Settings with diverged seeds, at the bad edge."""
+    lost = [s.columns[number] for s in settings if s.diverged and s.columns[number] is not None]
+    if lost:
+        axis.plot(
+            lost,
+            [0.03 if study.mode == "max" else 0.97] * len(lost),
+            transform=axis.get_xaxis_transform(),
+            linestyle="none",
+            marker="x",
+            color=_style.PALETTE[style % len(_style.PALETTE)],
+            markersize=6,
+            clip_on=False,
+        )
+
+
+def _scales(axes: Any, study: Study, number: str) -> None:
+    values = [v for v in study.columns[number] if v is not None]
+    if min(values) > 0 and max(values) / min(values) > WIDE:
+        axes[0, 0].set_xscale("log")
+    scores = [s.scores[study.objective].mean for s in study.settings if has_score(s, study.objective)]
+    if scores and min(scores) > 0 and max(scores) / min(scores) > WIDE:
+        axes[0, 0].set_yscale("log")
+
+
+def _legend(drawn: "Figure", labels: list[str], title: str, lost: bool) -> None:
+    from matplotlib.lines import Line2D
+
+    handles: list[Any] = [
+        Line2D([], [], color=_style.PALETTE[i], marker=_style.MARKERS[i], linestyle="none", label=_style.plain(label))
+        for i, label in enumerate(labels)
+        if label
+    ]
+    if lost:
+        handles.append(Line2D([], [], color=_style.TICK, marker="x", linestyle="none", label="seeds diverged"))
+    if not handles:
+        return
+    drawn.legend(
+        handles=handles, loc="outside upper center", ncols=min(5, len(handles)), title=_style.plain(title), fontsize=8.5
+    )

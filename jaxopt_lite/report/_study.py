@@ -1,0 +1,125 @@
+"""Which columns of a sweep are kinds of thing and which are numbers, and what became of each combination."""
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from jaxopt_lite.sweeps import Results, Setting
+
+
+class Structure(NamedTuple):
+    """The swept columns by what they hold.
+
+    Attributes:
+        kinds: columns of names that differ (activation, optimizer): a combination of them is a structure.
+        numbers: columns of numbers that differ, `learning_rate` first.
+        fixed: columns with one value throughout, and that value.
+    """
+
+    kinds: tuple[str, ...]
+    numbers: tuple[str, ...]
+    fixed: dict[str, Any]
+
+    @property
+    def varying(self) -> tuple[str, ...]:
+        """All columns that differ, kinds first."""
+        return self.kinds + self.numbers
+
+
+class Study(NamedTuple):
+    """Results read once for a report: as `Results`, with its settings put together, best first, and their places."""
+
+    columns: dict[str, list[Any]]
+    swept: tuple[str, ...]
+    objective: str
+    mode: str
+    facts: dict[str, Any]
+    curves: list[Any]
+    settings: list["Setting"]
+    places: dict[tuple[int, ...], int]  # of a setting in that order, by its trials
+    structure: Structure
+
+    @property
+    def runs(self) -> int:
+        """How many trials and seeds, done or not."""
+        return len(self.columns["status"])
+
+
+def study_of(results: "Results") -> Study:
+    """Read some results for a report."""
+    settings = results.settings()
+    return Study(
+        columns=results.columns,
+        swept=results.swept,
+        objective=results.objective,
+        mode=results.mode,
+        facts=results.facts,
+        curves=results.curves,
+        settings=settings,
+        places={setting.trials: i for i, setting in enumerate(settings)},
+        structure=_structure(results),
+    )
+
+
+def _structure(results: "Results") -> Structure:
+    """Sort the swept columns of a sweep into kinds, numbers and what is fixed."""
+    kinds: list[str] = []
+    numbers: list[str] = []
+    fixed: dict[str, Any] = {}
+    for name in results.swept:
+        values = results.columns[name]
+        if len(set(values)) <= 1:
+            fixed |= {name: values[0]} if values else {}
+        elif all(value is None or _is_number(value) for value in values):
+            numbers.append(name)
+        else:
+            kinds.append(name)
+    numbers.sort(key=lambda name: name.rpartition(".")[2] != "learning_rate")
+    return Structure(tuple(kinds), tuple(numbers), fixed)
+
+
+def combination(setting: "Setting", kinds: tuple[str, ...]) -> tuple[Any, ...]:
+    """The values of a setting in some columns."""
+    return tuple(setting.columns[name] for name in kinds)
+
+
+def groups(study: Study, kinds: tuple[str, ...]) -> dict[tuple[Any, ...], list["Setting"]]:
+    """The settings of each combination, best first in each; combinations in the order of their best."""
+    found: dict[tuple[Any, ...], list[Setting]] = {}
+    for setting in study.settings:
+        found.setdefault(combination(setting, kinds), []).append(setting)
+    return found
+
+
+def in_order(study: Study, column: str) -> list[Any]:
+    """The values of a column in the order in which the sweep was asked for them; numbers ascending."""
+    values = list(dict.fromkeys(v for v in study.columns[column] if v is not None))
+    return sorted(values) if all(map(_is_number, values)) else values
+
+
+def has_score(setting: "Setting", objective: str) -> bool:
+    """Whether all seeds of the setting are done and their objective is a number."""
+    return objective in setting.scores and math.isfinite(setting.scores[objective].mean)
+
+
+def fate(setting: "Setting") -> str:
+    """`done`, `waiting`, or what went wrong or is not yet done, as `1 of 3 diverged`."""
+    if setting.diverged:
+        return f"{setting.diverged} of {setting.seeds} diverged"
+    if setting.done == setting.seeds:
+        return "done"
+    return f"{setting.done} of {setting.seeds} done" if setting.done else "waiting"
+
+
+def score_names(study: Study) -> list[str]:
+    """The scores, objective first."""
+    return [name for name in study.columns if name not in (*study.swept, "seed", "status")]
+
+
+def spoken(name: str) -> str:
+    """A column's name as words: `learning_rate` is `learning rate`."""
+    return name.replace("_", " ")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

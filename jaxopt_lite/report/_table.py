@@ -1,0 +1,177 @@
+"""The leaderboard of a sweep in a terminal: the best setting of each combination, as wide as the terminal allows."""
+
+import math
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from jaxopt_lite.report._line import Line, leaders, reach
+from jaxopt_lite.report._numbers import count
+from jaxopt_lite.report._study import Study, has_score, score_names, spoken, study_of
+from jaxopt_lite.report._verdict import progress, verdict
+
+if TYPE_CHECKING:
+    from jaxopt_lite.sweeps import Mean, Results
+
+PICTURE = 25  # characters of the picture of an interval; odd, so that there is a middle
+_STYLES = {"best": "bold green", "tied": "", "behind": "dim", "unscored": "dim"}
+_ASCII = str.maketrans({"≈": "~", "±": "+-", "·": "-", "–": "-", "×": "x", "↑": "^", "↓": "v", "─": "-", "●": "o"})
+
+
+def table(results: "Results", rows: int = 10) -> "Leaderboard":
+    """The best setting of each combination of names (activation × optimizer), best first, to print with rich.
+
+    Where a sweep has only numbers, the best settings themselves. Means with 95 % intervals over seeds (Student's t),
+    rounded to what the interval supports; `≈` marks those that lie within the interval of the best. Columns that do
+    not fit are left out: first the picture of the interval, then the other scores, last first.
+
+    Args:
+        results: of a sweep, finished or not.
+        rows: how many lines at most.
+
+    Raises:
+        ValueError: fewer than one row.
+    """
+    if rows < 1:
+        raise ValueError(f"rows must be at least 1, got {rows}: a table without lines says nothing")
+    return Leaderboard(study_of(results), rows)
+
+
+class Leaderboard:
+    """A rich renderable that leaves out columns until it fits the width it is given."""
+
+    def __init__(self, study: Study, rows: int) -> None:
+        self._study = study
+        self._found = verdict(study)
+        everyone = leaders(study, self._found)
+        self._lines, self._total = everyone[:rows], len(everyone)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw as many columns as fit, and the notes below."""
+        signs = _ASCII if options.ascii_only else {}
+        columns = self._columns()
+        drawn = _drawn(columns, self._lines, signs)
+        endless = options.update(max_width=10_000)
+        while Measurement.get(console, endless, drawn).maximum > options.max_width and any(c.leave for c in columns):
+            columns.remove(max(reversed(columns), key=lambda column: column.leave))
+            drawn = _drawn(columns, self._lines, signs)
+        yield drawn
+        yield Text("")
+        for note in self._notes():
+            yield Text(note.translate(signs), style="dim")
+
+    def __str__(self) -> str:
+        console = Console(width=80, force_terminal=False, color_system=None)
+        with console.capture() as captured:
+            console.print(self)
+        return captured.get()
+
+    def _columns(self) -> list["_Column"]:
+        study, lines = self._study, self._lines
+        objective = study.objective
+        columns = [_Column("", [_place(line) for line in lines], "right", whole=True)]
+        numbers = study.structure.numbers
+        for name in lines[0].swept if lines else ():
+            cells = [line.swept[name] for line in lines]
+            columns.append(_Column(_head(name), cells, "right" if name in numbers else "left"))
+        arrow = {"max": "↑", "min": "↓"}.get(study.mode, "")
+        scores = [line.setting.scores[objective] for line in lines if has_score(line.setting, objective)]
+        columns.append(
+            _Column(f"{_head(objective)} {arrow}", _aligned([line.score for line in lines]), "left", whole=True)
+        )
+        if any(math.isfinite(m.half_width) for m in scores):
+            empty = [""] * (len(lines) - len(scores))
+            columns.append(_Column("95 % interval", [*_pictures(scores), *empty], "left", leave=9))
+        columns += [
+            _Column(_head(name), [line.others[name] for line in lines], "right", leave=5)
+            for name in score_names(study)[1:]
+        ]
+        if "diverged" in study.columns["status"]:
+            columns.append(_Column("runs\ndiverged", [line.diverged for line in lines], "right", leave=2))
+        return columns
+
+    def _notes(self) -> list[str]:
+        facts, structure = self._study.facts, self._study.structure
+        seeds = count(len(facts["seeds"]), "seed")
+        notes = []
+        if self._found.best is None:
+            notes.append(self._found.answer)
+        if any(line.standing == "tied" for line in self._lines):
+            notes.append(f"≈ within the 95 % interval of the best: {seeds} cannot tell them apart")
+        made = [str(facts.get("task", "")), count(facts.get("steps", 0), "step"), seeds, progress(self._study)]
+        if len(self._lines) < self._total:
+            made.append(f"best {len(self._lines)} of {self._total} {'combinations' if structure.kinds else 'settings'}")
+        notes.append(" · ".join(filter(None, made)))
+        if structure.fixed and structure.varying:
+            notes.append("throughout: " + ", ".join(f"{spoken(k)} {v}" for k, v in structure.fixed.items()))
+        return notes
+
+
+class _Column(NamedTuple):
+    """A column of text; the one with the highest `leave` goes first where there is no room, those with 0 never."""
+
+    head: str
+    cells: list[str]
+    justify: Literal["left", "right"]
+    leave: int = 0
+    whole: bool = False  # never cut short
+
+
+def _drawn(columns: list[_Column], lines: list[Line], signs: dict[int, str]) -> Table:
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", collapse_padding=True)
+    for column in columns:
+        drawn.add_column(_text(column.head, signs), justify=column.justify, vertical="bottom", no_wrap=column.whole)
+    for i, line in enumerate(lines):
+        drawn.add_row(*(_text(column.cells[i], signs) for column in columns), style=_STYLES[line.standing])
+    return drawn
+
+
+def _text(cell: str, signs: dict[int, str]) -> Text:
+    return Text(cell.translate(signs), no_wrap=True, overflow="ellipsis")
+
+
+def _head(name: str) -> str:
+    return spoken(name).replace(" ", "\n", 1)
+
+
+def _place(line: Line) -> str:
+    if line.place is None:
+        return ""
+    return f"≈ {line.place}" if line.standing == "tied" else str(line.place)
+
+
+def _aligned(texts: list[str]) -> list[str]:
+    """Means and intervals with their decimal points and their ± under one another; other texts as they are."""
+    parts = [text.partition(" ± ") for text in texts]
+    numeric = [mean.replace(".", "").lstrip("-").isdigit() for mean, _, _ in parts]
+    means = _points([p[0] for p, number in zip(parts, numeric, strict=True) if number])
+    widths = _points([p[2] for p, number in zip(parts, numeric, strict=True) if number])
+    padded = iter(zip(means, widths, strict=True))
+    out = []
+    for text, (_, sign, _), number in zip(texts, parts, numeric, strict=True):
+        mean, width = next(padded) if number else (text, "")
+        out.append(f"{mean}{sign}{width}".rstrip() if number else text)
+    return out
+
+
+def _points(numbers: list[str]) -> list[str]:
+    """Numbers padded so that their decimal points stand under one another."""
+    whole = max((len(n.partition(".")[0]) for n in numbers), default=0)
+    total = max((len(n) - len(n.partition(".")[0]) for n in numbers), default=0)
+    return [" " * (whole - len(n.partition(".")[0])) + n.ljust(total + len(n.partition(".")[0])) for n in numbers]
+
+
+def _pictures(scores: list["Mean"]) -> list[str]:
+    """Intervals as `──●──` on one scale, from the lowest end of any to the highest."""
+    low, high = reach(scores)
+    scale = (PICTURE - 1) / (high - low) if high > low else 0.0
+    pictures = []
+    for mean, half_width in scores:
+        wide = half_width if math.isfinite(half_width) else 0.0
+        left, middle, right = (round((at - low) * scale) for at in (mean - wide, mean, mean + wide))
+        pictures.append(" " * left + "─" * (middle - left) + "●" + "─" * (right - middle))
+    return pictures

@@ -1,0 +1,170 @@
+"""What a sweep asked, what it found, and how far that can be trusted, in sentences."""
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+from jaxopt_lite.report._numbers import GRID, brief, count, interval, setting_label, usual_decimals
+from jaxopt_lite.report._study import Study, groups, has_score, in_order, spoken
+
+if TYPE_CHECKING:
+    from jaxopt_lite.sweeps import Setting
+
+
+class Verdict(NamedTuple):
+    """The findings of a sweep.
+
+    Attributes:
+        question: what was compared, on what, for how long.
+        answer: the best setting and its score.
+        cautions: what a careful reader should know before acting on it.
+        best: the best finished setting, None where nothing has finished.
+        tied: other settings whose mean lies within the 95 % interval of the best.
+        progress: how many runs are done, diverged or still to do.
+    """
+
+    question: str
+    answer: str
+    cautions: list[str]
+    best: "Setting | None"
+    tied: list["Setting"]
+    progress: str
+
+
+def verdict(study: Study) -> Verdict:
+    """Read the findings off a table of study, finished or not."""
+    finished = [s for s in study.settings if has_score(s, study.objective)]
+    best = finished[0] if finished else None
+    tied = tied_with(best, finished, study.objective)
+    cautions = [*_open(study), *_ties(study, best, tied), *_edges(study), *_selection(study, best)]
+    return Verdict(_question(study), _answer(study, best, finished), cautions, best, tied, progress(study))
+
+
+def tied_with(best: "Setting | None", settings: list["Setting"], objective: str) -> list["Setting"]:
+    """The settings, other than the best, whose mean lies within its 95 % interval."""
+    if best is None:
+        return []
+    mean, half_width = best.scores[objective]
+    near = half_width if half_width >= 0 else 0.0  # NaN of a single seed: only equals are tied
+    return [s for s in settings if s is not best and abs(s.scores[objective].mean - mean) <= near]
+
+
+def progress(study: Study) -> str:
+    """`480 runs, 3 diverged`, or how many of them are done."""
+    status = study.columns["status"]
+    diverged, done = status.count("diverged"), status.count("done")
+    ended = done + diverged
+    runs = count(len(status), "run")
+    text = runs if ended == len(status) else f"unfinished: {ended:,} of {runs} ended"
+    return text + (f", {diverged:,} diverged" if diverged else "")
+
+
+def named(setting: "Setting", columns: tuple[str, ...]) -> str:
+    """`tanh, momentum, learning rate 0.268`: names as they are, numbers with their column."""
+    parts = []
+    for name in columns:
+        value = setting.columns[name]
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            parts.append(f"{spoken(name)} {setting_label(value)}")
+        elif value is not None:
+            parts.append(str(value))
+    return ", ".join(parts) or "the only setting"
+
+
+def _question(study: Study) -> str:
+    where = f"{spoken(study.objective)} on {study.facts.get('task', 'a task')}"
+    where += f" after {count(study.facts.get('steps', 0), 'step')}"
+    names = study.structure.varying
+    if not names:
+        return f"How well one setting does: {where}."
+    sizes = [len({*study.columns[name]}) for name in names]
+    whole_grid = math.prod(sizes) == len(study.settings)
+    extents = [_extent(study, name, counted=whole_grid) for name in names]
+    what = " × ".join(extents) if whole_grid else f"{len(study.settings):,} settings ({', '.join(extents)})"
+    return f"Which of {what} gives the {'highest' if study.mode == 'max' else 'lowest'} {where}?"
+
+
+def _extent(study: Study, name: str, counted: bool) -> str:
+    values = in_order(study, name)
+    noun = count(len(values), spoken(name)) if counted or name in study.structure.kinds else spoken(name)
+    if name in study.structure.numbers:
+        ends = " to ".join(dict.fromkeys(map(setting_label, (values[0], values[-1]))))
+        return f"{noun} ({ends})" if counted else f"{noun} {ends}"
+    return noun
+
+
+def _answer(study: Study, best: "Setting | None", finished: list["Setting"]) -> str:
+    if best is None:
+        status = study.columns["status"]
+        if status and all(s == "diverged" for s in status):
+            return (
+                "Every run diverged: no setting can be recommended. Smaller learning rates are the first thing to try."
+            )
+        if all(s in ("done", "diverged") for s in status):
+            return "No setting finished with all its seeds, so none can be recommended."
+        return "Nothing has finished yet."
+    score = best.scores[study.objective]
+    usual = usual_decimals(s.scores[study.objective] for s in finished)
+    seeds = f"mean and 95 % interval over {count(best.seeds, 'seed')}" if best.seeds > 1 else "one seed, no interval"
+    value = f"{spoken(study.objective)} {interval(score, usual)} ({seeds})"
+    return f"{named(best, study.structure.varying or study.swept)}: {value}."
+
+
+def _open(study: Study) -> list[str]:
+    status = study.columns["status"]
+    left = sum(s not in ("done", "diverged") for s in status)
+    return [f"Not final: {left:,} of {count(len(status), 'run')} are still to do."] if left else []
+
+
+def _ties(study: Study, best: "Setting | None", tied: list["Setting"]) -> list[str]:
+    if best is None or len(study.settings) < 2:
+        return []
+    if best.seeds == 1:
+        return ["One seed gives no interval: small differences between settings may be luck."]
+    if not tied:
+        return ["No other setting comes within its interval."]
+    kinds = study.structure.kinds
+    seeds = count(best.seeds, "seed")
+    usual = usual_decimals(s.scores[study.objective] for s in (best, *tied))
+    rivals: dict[str, str] = {}
+    for setting in tied:
+        name = named(setting, kinds or study.structure.varying)
+        rivals.setdefault(name, f"{name} ({brief(setting.scores[study.objective].mean, usual)})")
+    if kinds:
+        rivals.pop(named(best, kinds), None)
+    if not rivals:
+        return [f"{seeds} cannot tell it from {count(len(tied), 'other setting')} of the same combination."]
+    what = count(len(rivals), "other combination" if kinds else "other setting")
+    return [f"{seeds} cannot tell it from {what} with a mean within its interval: {_some(list(rivals.values()))}."]
+
+
+def _edges(study: Study) -> list[str]:
+    """Combinations that are best at an end of what was tried: a wider range may do better."""
+    structure = study.structure
+    found: dict[tuple[str, str], list[str]] = {}
+    for settings in groups(study, structure.kinds).values():
+        best = settings[0]
+        for name in structure.numbers:
+            tried = sorted({s.columns[name] for s in settings if s.columns[name] is not None})
+            listed = len(in_order(study, name)) <= GRID
+            if not has_score(best, study.objective) or not listed or len(tried) < 3:
+                continue
+            end = {tried[0]: "lowest", tried[-1]: "highest"}.get(best.columns[name])
+            if end:
+                found.setdefault((name, end), []).append(named(best, structure.kinds) if structure.kinds else "")
+    return [
+        f"At the {end} {spoken(name)} tried, and perhaps better beyond it: {_some(who)}."
+        if who[0]
+        else f"The best lies at the {end} {spoken(name)} tried: look beyond it."
+        for (name, end), who in found.items()
+    ]
+
+
+def _selection(study: Study, best: "Setting | None") -> list[str]:
+    tried = sum(has_score(s, study.objective) for s in study.settings)
+    if best is None or tried < 10:
+        return []
+    return [f"The best of {tried:,} is chosen by the score it is shown with: expect a little less on fresh data."]
+
+
+def _some(names: list[str], most: int = 4) -> str:
+    return "; ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
