@@ -131,7 +131,9 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
         if kind != "sweep":
             one.add_argument("--only", metavar="NAMES", help="comma-separated rows of the catalogue")
         if kind == "activations":
-            one.add_argument("--exhaustive", action="store_true", help="all 2³² float32 inputs: about 1 minute a row and order")
+            one.add_argument(
+                "--exhaustive", action="store_true", help="all 2³² float32 inputs: about 1 minute a row and order"
+            )
         one.set_defaults(run=_bench, kind=kind)
 
 

@@ -46,7 +46,9 @@ def sentence(told: Told, objective: str) -> str:
         named = [str(told.best[key]) for key in ("activation", "optimizer") if told.best.get(key) is not None]
         rate = told.best.get("learning_rate")
         named += [f"{rate:.3g}"] if isinstance(rate, float) else []
-        parts.append(f"best {told.best[objective]:.4f} ({' '.join(named)})" if named else f"best {told.best[objective]:.4f}")
+        parts.append(
+            f"best {told.best[objective]:.4f} ({' '.join(named)})" if named else f"best {told.best[objective]:.4f}"
+        )
     return ", ".join(parts)
 
 

@@ -64,7 +64,10 @@ def _run(planned: Any, store: Path, settings: dict[str, Any], options: argparse.
     except KeyboardInterrupt:
         again = f"jaxopt-lite sweep --store {store} --resume"
         kept = (store / "ledger.sqlite").exists()
-        print(f"interrupted; what is done is kept, go on with: {again}" if kept else "interrupted, nothing was run yet", file=sys.stderr)
+        print(
+            f"interrupted; what is done is kept, go on with: {again}" if kept else "interrupted, nothing was run yet",
+            file=sys.stderr,
+        )
         return 130
     page = _written_page(results, store)
     if options.json:
@@ -157,11 +160,15 @@ def _resumed_settings(store: Path | None, given: dict[str, Any]) -> dict[str, An
     held = ledger.facts().get("arguments")
     ledger.close()
     if held is None:
-        raise Usage(f"{store} was not made by this command; resume it where it was made, with sweeps.run(..., resume=True)")
+        raise Usage(
+            f"{store} was not made by this command; resume it where it was made, with sweeps.run(..., resume=True)"
+        )
     for name, value in given.items():
         if held[name] != value:
             flag = "TASK" if name == "task" else "--" + name.replace("_", "-")
-            raise Usage(f"{store} holds a sweep with {flag} {held[name]}, not {value}: leave {flag} out, or name another store")
+            raise Usage(
+                f"{store} holds a sweep with {flag} {held[name]}, not {value}: leave {flag} out, or name another store"
+            )
     return held
 
 

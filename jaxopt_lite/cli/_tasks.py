@@ -16,7 +16,9 @@ from jaxopt_lite.cli._sweep import names, rates
 def load(word: str, batch_size: str | None) -> training.Task:
     """The task called `word`, or the object of `file.py:object`: a Task, or a function without arguments giving one."""
     if ":" not in word:
-        return training.builtin(word, None if batch_size is None else "full" if batch_size == "full" else int(batch_size))
+        return training.builtin(
+            word, None if batch_size is None else "full" if batch_size == "full" else int(batch_size)
+        )
     if batch_size is not None:
         raise Usage("--batch-size is for built-in tasks; the task of a file sets its own")
     file, _, name = word.rpartition(":")

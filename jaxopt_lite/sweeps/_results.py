@@ -3,6 +3,7 @@
 import csv
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,7 +41,8 @@ class Setting(NamedTuple):
     trials: tuple[int, ...]
 
 
-class Results(NamedTuple):
+@dataclass(frozen=True)
+class Results:
     """The table of a sweep, as columns of equal length, one row a trial and seed.
 
     Attributes:

@@ -1,0 +1,40 @@
+"""Merged optimizers: each alternative is itself, whatever the others are."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxopt_lite import optimizers
+from jaxopt_lite.sweeps._merge import Either
+
+NAMES = list(optimizers.CATALOGUE)
+
+
+@pytest.fixture(scope="module")
+def everything():
+    return [row.function(0.05) for row in optimizers.CATALOGUE.values()]
+
+
+@pytest.mark.parametrize("index", range(len(NAMES)), ids=NAMES)
+def test_the_alternative_taken_is_the_optimizer_itself(everything, index):
+    rng = np.random.default_rng(index)
+    params = {"w": jnp.asarray(rng.normal(size=(3, 2)), jnp.float32), "b": jnp.ones(2)}
+    either = Either(jnp.int32(index), everything)
+    plain = everything[index]
+
+    state, own = either.init(params), plain.init(params)
+    shapes = [(x.shape, x.dtype) for x in state]
+    for _ in range(3):
+        grads = jax.tree.map(lambda p: jnp.asarray(rng.normal(size=p.shape), jnp.float32), params)
+        updates, state = either.update(grads, state, params)
+        expected, own = plain.update(grads, own, params)
+        assert [(x.shape, x.dtype) for x in state] == shapes
+        for a, b in zip(jax.tree.leaves(updates), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-9)
+
+
+def test_the_state_has_room_for_the_largest_alternative_and_no_more():
+    params = {"w": jnp.zeros((5, 5))}
+    either = Either(jnp.int32(0), [optimizers.sgd(0.1), optimizers.adam(0.1), optimizers.sgd(0.1, momentum=0.9)])
+    assert sum(x.shape == (5, 5) for x in either.init(params)) == 2

@@ -1,0 +1,75 @@
+"""Results: seeds put together, ranking, and the ways out."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from jaxopt_lite import sweeps
+from tests.sweeps import small
+from tests.sweeps.test_ledger import FACTS, Ledger, Row, outcome
+
+
+@pytest.fixture
+def results(tmp_path):
+    facts = FACTS | {"seeds": [0, 1, 2]}
+    rows = [Row(i, {"rate": float(i // 3)}, i % 3, "waiting", 0) for i in range(12)]
+    ledger = Ledger.create(tmp_path / "s", facts, rows)
+    losses = [0.3, 0.4, 0.5, 0.1, 0.2, 0.6, 0.0, None, 0.0]
+    ledger.record([outcome(i, "done" if x is not None else "diverged", x) for i, x in enumerate(losses)])
+    ledger.close()
+    return sweeps.Results.load(tmp_path / "s")
+
+
+def test_the_interval_is_students(results):
+    by_rate = {s.columns["rate"]: s for s in results.settings()}
+    for rate, losses in {0.0: [0.3, 0.4, 0.5], 1.0: [0.1, 0.2, 0.6]}.items():
+        found = by_rate[rate].scores["test_loss"]
+        low, high = stats.t.interval(0.95, 2, loc=np.mean(losses), scale=stats.sem(losses))
+        assert found.mean == pytest.approx(np.mean(losses))
+        assert found.mean - found.half_width == pytest.approx(low)
+        assert found.mean + found.half_width == pytest.approx(high)
+
+
+def test_the_best_comes_first_and_what_diverged_or_waits_last(results):
+    settings = results.settings()
+    assert [s.columns["rate"] for s in settings] == [1.0, 0.0, 2.0, 3.0]
+    assert [(s.done, s.diverged) for s in settings] == [(3, 0), (3, 0), (2, 1), (0, 0)]
+    assert math.isnan(settings[2].scores["test_loss"].mean)
+    assert [s.columns["rate"] for s in results.best()] == [1.0]
+    assert [s.columns["rate"] for s in results.best("rate")] == [1.0, 0.0]
+
+
+def test_a_single_seed_has_no_interval():
+    found = sweeps.run(small.task(), small.space((0.1,)), steps=5)
+    score = found.settings()[0].scores["test_loss"]
+    assert math.isfinite(score.mean)
+    assert math.isnan(score.half_width)
+    assert f"{score:.2f}" == f"{score.mean:.2f}"
+
+
+def test_csv_parquet_and_pandas_give_the_table_back(results, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    frame = results.to_pandas()
+    assert list(frame.columns) == ["rate", "seed", "status", "test_loss"]
+    assert len(frame) == 12
+    pandas.testing.assert_frame_equal(pandas.read_csv(results.to_csv(tmp_path / "t.csv")), frame)
+    pandas.testing.assert_frame_equal(pandas.read_parquet(results.to_parquet(tmp_path / "t.parquet")), frame)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"steps": 0}, "steps must be a whole number of at least 1, got 0"),
+        ({"steps": 2.5}, "steps must be"),
+        ({"seeds": 0}, "seeds must be at least 1"),
+        ({"seeds": [1, 1]}, "different"),
+        ({"seeds": [-1]}, "seeds must be"),
+        ({"trials": 0}, "trials must be"),
+        ({"store": "nowhere", "resume": True}, "no sweep to resume"),
+    ],
+)
+def test_wrong_settings_are_named_before_anything_runs(options, message):
+    with pytest.raises(ValueError, match=message):
+        sweeps.run(small.task(), small.space(), **({"steps": 5} | options))

@@ -1,0 +1,116 @@
+"""A sweep that is killed at any moment and resumed gives the table of one that was not, bit for bit."""
+
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jaxopt_lite import sweeps
+from tests.sweeps import small
+
+ROOT = Path(__file__).parents[2]
+
+
+def started(store, cache, *more):
+    command = [sys.executable, "-m", "tests.sweeps.killed", str(store), str(cache), *more]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("programs")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, cache):
+    store = tmp_path_factory.mktemp("whole") / "store"
+    process = started(store, cache)
+    assert process.communicate()[0].endswith("finished\n")
+    return store
+
+
+def test_killed_at_five_random_moments(undisturbed, cache, tmp_path):
+    store, rng, kills = tmp_path / "store", random.Random(5), 0
+    moments = sorted(rng.uniform(0.05, 0.95) for _ in range(5))
+    for moment in moments:
+        process = started(store, cache, *(["resume"] if kills else []))
+        for line in process.stdout:
+            if line == "finished\n":
+                break
+            if float(line) >= moment:
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+                break
+        process.wait()
+        process.stdout.close()
+    assert kills == 5
+    unfinished = sweeps.Results.load(store)
+    assert {"running", "waiting"} & set(unfinished.columns["status"])
+    process = started(store, cache, "resume")
+    assert process.communicate()[0].endswith("finished\n")
+    assert small.columns(sweeps.Results.load(store)) == small.columns(sweeps.Results.load(undisturbed))
+
+
+def test_segments_do_not_show(undisturbed):
+    """The same sweep in this process, in long segments."""
+    whole = sweeps.run(small.task(), small.space(), seeds=2, steps=3000)
+    assert small.columns(whole) == small.columns(sweeps.Results.load(undisturbed))
+
+
+def test_resuming_what_is_finished_runs_nothing(undisturbed):
+    again = sweeps.run(small.task(), small.space(), seeds=2, steps=3000, store=undisturbed, resume=True)
+    assert again.facts["last"] | {"compile_seconds": 0, "run_seconds": 0} == {
+        "programs": 0,
+        "compiled": 0,
+        "compile_seconds": 0,
+        "run_seconds": 0,
+        "trials": 0,
+    }
+    assert len(again) == 12
+
+
+def test_an_interrupt_keeps_what_is_done(tmp_path):
+    def interrupt(progress):
+        if progress.phase == "run" and progress.trials_done >= 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sweeps.run(small.task(), small.space(), seeds=6, steps=40, store=tmp_path / "s", progress=interrupt)
+    kept = sweeps.Results.load(tmp_path / "s").columns["status"]
+    assert kept.count("done") >= 6
+    resumed = sweeps.run(small.task(), small.space(), seeds=6, steps=40, store=tmp_path / "s", resume=True)
+    undisturbed = sweeps.run(small.task(), small.space(), seeds=6, steps=40)
+    assert small.columns(resumed) == small.columns(undisturbed)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"steps": 41}, "in its steps: it holds 40, asked for is 41"),
+        ({"seeds": 3}, "in its seeds"),
+        ({"space": small.space((0.01, 0.2, 1.0))}, r"learning_rate 0.1, asked for is .*learning_rate 0.2"),
+        ({"task": small.task()._replace(data=small.data(60))}, "in its data"),
+        ({"task": small.task()._replace(name="other")}, "in its task"),
+    ],
+)
+def test_another_sweep_is_not_resumed(tmp_path_factory, change, message):
+    store = tmp_path_factory.getbasetemp() / "another"
+    given = {"task": small.task(), "space": small.space(), "seeds": 2, "steps": 40}
+    if not store.exists():
+        sweeps.run(**given, store=store)
+    with pytest.raises(sweeps.StoreError, match=message):
+        sweeps.run(**(given | change), store=store, resume=True)
+
+
+def test_another_program_is_not_mixed_in(tmp_path):
+    def interrupt(progress):
+        if progress.phase == "run" and progress.trials_done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sweeps.run(small.task(), small.space(), seeds=9, steps=40, store=tmp_path / "s", progress=interrupt)
+    with pytest.raises(sweeps.StoreError, match="compiled program"):
+        sweeps.run(small.task(batch_size=9), small.space(), seeds=9, steps=40, store=tmp_path / "s", resume=True)

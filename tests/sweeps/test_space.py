@@ -1,0 +1,117 @@
+"""Spaces, and the trials they give."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from jaxopt_lite import activations, optimizers
+from jaxopt_lite.sweeps import choice, integers, log_uniform, uniform, values
+from jaxopt_lite.sweeps._trials import enumerate_trials
+
+
+def test_quantiles_follow_their_distributions():
+    u = np.linspace(0, 1, 1001)[:-1]
+    np.testing.assert_allclose([uniform(2, 6).quantile(x) for x in u], 2 + 4 * u)
+    np.testing.assert_allclose([log_uniform(1e-4, 1).quantile(x) for x in u], 10 ** (-4 + 4 * u))
+    assert [integers(3, 5).quantile(x) for x in (0, 0.32, 0.34, 0.99)] == [3, 3, 4, 5]
+    assert [values([7, 9]).quantile(x) for x in (0, 0.49, 0.5, 0.99)] == [7, 7, 9, 9]
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: uniform(1, 1), "low < high"),
+        (lambda: uniform(0, float("inf")), "finite"),
+        (lambda: log_uniform(0, 1), "positive"),
+        (lambda: log_uniform(-1, 1), "positive"),
+        (lambda: integers(0.5, 2), "whole"),
+        (lambda: values([]), "at least one number"),
+        (lambda: values(["a"]), "choice"),
+        (lambda: values([True]), "choice"),
+        (lambda: choice([]), "at least one alternative"),
+        (lambda: choice("relu"), "list of alternatives"),
+    ],
+)
+def test_a_space_that_cannot_be_says_why(make, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        make()
+
+
+def test_the_grid_is_every_combination():
+    space = {
+        "activation": choice([activations.relu, activations.tanh]),
+        "optimizer": choice([optimizers.sgd(values([0.1, 0.2])), optimizers.adam(values([0.3]), b1=values([0.8, 0.9]))]),
+    }
+    found = [tuple(t.columns.values()) for t in enumerate_trials(space)]
+    expected = [
+        (a, *o)
+        for a, o in itertools.product(
+            ["relu", "tanh"], [("sgd", 0.1, None), ("sgd", 0.2, None), ("adam", 0.3, 0.8), ("adam", 0.3, 0.9)]
+        )
+    ]
+    assert found == expected
+    assert list(enumerate_trials(space)[0].columns) == ["activation", "optimizer", "learning_rate", "b1"]
+
+
+def test_the_value_of_a_trial_is_what_its_columns_say():
+    space = {"optimizer": optimizers.adam(log_uniform(1e-4, 1e-1)), "rate": uniform(0, 1), "width": choice([8, 16])}
+    for trial in enumerate_trials(space, 20, seed=3):
+        assert trial.value["optimizer"] == optimizers.adam(trial.columns["learning_rate"])
+        assert trial.value["rate"] == trial.columns["rate"]
+        assert trial.value["width"] == trial.columns["width"]
+
+
+def test_a_drawn_whole_number_is_data_and_one_that_stands_there_is_structure():
+    (trial, *_) = enumerate_trials({"depth": 3, "warmup": integers(5, 5), "optimizer": optimizers.sgd(0.1)})
+    assert type(trial.value["depth"]) is int
+    assert isinstance(trial.value["warmup"], np.int32)
+
+
+def test_places_of_one_name_are_told_apart():
+    space = {"inner": {"rate": values([1.0])}, "outer": {"rate": values([2.0])}}
+    assert enumerate_trials(space)[0].columns == {"inner.rate": 1.0, "outer.rate": 2.0}
+
+
+def test_alternatives_of_one_name_are_told_apart_by_what_differs():
+    optimizer = choice([optimizers.sgd(values([0.1])), optimizers.sgd(0.5, momentum=0.9), optimizers.sgd(0.5, momentum=0.5)])
+    assert optimizer.labels == ("sgd", "sgd(momentum=0.9)", "sgd(momentum=0.5)")
+    scheduled = choice([optimizers.adam(0.1), optimizers.adam(optimizers.exponential_decay(values([0.1]), 10, 0.5))])
+    assert scheduled.labels == ("adam", "adam(exponential_decay)")
+
+
+def test_draws_depend_on_the_seed_alone():
+    space = {"optimizer": choice([optimizers.sgd(log_uniform(1e-3, 1)), optimizers.adam(log_uniform(1e-4, 0.1))])}
+    columns = [[t.columns for t in enumerate_trials(space, 50, seed=seed)] for seed in (0, 0, 1)]
+    assert columns[0] == columns[1] != columns[2]
+    names = [c["optimizer"] for c in columns[0]]
+    assert 10 < names.count("sgd") < 40
+
+
+def test_quasi_random_points_leave_fewer_gaps():
+    space = {"rate": uniform(0, 1), "optimizer": optimizers.sgd(uniform(0, 1))}
+
+    def widest_gap(search):
+        points = np.array([t.columns["rate"] for t in enumerate_trials(space, 64, search, seed=0)])
+        return np.diff(np.sort(points)).max()
+
+    assert widest_gap("quasi-random") < 2.1 / 64
+    assert widest_gap("random") > 2.1 / 64
+
+
+@pytest.mark.parametrize(
+    "space, options, message",
+    [
+        ({"optimizer": optimizers.sgd(log_uniform(1e-4, 1))}, {}, "optimizer.learning_rate has no end"),
+        ({"x": uniform(0, 1)}, {"search": "random"}, "how many trials"),
+        ({"x": uniform(0, 1)}, {"trials": 0}, "at least 1"),
+        ({"x": uniform(0, 1)}, {"trials": 5, "search": "tpe"}, "search must be"),
+    ],
+)
+def test_an_impossible_search_says_why(space, options, message):
+    with pytest.raises(ValueError, match=message):
+        enumerate_trials(space, **options)
+
+
+def test_a_grid_smaller_than_the_draw_is_enumerated():
+    assert len(enumerate_trials({"optimizer": optimizers.sgd(values([0.1, 0.2]))}, 100)) == 2

@@ -1,0 +1,54 @@
+"""How wide a chunk is."""
+
+import jax
+import pytest
+
+from jaxopt_lite import sweeps
+from jaxopt_lite.sweeps._width import accelerator_width, bytes_of, cpu_width
+from tests.sweeps import small
+
+
+@pytest.mark.parametrize("bytes_a_trial, width", [(1, 16), (41_000, 8), (80_000, 4), (340_000, 1), (1 << 30, 1)])
+def test_on_a_cpu_three_copies_fit_the_cache(bytes_a_trial, width):
+    assert cpu_width(bytes_a_trial) == width
+
+
+def test_on_an_accelerator_memory_is_filled_but_not_beyond_the_trials():
+    def linear(width):
+        return 1000 + width * 10_000_000
+
+    wide = accelerator_width(linear, 80 << 30, 100_000)
+    assert wide == 4096
+    assert accelerator_width(linear, 80 << 30, 100) == 104
+    tight = accelerator_width(linear, 1 << 30, 100_000)
+    assert tight % 8 == 0
+    assert 0.8 * (1 << 30) < 1.15 * (linear(tight) + 25e6) <= 1 << 30
+    assert accelerator_width(linear, 30_000_000, 100) == 1
+
+
+def test_the_width_does_not_depend_on_the_company():
+    alone = {"activation": small.space()["activation"], "optimizer": sweeps.choice([small.space()["optimizer"].alternatives[0]])}
+    both = sweeps.plan(small.task(), small.space(), steps=1).widths
+    assert sweeps.plan(small.task(), alone, steps=1).widths == both
+
+
+def test_bytes_are_those_of_the_arrays():
+    shapes = {"a": jax.ShapeDtypeStruct((3, 5), "float32"), "b": jax.ShapeDtypeStruct((), "int32")}
+    assert bytes_of(shapes) == 64
+
+
+def test_a_plan_says_what_will_be_done():
+    planned = sweeps.plan(small.task(), small.space(), seeds=4, steps=7)
+    assert planned.runs == 24
+    assert planned.chunks == [2]
+    text = str(planned)
+    assert "6 settings × 4 seeds = 24 runs" in text
+    assert "1 training programs for 2 structures" in text
+
+
+def test_the_estimate_counts_the_matrix_products():
+    found = sweeps.estimate(sweeps.plan(small.task(), small.space(), seeds=4, steps=100))
+    # forward, and backward but for the input: 2·8·(4·8) twice, 2·8·(8·3) three times
+    products = 2 * 8 * (4 * 8) * 2 + 2 * 8 * (8 * 3) * 3
+    assert products < found["gflop"] * 1e9 / (24 * 100) < 3 * products
+    assert 0 < found["seconds"][0] < found["seconds"][1]
