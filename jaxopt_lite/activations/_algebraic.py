@@ -23,7 +23,7 @@ def _value(x: jax.Array, b: jax.Array) -> jax.Array:
 
 def _slope(x: jax.Array, b: jax.Array) -> jax.Array:
     r = _radius(x, b)
-    return jnp.where(x < 0, (0.5 * b / r) / (r + jnp.abs(x)), 0.5 + 0.5 * (x / r))
+    return jnp.where(x < 0, (0.5 * b / r) / (r + jnp.abs(x)), 0.5 + 0.5 * (jnp.minimum(x, _FAR) / jnp.minimum(r, _FAR)))
 
 
 _squareplus = elementwise(

@@ -70,6 +70,7 @@ class Activation(NamedTuple):
     use: str
     weakness: str
     reference: str
+    float32_ulp: tuple[float, ...] = (4.0, 6.0, 8.0)  # bounds of the float32 error of value, slope and curvature
     settings: dict[str, Any] = {}  # noqa: RUF012 - a NamedTuple default, never written to
     initial: dict[str, Any] = {}  # noqa: RUF012
 

@@ -75,17 +75,22 @@ def _support(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     return x >= jnp.take_along_axis(ranked, jnp.maximum(count - 1, 0), -1), count.astype(x.dtype)
 
 
+def _less_largest(x: jax.Array) -> jax.Array:
+    top = jnp.max(x, -1, keepdims=True)
+    return jnp.where(x == top, 0.0, x - top)
+
+
 @jax.custom_jvp
 def _simplex(x: jax.Array) -> jax.Array:
-    x = x - jnp.max(x, -1, keepdims=True)
+    x = _less_largest(x)
     inside, count = _support(x)
     total = jnp.sum(jnp.where(inside, x, 0.0), -1, keepdims=True)
-    return jnp.where(inside, jnp.maximum(1.0 + (count * x - total), 0.0) / count, x * 0.0)
+    return jnp.where(inside, jnp.maximum(1.0 + (count * x - total), 0.0) / count, jnp.where(jnp.isnan(x), x, 0.0))
 
 
 @_simplex.defjvp
 def _simplex_rule(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
     x, t = primals[0], tangents[0]
-    inside, count = _support(x - jnp.max(x, -1, keepdims=True))
+    inside, count = _support(_less_largest(x))
     mean = jnp.sum(jnp.where(inside, t, 0.0), -1, keepdims=True) / count
     return _simplex(x), jnp.where(inside, t - mean, 0.0)

@@ -25,10 +25,10 @@ def _bend(x: jax.Array, factor: jax.Array | float) -> jax.Array:
 
 def _ratio(x: jax.Array, scale: jax.Array) -> TwoTerms:
     """min(x, 0) / scale as two terms, stopped where its exponential is zero."""
-    x = jnp.maximum(jnp.minimum(x, 0.0), -_END * scale)
-    high = x / scale
-    back = product(high, scale + jnp.zeros_like(x))
-    return TwoTerms(high, ((x - back.high) - back.low) / scale)
+    x, share = jnp.maximum(jnp.minimum(x, 0.0), -_END * scale), 1.0 / scale
+    high = x * share
+    back = product(scale, high)
+    return TwoTerms(high, ((x - back.high) - back.low) * share)
 
 
 def _decay(x: jax.Array, scale: jax.Array, factor: jax.Array | float) -> jax.Array:

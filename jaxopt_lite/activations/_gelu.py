@@ -122,7 +122,7 @@ def _approximate_slope(x: jax.Array) -> jax.Array:
     small = e * scale
     h = 1.0 + small
     below = ((((1.0 - a * w.high) - a * w.low) + small) * e) * scale
-    return jnp.where(x < 0, below / h, 1.0 + small * (a * w.high) / h) / h
+    return jnp.where(x < 0, below, h + small * (a * w.high)) / (h * h)
 
 
 def _approximate_curvature(x: jax.Array) -> jax.Array:

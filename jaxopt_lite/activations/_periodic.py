@@ -28,7 +28,7 @@ def _sin_cos(v: TwoTerms) -> tuple[jax.Array, jax.Array]:
 
 def _snake_value(x: jax.Array, alpha: jax.Array) -> jax.Array:
     s, _ = _sin_cos(_angle(x, alpha))
-    return x + s * (s / alpha)
+    return jnp.where(jnp.isinf(x), x, x + s * (s / alpha))
 
 
 def _snake_slope(x: jax.Array, alpha: jax.Array) -> jax.Array:
@@ -50,7 +50,7 @@ def _snake_curvature(x: jax.Array, alpha: jax.Array) -> jax.Array:
 
 def _snake_by_alpha(x: jax.Array, alpha: jax.Array) -> jax.Array:
     s, c = _sin_cos(_angle(x, alpha))
-    return (s / alpha) * (2.0 * x * c - s / alpha)
+    return x * (2.0 * s * c / alpha) - (s / alpha) * (s / alpha)
 
 
 _snake = elementwise("snake", _snake_value, _snake_slope, _snake_by_alpha, curvature=_snake_curvature)

@@ -92,10 +92,16 @@ def _curvature(x: jax.Array, *c: jax.Array) -> jax.Array:
     return jnp.where(p.near, ratio, ratio * p.u * p.u * p.u)
 
 
+def _times_power(factor: jax.Array, p: _Point, x: jax.Array, i: int, ruling: int) -> jax.Array:
+    """factor × x^i, divided by the ruling power where x is large; small powers meet the factor before they vanish."""
+    far = x * factor if i > ruling else factor if i == ruling else (factor * p.u) * p.u ** (ruling - i - 1)
+    return jnp.where(p.near, factor * p.u**i, far)
+
+
 def _by_numerator(i: int) -> Formula:
     def derivative(x: jax.Array, *c: jax.Array) -> jax.Array:
         p = _point(x, c)
-        return jnp.where(p.near, p.u**i, jnp.where(p.near, 1.0, x) * p.u ** (5 - i)) / p.below
+        return _times_power(1.0 / p.below, p, x, i, 4)
 
     return derivative
 
@@ -103,8 +109,7 @@ def _by_numerator(i: int) -> Formula:
 def _by_denominator(i: int) -> Formula:
     def derivative(x: jax.Array, *c: jax.Array) -> jax.Array:
         p = _point(x, c)
-        power = jnp.where(p.near, p.u**i, jnp.where(p.near, 1.0, x) * p.u ** (4 - i))
-        return -p.sign * (_at(p, c[:6]) / p.below) * (power / p.below)
+        return _times_power(-p.sign * (_at(p, c[:6]) / p.below / p.below), p, x, i, 3)
 
     return derivative
 

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.typing import ArrayLike
 
 from jaxopt_lite.activations._argument import real
@@ -10,10 +11,6 @@ from jaxopt_lite.activations._elementwise import elementwise
 
 def _one_or_zero(on: jax.Array, *_: jax.Array) -> jax.Array:
     return jnp.where(on, 1.0, 0.0)
-
-
-def _nothing(x: jax.Array, *_: jax.Array) -> jax.Array:
-    return jnp.zeros_like(x)
 
 
 _relu = elementwise("relu", lambda x: jnp.maximum(x, 0.0), _one_or_zero, bits=lambda x: x > 0)
@@ -38,15 +35,9 @@ _threshold = elementwise(
     "threshold",
     lambda x, threshold, value: jnp.where(x <= threshold, value, x),
     _one_or_zero,
-    _nothing,
+    lambda x, threshold, value: jnp.zeros_like(x),
     lambda x, threshold, value: jnp.where(x <= threshold, 1.0, 0.0),
     bits=lambda x, threshold, value: x > threshold,
-)
-_binary_step = elementwise(
-    "binary_step",
-    lambda x: jnp.where(x >= 0, 1.0, jnp.where(x < 0, 0.0, x)),
-    _nothing,
-    curvature=_nothing,
 )
 
 
@@ -129,4 +120,5 @@ def binary_step(x: ArrayLike) -> jax.Array:
 
     Source: McCulloch and Pitts 1943; Rosenblatt 1958.
     """
-    return _binary_step(x)
+    x = lax.stop_gradient(real("binary_step", x))
+    return jnp.where(x >= 0, 1.0, jnp.where(x < 0, 0.0, x))

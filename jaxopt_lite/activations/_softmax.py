@@ -25,7 +25,8 @@ def _shifted(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     top = jnp.max(x, -1, keepdims=True)
     difference = total(x, -top)
     low = jnp.where(jnp.isfinite(x) & jnp.isfinite(top), difference.low, 0.0)
-    return difference.high, jnp.exp(difference.high) * (1.0 + low)
+    high = jnp.where((x == top) & (top > -jnp.inf), 0.0, difference.high)
+    return high, jnp.exp(high) * (1.0 + low)
 
 
 def _tangent(x: jax.Array, y: jax.Array, t: jax.Array) -> jax.Array:
@@ -83,7 +84,8 @@ def softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> ja
     """exp(x) divided by its sum along an axis: a probability for each entry.
 
     x: real array. axis: the axis or axes that sum to 1, all of them for None. where: booleans that broadcast to the
-    shape of x; entries left out get 0. The result lies in [0, 1]; a row with +inf, or with -inf alone, gives NaN.
+    shape of x; entries left out get 0. The result lies in [0, 1]; a row of -inf alone gives NaN; entries of +inf share
+    the whole, which is the limit.
 
     Source: Boltzmann 1868; as an output layer Bridle 1990.
     """

@@ -40,7 +40,6 @@ def _single(x: jax.Array) -> TwoTerms:
 
 def _scaled(x: jax.Array, beta: Any) -> TwoTerms:
     """v = beta x as two terms; far out, where the gate is 0 or 1, the low one is dropped with the overflow in it."""
-    x = jnp.clip(x, -1e15, 1e15)
     v = product(beta, x)
     return TwoTerms(v.high, jnp.where(jnp.abs(v.high) < _END_WIDE, v.low, 0.0))
 
@@ -52,19 +51,18 @@ def gated(x: jax.Array, v: TwoTerms) -> jax.Array:
     return jnp.where(g.negative, (bounded * g.e) * g.scale, x) / g.rest
 
 
-def gated_slope(v: TwoTerms) -> jax.Array:
-    """The derivative of v × logistic(v)."""
+def gated_slope(v: TwoTerms, factor: Any = 1.0) -> jax.Array:
+    """factor × the derivative of v × logistic(v)."""
     g = _gate(v)
-    negative = (((1.0 - g.size) + g.e * g.scale) / g.rest * g.e) * g.scale
-    return (
-        jnp.where(g.negative, negative, g.rest + g.size * (g.e * g.scale)) / g.rest / jnp.where(g.negative, 1.0, g.rest)
-    )
+    bounded = factor if isinstance(factor, float) else jnp.where(g.e > 0, factor, 0.0)  # large × 0 might be NaN
+    below = (bounded * ((1.0 - g.size) + g.e * g.scale) * g.e) * g.scale
+    return jnp.where(g.negative, below, factor * (g.rest + g.size * (g.e * g.scale))) / (g.rest * g.rest)
 
 
 def gated_curvature(v: TwoTerms, factor: Any = 1.0) -> jax.Array:
     """factor × the second derivative of v × logistic(v)."""
     g = _gate(v)
-    return (factor * (2.0 - g.size * ((1.0 - g.e * g.scale) / g.rest)) / g.rest * g.e) * g.scale / g.rest
+    return (factor * (2.0 - g.size * ((1.0 - g.e * g.scale) / g.rest)) * g.e) * g.scale / (g.rest * g.rest)
 
 
 def _by_gate(x: jax.Array, v: TwoTerms) -> jax.Array:
@@ -84,7 +82,6 @@ _QUICK = 1.702
 
 
 def _quick(x: jax.Array) -> TwoTerms:
-    x = jnp.clip(x, -1e15, 1e15)
     k = constant(_QUICK, x)
     v = product(k.high, x)
     return TwoTerms(v.high, jnp.where(jnp.abs(v.high) < _END_WIDE, v.low + k.low * x, 0.0))
@@ -125,10 +122,10 @@ def _acon_curvature(x: jax.Array, p1: jax.Array, p2: jax.Array, beta: jax.Array)
 
 _acon_c = elementwise(
     "acon_c",
-    lambda x, p1, p2, beta: gated((p1 - p2) * x, _steep(x, p1, p2, beta)) + p2 * x,
+    lambda x, p1, p2, beta: gated((p1 - p2) * x, _steep(x, p1, p2, beta)) + jnp.where(p2 == 0, 0.0, p2 * x),
     _acon_slope,
-    lambda x, p1, p2, beta: x * gated_slope(_steep(x, p1, p2, beta)),
-    lambda x, p1, p2, beta: x * gated_slope(_opposite(_steep(x, p1, p2, beta))),
+    lambda x, p1, p2, beta: gated_slope(_steep(x, p1, p2, beta), x),
+    lambda x, p1, p2, beta: gated_slope(_opposite(_steep(x, p1, p2, beta)), x),
     lambda x, p1, p2, beta: _by_gate((p1 - p2) * x, _steep(x, p1, p2, beta)),
     curvature=_acon_curvature,
 )

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 
 class TwoTerms(NamedTuple):
@@ -41,13 +42,16 @@ def _rounded(a: jax.Array) -> jax.Array:
 
 
 def _halves(a: Any, dtype: Any) -> tuple[Any, Any]:
-    """a as a sum of two numbers with half the digits each (Veltkamp 1968)."""
-    factor = 134217729.0 if dtype == jnp.float64 else 4097.0
+    """a as a sum of two numbers with half the digits each, so that products of them are exact.
+
+    The upper half is cut out of the bits, which is cheaper than Veltkamp's multiplication and cannot overflow. It has
+    no derivative, the lower half has that of a: together they have the right one.
+    """
+    integer, mask = (jnp.int64, -(1 << 27)) if dtype == jnp.float64 else (jnp.int32, -(1 << 12))
     if isinstance(a, float):
         number = np.asarray(a, dtype)
-        shifted = number * np.asarray(factor, dtype)
-        part = shifted - (shifted - number)
-        return part.item(), (number - part).item()
-    wide = _rounded(a * factor)
-    high = wide - (wide - a)
-    return high, a - high
+        upper = (number.view(integer) & np.asarray(mask, integer)).view(dtype)
+        return upper.item(), (number - upper).item()
+    bits = lax.bitcast_convert_type(a, integer)
+    upper = lax.bitcast_convert_type(bits & jnp.asarray(mask, integer), a.dtype)
+    return upper, a - upper

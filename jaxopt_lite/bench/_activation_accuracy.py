@@ -131,12 +131,13 @@ def audit(name: str, evaluate: Evaluate, dtype: str, x: Array, **settings: Any) 
     got = evaluate(wide.astype(DTYPES[dtype]))
     smooth = ~np.isin(wide, row.kinks)
     return tuple(
-        _error(wide, y.astype(np.float64), t, dtype, smooth | (order == 0), near_root(row, wide, true[order:]))
+        error_of(wide, y.astype(np.float64), t, dtype, smooth | (order == 0), near_root(row, wide, true[order:]))
         for order, (y, t) in enumerate(zip(got, true, strict=True))
     )
 
 
-def _error(x: Floats, y: Floats, t: Floats, dtype: str, judged: Array, near_root: Array) -> Error:
+def error_of(x: Floats, y: Floats, t: Floats, dtype: str, judged: Array, near_root: Array) -> Error:
+    """The largest error of results y at points x, of which t is the truth, over the points to be judged."""
     info = ml_dtypes.finfo(DTYPES[dtype])
     size = np.abs(t)
     finite = judged & (size <= float(info.max))

@@ -143,8 +143,8 @@ def _logistic(x: Jet, v: Jet) -> Jet:
 
 
 def _acon_c(x: Jet, p1: Any, p2: Any, beta: Any) -> Jet:
-    difference = _jet(p1) - p2
-    return _logistic(difference * x, beta * difference * x) + _jet(p2) * x
+    v = beta * (_jet(p1) - p2) * x
+    return _logistic(_jet(p1) * x, v) + _logistic(_jet(p2) * x, -v)
 
 
 def _mish(x: Jet) -> Jet:
