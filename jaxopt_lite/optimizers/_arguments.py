@@ -77,8 +77,11 @@ def dtype(name: str, value: Any) -> np.dtype | None:
     return kind
 
 
-def sort(where: str, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The arguments that are data, and those that are structure (`None`, plain functions)."""
+def sort(where: str, arguments: Mapping[str, Any], own: bool = True) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The arguments that are data, and those that are structure (`None`, plain functions).
+
+    Of arguments that are not `own`, but optax's, only the learning rate's range is known.
+    """
     data: dict[str, Any] = {}
     fixed: dict[str, Any] = {}
     for name, value in arguments.items():
@@ -87,7 +90,7 @@ def sort(where: str, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], dict
         elif callable(value) and jax.tree_util.all_leaves([value]):
             fixed[name] = Counted(value)
         else:
-            data[name] = number(where, name, value)
+            data[name] = number(where, name if own or name == "learning_rate" else "", value)
     return data, fixed
 
 

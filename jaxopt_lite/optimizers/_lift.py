@@ -16,6 +16,9 @@ from jaxopt_lite.optimizers._settings import copied, resolved
 from jaxopt_lite.optimizers._transform import Init, Parts, Transform, build
 from jaxopt_lite.optimizers._trees import check_params
 
+# No factory can trace them as floats, but some fail only when the program is lowered, which the probe does not do.
+SEEDS = frozenset({"seed", "key"})
+
 
 class LiftedState(NamedTuple):
     """Steps done, the settings, and the state of optax's own transformation."""
@@ -56,7 +59,7 @@ class Lifted(NamedTuple):
         wide = None if params is None else widened(params)
         steps, inner = tx.update(widened(grads), state.inner, wide, **extra)
         steps, inner = _kept_finite(grads, steps, inner, state.inner)
-        steps = jax.tree.map(lambda u, g: u.astype(g.dtype), steps, grads)
+        steps = jax.tree.map(_narrowed, steps, grads)
         inner = jax.tree.map(lambda new, old: _strong(new, old.dtype), inner, state.inner)
         return steps, LiftedState(count=next_count(state.count), settings=state.settings, inner=inner)
 
@@ -87,12 +90,12 @@ def lift(factory: Callable[..., Any]) -> Callable[..., Transform]:
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
         arguments = {**bound.arguments, **bound.arguments.pop("kwargs", {})}
-        numeric = {name: value for name, value in arguments.items() if _varies(value)}
+        numeric = {name: value for name, value in arguments.items() if name not in SEEDS and _varies(value)}
         rest = {name: value for name, value in arguments.items() if name not in numeric}
         still = _untraceable(factory, numeric, rest)
         data = {name: value for name, value in numeric.items() if name not in still}
         fixed = rest | {name: numeric[name] for name in still}
-        return build(Lifted(factory), data, fixed)
+        return build(Lifted(factory), data, fixed, own=False)
 
     lifted.__name__ = lifted.__qualname__ = getattr(factory, "__name__", "lifted")
     lifted.__doc__ = factory.__doc__
@@ -117,8 +120,10 @@ def _untraceable(factory: Callable[..., Any], numeric: dict[str, Any], rest: dic
     if key not in _FOUND:
         signature = inspect.signature(factory).parameters
         plain = {name: _plain(value, signature[name].default) for name, value in numeric.items()}
-        failing = {name for name in numeric if not _traces(factory, {name}, plain, rest)}
-        if not failing and not _traces(factory, set(numeric), plain, rest):
+        trials = [(params, extra) for params in TREES for extra in EXTRAS]
+        works = next((t for t in trials if _traces(factory, set(), plain, rest, t)), trials[0])
+        failing = {name for name in numeric if not _traces(factory, {name}, plain, rest, works)}
+        if not failing and not _traces(factory, set(numeric), plain, rest, works):
             failing = set(numeric)
         _FOUND[key] = frozenset(failing)
     return _FOUND[key]
@@ -130,17 +135,27 @@ def _plain(value: Any, default: Any) -> Any:
     return default if isinstance(default, int | float) else 0.1
 
 
-def _traces(factory: Callable[..., Any], names: set[str], plain: dict[str, Any], rest: dict[str, Any]) -> bool:
-    def once(numbers: dict[str, Any], params: Any) -> Any:
-        tx = optax.with_extra_args_support(factory(**rest, **(plain | numbers)))
-        value = jnp.zeros(())
-        extra = {"value": value, "grad": params, "value_fn": lambda p: value, "loss": value, "obj_fn": lambda p: value}
-        return tx.update(params, tx.init(params), params, **extra)
+# What some factory wants: matrices alone, or one, or besides the gradients the loss, by one of these names.
+_MATRIX, _VECTOR = jax.ShapeDtypeStruct((4, 4), jnp.float32), jax.ShapeDtypeStruct((4,), jnp.float32)
+TREES: tuple[Any, ...] = ({"b": _VECTOR, "w": _MATRIX}, {"w": _MATRIX}, _MATRIX)
+EXTRAS: tuple[tuple[str, ...], ...] = ((), ("value",), ("loss",), ("value", "grad", "value_fn"), ("obj_fn",))
 
+
+def _traces(
+    factory: Callable[..., Any], names: set[str], plain: dict[str, Any], rest: dict[str, Any], trial: tuple[Any, Any]
+) -> bool:
+    """Whether an abstract step of the factory works with these numbers traced."""
     scalar = jax.ShapeDtypeStruct((), jnp.float32)
-    params = {"b": jax.ShapeDtypeStruct((4,), jnp.float32), "w": jax.ShapeDtypeStruct((4, 4), jnp.float32)}
+
+    def once(numbers: dict[str, Any], params: Any, value: Any) -> Any:
+        tx = optax.with_extra_args_support(factory(**rest, **(plain | numbers)))
+        known = {"value": value, "loss": value, "grad": params, "value_fn": lambda p: value, "obj_fn": lambda p: value}
+        return tx.update(params, tx.init(params), params, **{name: known[name] for name in trial[1]})
+
     try:
-        jax.eval_shape(once, dict.fromkeys(names, scalar), params)
+        # The factory is asked about tracers, not about the user's settings for promotion.
+        with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+            jax.eval_shape(once, dict.fromkeys(names, scalar), trial[0], scalar)
     except Exception:  # whatever the factory's code answers to a tracer, it means the same: this one cannot be data
         return False
     return True
@@ -150,6 +165,12 @@ def _strong(x: Any, dtype: Any = None) -> Any:
     """An array whose dtype no longer depends on its company, so that the state's dtypes stay for ever."""
     x = x if isinstance(x, jax.Array) else jnp.asarray(x)
     return x if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else jnp.asarray(x, dtype=dtype or x.dtype)
+
+
+def _narrowed(u: jax.Array, g: jax.Array) -> jax.Array:
+    """An update in the gradient's dtype; 0 where a finite gradient, too large to be squared, made it non-finite."""
+    kept = u if u.shape != g.shape else jnp.where(jnp.isfinite(u) | ~jnp.isfinite(g), u, 0)
+    return kept.astype(g.dtype)
 
 
 def _kept_finite(grads: Any, steps: Any, new: Any, old: Any) -> tuple[Any, Any]:

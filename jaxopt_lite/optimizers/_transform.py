@@ -151,13 +151,15 @@ class Opaque(NamedTuple):
         return optax.with_extra_args_support(self.tx).update(grads, state, params, **extra)
 
 
-def build(rule: Rule, data: Mapping[str, Any], fixed: Mapping[str, Any] | None = None, parts: Any = None) -> Transform:
+def build(
+    rule: Rule, data: Mapping[str, Any], fixed: Mapping[str, Any] | None = None, parts: Any = None, own: bool = True
+) -> Transform:
     """The transform of `rule`: `data` are arguments that may be numbers, `fixed` those that never are.
 
     Of `data`, what is not a number, an array, a pytree of them or an unknown object (`None`, a plain function) is
-    moved to the structure. `parts` are inner transforms by name.
+    moved to the structure. `parts` are inner transforms by name. The ranges are checked of our `own` rules' numbers.
     """
-    numbers, rest = sort(rule.name, data)
+    numbers, rest = sort(rule.name, data, own)
     structure = tuple((name, freeze(value)) for name, value in {**rest, **(fixed or {})}.items())
     inner = {key: as_transform(tx, rule.name) for key, tx in (parts or {}).items()}
     return assemble(rule, inner, numbers, structure)

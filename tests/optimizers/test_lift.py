@@ -1,0 +1,201 @@
+"""Every optax factory: which of its numbers are data, that it equals optax, that it survives float16."""
+
+import inspect
+import warnings
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import optax.contrib
+import pytest
+
+from jaxopt_lite import optimizers as opt
+
+# Factories that take transformations or functions instead of numbers: `chain`, the wrappers, and optax's own take them.
+TAKES_NO_NUMBERS = frozenset(
+    [
+        "centralize",
+        "chain",
+        "conditionally_mask",
+        "conditionally_transform",
+        "flatten",
+        "freeze",
+        "identity",
+        "inject_hyperparams",
+        "inject_stateful_hyperparams",
+        "keep_params_nonnegative",
+        "lookahead",
+        "masked",
+        "mechanize",
+        "multi_transform",
+        "named_chain",
+        "normalize",
+        "partition",
+        "sam",
+        "scale_by_learning_rate",
+        "scale_by_schedule",
+        "scale_by_sign",
+        "schedule_free",
+        "selective_transform",
+        "set_to_zero",
+        "snapshot",
+        "split_real_and_imaginary",
+        "stateless",
+        "stateless_with_tree_map",
+        "with_extra_args_support",
+        "zero_nans",
+        "apply_if_finite",
+        "measure_with_ema",
+    ]
+)
+# What a factory's own code must know as a Python number, and why.
+STRUCTURE: dict[str, dict[str, str]] = {
+    "adafactor": {"min_dim_size_to_factor": "compared with shapes, decides what is kept"},
+    "add_noise": {"seed": "makes the random key", "key": "makes the random key"},
+    "noisy_sgd": {"seed": "makes the random key", "key": "makes the random key"},
+    "dpsgd": {"seed": "makes the random key", "key": "makes the random key"},
+    "differentially_private_aggregate": {"seed": "makes the random key", "key": "makes the random key"},
+    "galore": {"rank": "a shape"},
+    "scale_by_galore": {"rank": "a shape"},
+    "lbfgs": {"memory_size": "a shape"},
+    "scale_by_lbfgs": {"memory_size": "a shape"},
+    "muon": {"ns_steps": "the length of a Python loop"},
+    "scale_by_muon": {"ns_steps": "the length of a Python loop"},
+    "scale_by_sm3": {"b2": "compared with 1 in Python"},
+    "reduce_on_plateau": dict.fromkeys(("factor", "rtol", "atol"), "checked in Python"),
+}
+VALUES = {
+    "learning_rate": 1e-3,
+    "eta": 0.1,
+    "gamma": 0.5,
+    "clipping": 1.0,
+    "max_delta": 1.0,
+    "threshold": 1.0,
+    "max_norm": 1.0,
+    "decay": 0.9,
+    "step_size": -0.1,
+    "max_backtracking_steps": 3,
+    "max_linesearch_steps": 3,
+    "l2_norm_clip": 1.0,
+    "noise_multiplier": 0.1,
+    "key": 0,
+    "seed": 0,
+}
+SMALL = {"galore": {"rank": 2}, "scale_by_galore": {"rank": 2}}
+# These need the loss as well, or gradients one by one, and have no update of gradients alone to compare.
+NEEDS_MORE = frozenset({"lbfgs", "scale_by_backtracking_linesearch", "scale_by_zoom_linesearch", "dpsgd"}) | {
+    "differentially_private_aggregate",
+    "scale_by_lbfgs",
+}
+
+
+def factories() -> dict[str, Any]:
+    found = {}
+    for module in (optax, optax.contrib):
+        for name, function in vars(module).items():
+            if not name.startswith("_") and inspect.isfunction(function) and name not in TAKES_NO_NUMBERS:
+                annotation = str(inspect.signature(function).return_annotation)
+                if "GradientTransformation" in annotation:
+                    found[name] = function
+    return found
+
+
+FACTORIES = factories()
+
+
+def arguments(name: str) -> dict[str, Any]:
+    parameters = inspect.signature(FACTORIES[name]).parameters.values()
+    needed = [p.name for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
+    with_rate = needed + ["learning_rate"] * any(p.name == "learning_rate" for p in parameters)
+    both = "seed" in with_rate and "key" in with_rate
+    return {n: VALUES[n] for n in with_rate if not (both and n == "key")} | SMALL.get(name, {})
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+@pytest.mark.filterwarnings("ignore")
+def test_numbers_are_data_and_sweep(name: str) -> None:
+    given = arguments(name)
+    tx = opt.lift(FACTORIES[name])(**given)
+    numbers = {k for k, v in tx.settings.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+    leaves = {path[-1].name for path, _ in jax.tree_util.tree_flatten_with_path(tx)[0]}
+    assert numbers - leaves <= STRUCTURE.get(name, {}).keys(), "a number is structure without a reason in the table"
+    assert tx == opt.lift(FACTORIES[name])(**given) and tx.update == opt.lift(FACTORIES[name])(**given).update
+    if name in NEEDS_MORE or not leaves:
+        return
+
+    def run(tx: Any, params: Any) -> Any:
+        state, value = tx.init(params), jnp.zeros(())
+        return tx.update(params, state, params, value=value, loss=value, obj_fn=lambda p: value)[0]
+
+    several = jax.tree.map(lambda x: jnp.full(3, x, jnp.float32), tx)
+    # Of a matrix alone: scale_by_muon takes nothing else.
+    with jax.numpy_rank_promotion("allow"):
+        assert jax.eval_shape(jax.vmap(run, in_axes=(0, None)), several, jnp.ones((4, 4))).shape == (3, 4, 4)
+
+
+@pytest.mark.parametrize("name", [n for n in FACTORIES if "learning_rate" in arguments(n) and n not in NEEDS_MORE])
+@pytest.mark.filterwarnings("ignore")
+def test_equals_optax_and_is_finite_in_half_precision(name: str) -> None:
+    given = arguments(name)
+    lifted, plain = opt.lift(FACTORIES[name])(**given), optax.with_extra_args_support(FACTORIES[name](**given))
+    start = jnp.linspace(-1, 1, 12).reshape(3, 4)
+    ordinary = jnp.cos(jnp.arange(12.0)).reshape(3, 4)
+    extra = {"value": jnp.ones(()), "loss": jnp.ones(()), "obj_fn": lambda p: jnp.ones(())}
+
+    def two(tx: Any, grads: Any, dtype: Any) -> Any:
+        params = {"w": start.astype(dtype)}
+        state, out = tx.init(params), []
+        for k in range(2):
+            updates, state = tx.update({"w": grads.astype(dtype) * (k + 1)}, state, params, **extra)
+            out.append(updates["w"])
+        return jnp.stack(out)
+
+    @jax.jit
+    def everything() -> Any:
+        info = jnp.finfo(jnp.float16)
+        faulty = jnp.stack([jnp.zeros((3, 4)), jnp.full((3, 4), info.tiny), jnp.full((3, 4), info.max / 32)])
+        half = jax.vmap(lambda g: two(lifted, g, jnp.float16))(faulty.astype(jnp.float16))
+        return two(lifted, ordinary, jnp.float32), two(plain, ordinary, jnp.float32), half
+
+    ours, theirs, half = everything()
+    assert half.dtype == jnp.float16 and np.isfinite(np.asarray(half, np.float32)).all()
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-7)
+
+
+def test_a_first_gradient_of_zero_is_survived() -> None:
+    for name in ("prodigy", "dadapt_adamw"):
+        tx = opt.lift(getattr(optax.contrib, name))()
+        params = jnp.ones(3)
+        state = tx.init(params)
+        for grads in (jnp.zeros(3), jnp.ones(3), jnp.ones(3)):
+            updates, state = tx.update(grads, state, params)
+            assert np.isfinite(updates).all(), name
+        assert np.any(updates), name
+        updates, _ = tx.update(jnp.full(3, jnp.nan), state, params)
+        assert np.isnan(updates).all(), name
+
+
+def test_state_holds_the_settings_and_schedules_work() -> None:
+    tx = opt.lift(optax.lamb)(opt.exponential_decay(0.1, 1, 0.5), weight_decay=0.1)
+    params = jnp.ones(3)
+    state = tx.init(params)
+    plain = optax.lamb(optax.exponential_decay(0.1, 1, 0.5), weight_decay=0.1)
+    other = plain.init(params)
+    for _ in range(3):
+        updates, state = tx.update(params, state, params)
+        expected, other = plain.update(params, other, params)
+        np.testing.assert_allclose(updates, expected, rtol=1e-5)
+    still, _ = tx.update(params, opt.with_settings(state, learning_rate=0.0), params)
+    assert not np.any(still)
+
+
+def test_inject_hyperparams_is_not_needed() -> None:
+    """The six configurations that optax's own way fails on under jit, as 0.2.8 has them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in ("adafactor", "adopt", "schedule_free_adamw", "schedule_free_sgd", "galore"):
+            tx = opt.lift(FACTORIES[name])(learning_rate=0.1, **SMALL.get(name, {}))
+            params = jnp.ones((4, 4))
+            jax.eval_shape(lambda tx, p: tx.update(p, tx.init(p), p), tx, params)
