@@ -7,7 +7,11 @@ from typing import Any, NamedTuple
 import jax
 from flax import linen, nnx
 
+from jaxopt_lite.activations import Bound
+
 Array = jax.Array
+# A bound activation may be assigned to an attribute of a module as it is: its settings are part of the module's state.
+nnx.register_data_type(Bound)
 _TRAIN_ARGUMENTS = {"train": True, "training": True, "is_training": True, "deterministic": False}
 
 

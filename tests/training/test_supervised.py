@@ -1,0 +1,229 @@
+"""Supervised tasks against the same arithmetic by hand."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxopt_lite import activations, optimizers, training
+from tests.sweeps import small
+
+
+class Linear(nnx.Module):
+    def __init__(self, rngs):
+        self.layer = nnx.Linear(3, 2, rngs=rngs)
+
+    def __call__(self, x):
+        return self.layer(x)
+
+
+def regression(rows=30):
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(rows, 3)).astype(np.float32)
+    y = (x @ rng.normal(size=(3, 2)) + 0.1 * rng.normal(size=(rows, 2))).astype(np.float32)
+    return (x[:20], y[:20]), (x[20:], y[20:])
+
+
+def weights(carry):
+    (bias, kernel) = (np.asarray(a, np.float64) for a in jax.tree.leaves(carry.weights.params))
+    return kernel, bias
+
+
+@pytest.mark.parametrize("batch_size", ["full", 20, 5, 1])
+def test_gradient_descent_is_the_formula(batch_size):
+    """Ten steps of descent on squared error, in float64 numpy, over the same rows."""
+    task = training.supervised(lambda trial, rngs: Linear(rngs), regression(), "mse", batch_size)
+    trial, key = {"optimizer": optimizers.sgd(0.1)}, jax.random.key(0)
+    carry = task.init(trial, key)
+    kernel, bias = weights(carry)
+    (x, y), (x_test, y_test) = regression()
+    step = jax.jit(lambda carry, key: task.step(trial, carry, task.data, key))
+    for i in range(10):
+        before = carry
+        carry, metrics = step(carry, jax.random.fold_in(key, i))
+        rows = slice(None)
+        if before.order is not None:
+            size = batch_size
+            at = int(carry.order.spent) - 1
+            rows = np.asarray(carry.order.rows)[at * size : (at + 1) * size]
+        error = x[rows] @ kernel + bias - y[rows]
+        assert float(metrics["loss"]) == pytest.approx((error**2).mean(), rel=1e-5)
+        grad = 2 * error / error.size
+        kernel, bias = kernel - 0.1 * x[rows].T @ grad, bias - 0.1 * grad.sum(axis=0)
+    np.testing.assert_allclose(weights(carry)[0], kernel, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(weights(carry)[1], bias, rtol=1e-5, atol=1e-6)
+    scores = task.evaluate(trial, carry, task.data)
+    assert float(scores["test_loss"]) == pytest.approx(((x_test @ kernel + bias - y_test) ** 2).mean(), rel=1e-4)
+    assert set(scores) == {"train_loss", "test_loss"}
+    assert (task.objective, task.mode) == ("test_loss", "min")
+
+
+@pytest.mark.parametrize("rows", [1030, 2048, 2500])
+def test_large_data_are_scored_in_parts_whose_mean_is_exact(rows):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(rows, 4)).astype(np.float32), rng.integers(0, 3, rows).astype(np.int32)
+    task = training.supervised(lambda trial, rngs: small.Net(activations.tanh, rngs), ((x, y), (x[:7], y[:7])))
+    trial = {"optimizer": optimizers.sgd(0.1)}
+    carry = task.init(trial, jax.random.key(0))
+    scores = task.evaluate(trial, carry, task.data)
+    logits = np.asarray(nnx.merge(carry.weights.graph, carry.weights.params, carry.weights.state)(x), np.float64)
+    losses = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(rows), y]
+    assert float(scores["train_loss"]) == pytest.approx(losses.mean(), rel=1e-5)
+    assert float(scores["train_accuracy"]) == pytest.approx((logits.argmax(axis=1) == y).mean(), abs=1e-6)
+    assert float(scores["test_loss"]) == pytest.approx(losses[:7].mean(), rel=1e-5)
+
+
+class Normed(nnx.Module):
+    def __init__(self, activation, rngs):
+        self.inner, self.outer = nnx.Linear(4, 16, rngs=rngs), nnx.Linear(16, 3, rngs=rngs)
+        self.norm, self.drop = nnx.BatchNorm(16, rngs=rngs), nnx.Dropout(0.5, rngs=rngs)
+        self.activation = activation
+
+    def __call__(self, x):
+        return self.outer(self.drop(self.activation(self.norm(self.inner(x)))))
+
+
+class LinenNormed(nn.Module):
+    activation: object
+
+    @nn.compact
+    def __call__(self, x, train):
+        x = nn.BatchNorm(use_running_average=not train)(nn.Dense(16)(x))
+        return nn.Dense(3)(nn.Dropout(0.5, deterministic=not train)(self.activation(x)))
+
+
+BUILDS = {
+    "nnx": lambda trial, rngs: Normed(trial["activation"], rngs),
+    "linen": lambda trial, rngs: LinenNormed(trial["activation"]),
+}
+
+
+@pytest.mark.parametrize("build", BUILDS.values(), ids=BUILDS)
+def test_statistics_and_dropout_work_in_both_kinds_of_module(build):
+    task = training.supervised(build, small.data(), batch_size=8)
+    trial = {"activation": activations.relu, "optimizer": optimizers.adam(0.01)}
+    trained = training.run(task, trial, steps=60)
+    first, last = trained.curve["loss"][0][1], trained.curve["loss"][-1][1]
+    assert last < 0.7 * first
+    means = [x for x in jax.tree.leaves(trained.carry.weights.state) if x.shape == (16,)]
+    assert len(means) == 2
+    assert all(float(jnp.abs(m).sum()) > 0 for m in means)
+    again = task.evaluate(trial, trained.carry, task.data)
+    assert all(float(again[k]) == pytest.approx(trained.scores[k], rel=1e-5) for k in again)  # no dropout, no drift
+
+
+@pytest.mark.parametrize("slopes", [(0.1, 0.5)])
+def test_a_bound_activation_is_data(slopes):
+    from jaxopt_lite import sweeps
+
+    task = small.task()
+    bound = activations.bind(activations.leaky_relu, negative_slope=sweeps.values(slopes))
+    found = sweeps.run(task, {"activation": bound, "optimizer": optimizers.sgd(0.1)}, steps=30)
+    assert found.columns["negative_slope"] == list(slopes)
+    assert found.facts["last"]["programs"] <= 2
+    for slope, loss in zip(slopes, found.columns["train_loss"], strict=True):
+        fixed = activations.bind(activations.leaky_relu, negative_slope=slope)
+        alone = training.run(task, {"activation": fixed, "optimizer": optimizers.sgd(0.1)}, steps=30)
+        assert loss == pytest.approx(alone.scores["train_loss"], rel=1e-4)
+    assert found.columns["train_loss"][0] != found.columns["train_loss"][1]
+
+
+def test_a_run_in_stretches_has_the_bits_of_the_run_in_one_piece():
+    from jaxopt_lite.training import _run
+
+    task, trial = small.task(), {"activation": activations.tanh, "optimizer": optimizers.adam(0.01)}
+
+    @jax.jit
+    def stretch(carry, curve, span):
+        return _run.advance(task, trial, carry, curve, task.data, 7, span)
+
+    def begun():
+        carry = _run.start(task, trial, 7)
+        return carry, _run.blank(task, trial, carry, task.data, 50)
+
+    whole = stretch(*begun(), jnp.array([0, 50]))
+    state = begun()
+    for a, b in [(0, 1), (1, 20), (20, 33), (33, 50)]:
+        state = stretch(*state, jnp.array([a, b]))
+    for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(state), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_points_of_a_curve_are_means_of_stretches():
+    from jaxopt_lite.training._run import points
+
+    sums = {"loss": [1 + 2 + 3, 4 + 5 + 6, 7.0]}
+    assert points(sums, 3, 7) == {"loss": [(3, 2.0), (6, 5.0), (7, 7.0)]}
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"loss": "cross_entrpy"}, "did you mean 'cross_entropy'"),
+        ({"loss": 3}, "name or a function"),
+        ({"batch_size": 0}, "number from 1 to the 40 training rows"),
+        ({"batch_size": 41}, "number from 1 to the 40 training rows"),
+        ({"batch_size": "all"}, '"full"'),
+        ({"data": 5}, r"\(\(x, y\), \(x_test, y_test\)\)"),
+        ({"data": ((np.ones((3, 4)), np.ones(2)), (np.ones((3, 4)), np.ones(3)))}, "training x and y need equal"),
+        ({"data": ((np.ones((3, 4)), np.ones(3)), (np.ones((3, 5)), np.ones(3)))}, "differ in shape"),
+        ({"build": None}, "build must be a function"),
+    ],
+)
+def test_what_cannot_be_a_task_says_why(arguments, message):
+    given = {"build": BUILDS["nnx"], "data": small.data()} | arguments
+    with pytest.raises((ValueError, TypeError), match=message):
+        training.supervised(**given)
+
+
+@pytest.mark.parametrize(
+    "build, loss, trial, message",
+    [
+        (lambda trial, rngs: 5, "cross_entropy", {"optimizer": optimizers.sgd(0.1)}, "not a Flax module"),
+        (BUILDS["nnx"], lambda out, y: out.mean(), {"optimizer": optimizers.sgd(0.1)}, "one number an example"),
+        (BUILDS["nnx"], "cross_entropy", {}, 'entry "optimizer"'),
+    ],
+)
+def test_a_trial_that_cannot_run_says_why(build, loss, trial, message):
+    task = training.supervised(build, small.data(), loss, batch_size=8)
+    with pytest.raises((ValueError, TypeError), match=message):
+        training.run(task, {"activation": activations.relu, **trial}, steps=1)
+
+
+def test_data_sets_are_what_they_say():
+    (x, y), (x_test, y_test) = training.builtin("digits").data
+    assert (x.shape, y.shape, x_test.shape, y_test.shape) == ((1437, 64), (1437,), (360, 64), (360,))
+    assert (float(x.min()), float(x.max())) == (0.0, 1.0)
+    assert np.bincount(y_test).min() >= 34  # stratified
+    (x, y), (x_test, y_test) = training.builtin("spirals").data
+    assert (x.shape, x_test.shape) == ((1000, 2), (1000, 2))
+    assert np.bincount(y).tolist() == [500, 500]
+
+
+def test_the_spirals_are_learned_and_not_by_a_line():
+    task = training.builtin("spirals")
+    trial = {"activation": activations.tanh, "optimizer": optimizers.adam(0.01)}
+    assert training.run(task, trial, steps=2000).scores["test_accuracy"] > 0.97
+    line = training.run(task, trial | {"activation": activations.identity}, steps=2000)
+    assert line.scores["test_accuracy"] < 0.75
+
+
+def test_mnist1d_is_the_authors(tmp_path, monkeypatch):
+    pytest.importorskip("mnist1d")
+    import warnings
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the authors' package
+        task = training.builtin("mnist1d")
+    assert [p.name for p in (tmp_path / "jaxopt_lite").iterdir()] == ["mnist1d.npz"]
+    (x, y), (x_test, _) = task.data
+    assert (x.shape, x_test.shape) == ((4000, 40), (1000, 40))
+    assert sorted(set(np.asarray(y).tolist())) == list(range(10))
+
+
+def test_an_unknown_task_offers_the_nearest():
+    with pytest.raises(ValueError, match="did you mean 'digits'"):
+        training.builtin("digit")
