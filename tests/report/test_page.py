@@ -1,0 +1,202 @@
+"""The page: complete, honest, escaped, self-contained, and written all or not at all."""
+
+import base64
+import hashlib
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jaxopt_lite import report
+
+
+class Tags(HTMLParser):
+    """Every tag with its attributes; fails on a tag that is closed without being open."""
+
+    VOID = frozenset({"meta", "link", "input", "br", "path", "use", "rect", "image"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: Any) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+def parsed(text: str) -> Tags:
+    tags = Tags()
+    tags.feed(text)
+    assert tags.open == []
+    return tags
+
+
+@pytest.fixture
+def text(mixed: Any, tmp_path: Path) -> str:
+    path = report.page(mixed, tmp_path / "page.html")
+    assert path == tmp_path / "page.html"
+    return path.read_text(encoding="utf-8")
+
+
+def test_question_answer_and_cautions(text: str) -> None:
+    assert (
+        "Which of 2 activations × 2 optimizers × 5 learning rates (0.0001 to 1) gives the highest test accuracy "
+        "on digits after 50 steps?" in text
+    )
+    assert "<strong>tanh, adam, learning rate 0.01</strong>" in text
+    assert "test accuracy 0.954 ± 0.025 <small>mean and 95 % interval over 3 seeds" in text
+    assert (
+        "3 seeds cannot tell it from 1 other combination with a mean within its interval: relu, adam (0.950)." in text
+    )
+    assert "expect a little less on fresh data" in text
+
+
+def test_every_part_is_there(text: str) -> None:
+    heads = re.findall(r"<h2>(.*?)</h2>", text)
+    assert heads == [
+        "Best of each activation × optimizer",
+        "Test accuracy by learning rate",
+        "Learning curves",
+        "All settings",
+        "Diverged runs",
+        "How it was made",
+    ]
+    for fact in (
+        "2 programs for 2 structures, compiled in 5.0 s",
+        "30 runs a second",
+        "jax 0.10.2",
+        "cpu: cpu",
+        "0, 1, 2",
+    ):
+        assert fact in text
+
+
+def test_all_settings_and_diverged_runs(text: str) -> None:
+    settings = text[text.index('id="all"') : text.index("Diverged runs")]
+    assert settings.count("<tr class=") == 20
+    assert settings.index("0.954 ± 0.025") < settings.index("0.950 ± 0.025") < settings.index("3 of 3 diverged")
+    assert "2 done, 1 diverged" in settings
+    lost = text[text.index("<h2>Diverged runs") : text.index("How it was made")]
+    assert "4 runs of 60" in lost and lost.count("<tr>") == 5
+    assert lost.count('<td class="n">5</td>') == 4  # one point of five steps was finite
+
+
+def test_it_asks_nothing_of_the_network(text: str) -> None:
+    assert "http:" not in text and "https:" not in text and "//cdn" not in text
+    tags = parsed(text)
+    for tag, attributes in tags.tags:
+        assert tag not in ("iframe", "object", "embed", "base")
+        assert "src" not in attributes
+        if tag == "link":
+            assert attributes["href"] == "data:,"
+        if tag == "use":
+            assert (attributes.get("xlink:href") or attributes.get("href") or "").startswith("#")
+    script = re.search(r"<script>(.*)</script>", text, re.DOTALL)
+    assert script is not None
+    digest = base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in text and "default-src 'none'" in text
+
+
+def test_pictures_are_named_themed_and_their_ids_apart(text: str) -> None:
+    tags = parsed(text)
+    pictures = [attributes for tag, attributes in tags.tags if tag == "svg"]
+    assert len(pictures) == 2 and all(p["role"] == "img" and p["aria-label"] and p["viewbox"] for p in pictures)
+    ids = [attributes["id"] for _, attributes in tags.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
+    assert used <= set(ids)
+    assert "var(--ink, #1f2933)" in text and "prefers-color-scheme: dark" in text
+    for tag, attributes in tags.tags:
+        if tag == "th":
+            assert attributes["scope"] == "col"
+
+
+def test_the_sorted_column_says_so_and_sorts_by_numbers(text: str) -> None:
+    heads = [a for tag, a in parsed(text).tags if tag == "th" and "data-first" in a]
+    assert [a.get("aria-sort") for a in heads] == [None, None, None, "descending", None, None]
+    values = [a["data-v"] for tag, a in parsed(text).tags if tag == "td" and a.get("data-v") is not None]
+    assert "0.0001" in values and "" in values
+    assert any(v and v.startswith("0.954") and len(v) > 6 for v in values)  # not the rounded number
+
+
+NASTY = "<script>alert('1')</script>&\"$x_$"
+
+
+def test_data_is_escaped(swept: Any, tmp_path: Path) -> None:
+    cells = [{"activation": a, NASTY: n} for a in (NASTY, "relu") for n in (0.1, 0.01)]
+    results = swept(
+        cells, task=NASTY, device=NASTY, versions={NASTY: NASTY}, fate=lambda r: "diverged" if r.id == 1 else "done"
+    )
+    text = report.page(results, tmp_path / "page.html").read_text()
+    assert text.count("<script>") == 1 and "alert('1')" not in text and "&lt;script&gt;" in text
+    parsed(text)
+
+
+def test_nothing_finished_still_gives_a_page(swept: Any, tmp_path: Path) -> None:
+    results = swept([{"activation": a, "learning_rate": 0.1} for a in ("relu", "tanh")], fate=lambda row: "waiting")
+    text = report.page(results, tmp_path / "page.html").read_text()
+    assert "Nothing has finished yet." in text and "6 of 6 runs are still to do" in text
+    assert '<progress value="0" max="6"' in text
+    parsed(text)
+
+
+def test_all_diverged_and_half_done(swept: Any, tmp_path: Path) -> None:
+    cells = [{"activation": a, "learning_rate": r} for a in ("relu", "tanh") for r in (0.1, 1.0)]
+    lost = report.page(swept(cells, fate=lambda row: "diverged"), tmp_path / "a.html").read_text()
+    assert "Every run diverged" in lost and "nan" not in re.sub(r"<svg.*?</svg>", "", lost, flags=re.DOTALL).lower()
+    half = report.page(
+        swept(cells, fate=lambda row: "done" if row.id < 6 else "running"), tmp_path / "b.html"
+    ).read_text()
+    assert "Not final: 6 of 12 runs are still to do." in half and '<progress value="6" max="12"' in half
+
+
+def test_best_at_the_end_of_what_was_tried(swept: Any, tmp_path: Path) -> None:
+    results = swept([{"learning_rate": rate} for rate in (0.01, 0.1, 1.0)])
+    assert (
+        "The best lies at the lowest learning rate tried: look beyond it."
+        in report.page(results, tmp_path / "p").read_text()
+    )
+
+
+def test_one_seed_is_said_to_be_one(swept: Any, tmp_path: Path) -> None:
+    results = swept([{"learning_rate": rate} for rate in (0.001, 0.01, 0.1)], seeds=1)
+    text = report.page(results, tmp_path / "p").read_text()
+    assert "one seed, no interval" in text and "may be luck" in text and "±" not in text
+
+
+def test_equal_results_give_equal_pages(mixed: Any, tmp_path: Path) -> None:
+    pages = [report.page(mixed, tmp_path / name).read_bytes() for name in ("a.html", "b.html")]
+    assert pages[0] == pages[1]
+
+
+def test_a_failed_write_leaves_the_old_page(mixed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "page.html"
+    target.write_text("old")
+
+    def fails(self: Path, other: Path) -> Path:
+        raise OSError("full")
+
+    monkeypatch.setattr(Path, "replace", fails)
+    with pytest.raises(OSError, match="full"):
+        report.page(mixed, target)
+    assert target.read_text() == "old" and [p.name for p in tmp_path.glob(".*")] == []
+
+
+def test_without_matplotlib_the_page_says_what_is_missing(
+    mixed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    text = report.page(mixed, tmp_path / "page.html").read_text()
+    assert "pictures need matplotlib: pip install &#x27;jaxopt-lite[plot]&#x27;" in text and "0.954 ± 0.025" in text
