@@ -2,5 +2,7 @@
 
 from jaxopt_lite.report._curves import curves as curves
 from jaxopt_lite.report._heatmap import heatmaps as heatmaps
+from jaxopt_lite.report._optimizer_cards import optimizer_card as optimizer_card
+from jaxopt_lite.report._optimizer_cards import optimizer_picture as optimizer_picture
 from jaxopt_lite.report._page import page as page
 from jaxopt_lite.report._table import table as table

@@ -154,7 +154,7 @@ def _draw_row(axis: Any, study: Study, row: _Row, y: float, scale: Scale, decima
         axis.add_patch(Rectangle((x - 0.48, y - 0.47), 0.96, 0.94, facecolor=face, linewidth=0))
         own = setting is not None and setting.trials == top
         weight = "bold" if own or setting is None else "normal"
-        size = 7.6 if setting is not None else 9.0
+        size = 7.6 if setting is not None else 10.0
         star = "★ " if setting is study.settings[0] else ""
         axis.text(x, y + 0.02, star + text, ha="center", va="center", fontsize=size, color=ink, fontweight=weight)
         if own:

@@ -149,7 +149,7 @@ def _edges(study: Study) -> list[str]:
             if not has_score(best, study.objective) or not listed or len(tried) < 3:
                 continue
             end = {tried[0]: "lowest", tried[-1]: "highest"}.get(best.columns[name])
-            if end:
+            if end and best.columns[name]:  # nobody looks beyond a weight decay of 0
                 found.setdefault((name, end), []).append(named(best, structure.kinds) if structure.kinds else "")
     return [
         f"At the {end} {spoken(name)} tried, and perhaps better beyond it: {_some(who)}."

@@ -170,6 +170,12 @@ def test_best_at_the_end_of_what_was_tried(swept: Any, tmp_path: Path) -> None:
     )
 
 
+def test_nothing_lies_beyond_zero(swept: Any, tmp_path: Path) -> None:
+    score = lambda row: 0.9 - row.columns["momentum"] / 10  # noqa: E731
+    results = swept([{"momentum": momentum} for momentum in (0.0, 0.5, 0.9)], score=score)
+    assert "look beyond it" not in report.page(results, tmp_path / "p").read_text()
+
+
 def test_one_seed_is_said_to_be_one(swept: Any, tmp_path: Path) -> None:
     results = swept([{"learning_rate": rate} for rate in (0.001, 0.01, 0.1)], seeds=1)
     text = report.page(results, tmp_path / "p").read_text()
