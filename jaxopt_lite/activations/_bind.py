@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 
 
 class Bound:
@@ -36,13 +37,21 @@ class Bound:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Bound):
             return NotImplemented
-        return self.function is other.function and self.settings == other.settings
+        same = self.function is other.function and self.settings.keys() == other.settings.keys()
+        return same and all(_equal(value, other.settings[name]) for name, value in self.settings.items())
 
     def __hash__(self) -> int:
         return hash((self.function, tuple(sorted(self.settings.items(), key=lambda item: item[0]))))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Bound, (self.function, self.settings)
+
+
+def _equal(a: Any, b: Any) -> bool:
+    """Equality of two settings; arrays are compared entry by entry."""
+    if isinstance(a, jax.Array | np.ndarray) or isinstance(b, jax.Array | np.ndarray):
+        return np.shape(a) == np.shape(b) and bool(np.all(np.asarray(a) == np.asarray(b)))
+    return bool(a == b)
 
 
 def bind(function: Callable[..., Any], **settings: Any) -> Bound:

@@ -1,0 +1,87 @@
+"""What activations refuse, and how they say it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxopt_lite import activations as act
+from jaxopt_lite.activations import CATALOGUE
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_complex_and_boolean_arrays_are_refused(name: str) -> None:
+    row = CATALOGUE[name]
+    for bad, cure in ((jnp.ones((2, 4), bool), "cast it"), (jnp.ones((2, 4), jnp.complex64), "real part")):
+        with pytest.raises(TypeError, match=rf"{name}: x has dtype {bad.dtype} and shape \(2, 4\).*{cure}"):
+            row.function(bad, **row.settings)
+        with pytest.raises(TypeError, match=name):
+            jax.jit(lambda x: row.function(x, **row.settings))(bad)
+
+
+@pytest.mark.parametrize(
+    ("function", "setting"),
+    [(f, s) for f in CATALOGUE for s in CATALOGUE[f].initial if f != "rational"],
+)
+def test_parameters_that_do_not_fit_are_refused(function: str, setting: str) -> None:
+    with pytest.raises(
+        ValueError, match=rf"{function}: .*shape \(3,\) does not fit x of shape \(2, 4\).*give a scalar"
+    ):
+        CATALOGUE[function].function(jnp.ones((2, 4)), **{setting: jnp.ones(3)})
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda v: act.celu(1.0, v),
+        lambda v: act.pelu(1.0, v),
+        lambda v: act.pelu(1.0, 1.0, v),
+        lambda v: act.snake(1.0, v),
+        lambda v: act.squareplus(1.0, v),
+        lambda v: act.softshrink(1.0, v),
+        lambda v: act.hardshrink(1.0, v),
+    ],
+)
+def test_negative_numbers_are_refused_where_the_formula_needs_positive_ones(call) -> None:
+    for bad in (-1, -0.5, np.float32(-2)):
+        with pytest.raises(ValueError, match=r"needs .* number; give \w+ >"):
+            call(bad)
+    jax.jit(call)(-1.0)  # a tracer cannot be checked
+
+
+def test_axes_and_lengths_that_do_not_fit_are_refused() -> None:
+    x = jnp.ones((2, 3))
+    with pytest.raises(ValueError, match=r"swiglu: x of shape \(2, 3\) cannot be split in two halves along axis -1"):
+        act.swiglu(x)
+    with pytest.raises(ValueError, match=r"glu: .*axis 2"):
+        act.glu(x, axis=2)
+    with pytest.raises(ValueError, match=r"maxout: axis 1 of x of shape \(2, 3\) cannot be cut in groups of 2"):
+        act.maxout(x)
+    for f in (act.softmax, act.log_softmax, act.sparsemax, act.crelu):
+        with pytest.raises(ValueError, match=r"has no axis 5"):
+            f(x, axis=5)
+    with pytest.raises(ValueError, match=r"rational: numerator of shape \(3,\)"):
+        act.rational(x, [1.0, 2.0, 3.0])
+
+
+def test_channels_have_their_own_numbers() -> None:
+    x = jnp.asarray([[-1.0, -1.0, 2.0], [-2.0, 3.0, -4.0]])
+    slope = jnp.asarray([0.1, 0.2, 0.3])
+    np.testing.assert_allclose(act.prelu(x, slope), np.where(x < 0, x * slope[None], x))
+    gradient = jax.grad(lambda s: act.prelu(x, s).sum())(slope)
+    np.testing.assert_allclose(gradient, [-3.0, -1.0, -4.0])
+    half = jax.grad(lambda s: act.prelu(x.astype(jnp.bfloat16), s).sum().astype(jnp.float32))(slope)
+    assert half.dtype == jnp.float32
+    p = jnp.stack([jnp.asarray(CATALOGUE["rational"].initial["numerator"])] * 3, -1)
+    np.testing.assert_allclose(act.rational(x, p), act.rational(x), rtol=1e-6)
+
+
+def test_softmax_axes_and_masks() -> None:
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(3, 4, 5)), jnp.float32)
+    mask = x > -0.5
+    for f, g in ((act.softmax, jax.nn.softmax), (act.log_softmax, jax.nn.log_softmax)):
+        for axis in (0, 1, -1, (0, 2), None):
+            np.testing.assert_allclose(f(x, axis), g(x, axis), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(f(x, -1, mask), g(x, -1, mask), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(act.sparsemax(x, 1).sum(1), 1.0, rtol=1e-6)
+    np.testing.assert_allclose(act.sparsemax(jnp.asarray([0.1, 1.2, 0.9])), [0.0, 0.65, 0.35], rtol=1e-6)

@@ -1,0 +1,60 @@
+"""A bound activation is a callable pytree whose settings are its leaves."""
+
+import pickle
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxopt_lite.activations import bind, leaky_relu, pelu, relu
+
+
+def test_it_calls_prints_compares_hashes_and_pickles() -> None:
+    bound = bind(leaky_relu, negative_slope=0.1)
+    assert float(bound(-2.0)) == pytest.approx(-0.2)
+    assert repr(bound) == "bind(leaky_relu, negative_slope=0.1)"
+    assert (bound.name, bound.settings) == ("leaky_relu", {"negative_slope": 0.1})
+    assert bound == bind(leaky_relu, negative_slope=0.1) != bind(leaky_relu, negative_slope=0.2)
+    assert hash(bound) == hash(bind(leaky_relu, negative_slope=0.1))
+    assert pickle.loads(pickle.dumps(bound)) == bound
+    assert bind(relu) != relu
+
+
+def test_its_numbers_are_leaves_with_a_path_that_names_them() -> None:
+    bound = bind(pelu, beta=2.0, alpha=1.5)
+    paths, _ = jax.tree_util.tree_flatten_with_path({"act": bound})
+    assert [(path[-1].name, leaf) for path, leaf in paths] == [("alpha", 1.5), ("beta", 2.0)]
+    assert jax.tree.structure(bound) == jax.tree.structure(bind(pelu, alpha=9.0, beta=9.0))
+
+
+def test_numbers_may_be_swept_learned_and_anything_at_all() -> None:
+    slopes = jax.tree.map(lambda _: jnp.asarray([0.1, 0.2]), bind(leaky_relu, negative_slope=0.0))
+    np.testing.assert_allclose(jax.vmap(lambda f: f(-1.0))(slopes), [-0.1, -0.2])
+    gradient = jax.grad(lambda f: f(-3.0))(bind(leaky_relu, negative_slope=0.1))
+    assert float(gradient.settings["negative_slope"]) == -3.0
+    placeholder = object()
+    assert jax.tree.leaves(bind(leaky_relu, negative_slope=placeholder)) == [placeholder]
+    traces = []
+
+    @jax.jit
+    def run(f, x):
+        traces.append(1)
+        return f(x)
+
+    for slope in (0.1, 0.2, 0.3):
+        run(bind(leaky_relu, negative_slope=slope), 1.0)
+    assert len(traces) == 1
+
+
+def test_an_unknown_setting_is_refused_where_it_is_given() -> None:
+    with pytest.raises(TypeError, match=r"leaky_relu has no setting 'slope'; its settings are: negative_slope"):
+        bind(leaky_relu, slope=0.1)
+    with pytest.raises(TypeError, match=r"relu has no setting 'negative_slope'; its settings are: none"):
+        bind(relu, negative_slope=0.1)
+
+
+def test_arrays_compare_by_value() -> None:
+    assert bind(leaky_relu, negative_slope=jnp.asarray(0.1)) == bind(leaky_relu, negative_slope=jnp.asarray(0.1))
+    assert bind(leaky_relu, negative_slope=jnp.ones(2)) == bind(leaky_relu, negative_slope=jnp.ones(2))
+    assert bind(leaky_relu, negative_slope=jnp.ones(2)) != bind(leaky_relu, negative_slope=jnp.zeros(2))

@@ -1,0 +1,102 @@
+"""What is kept for the backward pass, and that keeping less changes no gradient."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxopt_lite import activations
+from jaxopt_lite.activations import CATALOGUE, act_dense, gated_dense
+from jaxopt_lite.bench._activation_memory import (
+    closure,
+    dense_after,
+    kept_by_block,
+    kept_by_gated,
+    scan_slope,
+)
+
+SAME_SHAPE = [n for n, row in CATALOGUE.items() if row.function(jnp.zeros((1, 8)), **row.settings).shape == (1, 8)]
+LIMIT = {"nothing": 1.0, "bits": 1.05, "input": 2.0}
+LAYER = ((256, 256),), 512 * 256, 256
+
+
+def call(name: str) -> partial:
+    return partial(CATALOGUE[name].function, **CATALOGUE[name].settings)
+
+
+@pytest.mark.parametrize("name", SAME_SHAPE)
+def test_a_layer_keeps_what_its_row_says(name: str) -> None:
+    layer, limit = dense_after(call(name)), LIMIT[CATALOGUE[name].keeps]
+    assert closure(layer, *LAYER) <= limit + 1e-3
+    assert scan_slope(layer, *LAYER) <= limit + 1e-3
+
+
+@pytest.mark.parametrize("name", SAME_SHAPE)
+def test_act_dense_keeps_the_pre_activation_alone(name: str) -> None:
+    block = lambda z, w: act_dense(call(name), z, w)  # noqa: E731
+    assert closure(block, *LAYER) <= 1.001
+
+
+@pytest.mark.parametrize("name", ["relu", "tanh", "gelu", "mish", "silu"])
+def test_act_dense_keeps_one_array_a_layer_in_a_scan(name: str) -> None:
+    slope, _ = kept_by_block(lambda z, w: act_dense(call(name), z, w))
+    assert slope <= 1.001
+
+
+@pytest.mark.parametrize("name", ["silu", "gelu", "relu", "sigmoid"])
+def test_gated_blocks_keep_gate_and_up_and_their_input(name: str) -> None:
+    slope, held = kept_by_gated(lambda gate, up, w: gated_dense(call(name), gate, up, w))
+    assert slope <= 2.251
+    assert held <= 2.251
+
+
+@pytest.mark.parametrize("shape", [(4, 512, 64), (3, 5)])
+@pytest.mark.parametrize("name", [n for n, row in CATALOGUE.items() if row.keeps == "bits" and n in SAME_SHAPE])
+def test_packed_bits_give_the_same_gradient_as_the_input_would(name: str, shape: tuple[int, ...]) -> None:
+    """Large arrays keep packed bits, small ones plain ones; forward mode needs neither."""
+    f, x = call(name), jnp.asarray(np.random.default_rng(1).normal(size=shape) * 3, jnp.float32)
+    forward = jax.jvp(f, (x,), (jnp.ones_like(x),))[1]
+    np.testing.assert_array_equal(jax.vjp(f, x)[1](jnp.ones_like(x))[0], forward)
+
+
+def test_blocks_repeat_no_matrix_product_and_equal_the_plain_form() -> None:
+    rng = np.random.default_rng(2)
+    z, up = (jnp.asarray(rng.normal(size=(16, 32)), jnp.float32) for _ in range(2))
+    w, b = jnp.asarray(rng.normal(size=(32, 24)), jnp.float32), jnp.asarray(rng.normal(size=24), jnp.float32)
+
+    def loss(block, *arguments):
+        return jnp.sum(jnp.sin(block(*arguments)))
+
+    for lean, plain, arguments in (
+        (partial(act_dense, activations.gelu), lambda z, w, b: activations.gelu(z) @ w + b[None], (z, w, b)),
+        (
+            partial(gated_dense, activations.silu),
+            lambda g, u, w, b: (activations.silu(g) * u) @ w + b[None],
+            (z, up, w, b),
+        ),
+    ):
+        gradients = [jax.jit(jax.grad(partial(loss, f), tuple(range(len(arguments))))) for f in (lean, plain)]
+        for a, c in zip(*(g(*arguments) for g in gradients), strict=True):
+            np.testing.assert_allclose(a, c, rtol=2.0**-22, atol=1e-6)
+        dots = [g.lower(*arguments).compile().as_text().count(" dot(") for g in gradients]
+        assert dots[0] == dots[1]
+        np.testing.assert_array_equal(lean(*arguments[:-1]), lean(*arguments[:-1], None))
+
+
+def test_blocks_take_bound_functions_and_differentiate_their_settings() -> None:
+    z, w = jnp.asarray([[-1.0, 2.0]]), jnp.ones((2, 1))
+
+    def loss(fn: activations.Bound) -> jax.Array:
+        return act_dense(fn, z, w).sum()
+
+    slope = jax.grad(loss)(activations.bind(activations.leaky_relu, negative_slope=0.1))
+    np.testing.assert_allclose(slope.settings["negative_slope"], -1.0)
+
+
+def test_shapes_that_do_not_fit_are_refused_with_a_cure() -> None:
+    with pytest.raises(ValueError, match=r"act_dense: shapes \(2, 3\) @ \(4, 5\) \+ None do not fit; give w of shape"):
+        act_dense(activations.relu, jnp.ones((2, 3)), jnp.ones((4, 5)))
+    with pytest.raises(ValueError, match=r"gated_dense: gate has shape \(2, 3\) and up \(2, 4\)"):
+        gated_dense(activations.relu, jnp.ones((2, 3)), jnp.ones((2, 4)), jnp.ones((3, 5)))
