@@ -142,4 +142,5 @@ def _init(model: MLP, key: Array, x: Array) -> Any:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _accuracy(model: MLP, params: Any, x: Array, y: Array) -> Array:
-    return jnp.mean(jnp.argmax(model.apply({"params": params}, x), axis=-1) == y)
+    logits: Any = model.apply({"params": params}, x)
+    return jnp.mean(jnp.argmax(logits, axis=-1) == y)

@@ -1,6 +1,7 @@
 """The explain command: a card on standard output and a picture in a file."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from jaxopt_lite._names import unknown
@@ -10,12 +11,12 @@ from jaxopt_lite.cli._main import Usage
 
 def explain(options: argparse.Namespace) -> int:
     """Show one name, or draw the gallery."""
-    from jaxopt_lite import report
-
     if options.all:
         if options.name:
             raise Usage(f"explain takes a name or --all, not both ({options.name})")
-        page = report.activation_gallery(Path(options.out or "activations"))
+        from jaxopt_lite.report._activation_cards import activation_gallery
+
+        page = activation_gallery(Path(options.out or "activations"))
         print(f"gallery  {page}")
         return 0
     name = options.name
@@ -25,10 +26,20 @@ def explain(options: argparse.Namespace) -> int:
     if not kinds:
         known = [*_catalogues.rows("activations"), *_catalogues.rows("optimizers")]
         raise Usage(unknown("activation or optimizer", name, known))
-    activation = kinds[0] == "activations"
-    print(report.activation_card(name) if activation else report.optimizer_card(name))
     path = Path(options.out or f"{name}.png")
     if path.suffix not in (".png", ".svg", ".pdf"):
         raise Usage(f"--out {path}: a picture's name ends in .png, .svg or .pdf")
-    print(f"picture  {(report.activation_picture if activation else report.optimizer_picture)(name, path)}")
+    card, picture = _drawer(kinds[0])
+    print(card(name))
+    print(f"picture  {picture(name, path)}")
     return 0
+
+
+def _drawer(kind: str) -> tuple[Callable[[str], str], Callable[[str, Path], Path]]:
+    if kind == "activations":
+        from jaxopt_lite.report._activation_cards import activation_card, activation_picture
+
+        return activation_card, activation_picture
+    from jaxopt_lite.report._optimizer_cards import optimizer_card, optimizer_picture
+
+    return optimizer_card, optimizer_picture

@@ -34,14 +34,14 @@ def sweep(options: argparse.Namespace) -> int:
     _check(settings)
     if store is None and not options.dry_run:
         store = _free_store(settings["task"])
-    elif store is not None and not options.resume:
-        _check_new(store)
 
     _prepare_jax()
     from jaxopt_lite import sweeps
+    from jaxopt_lite.cli import _tasks
+    from jaxopt_lite.sweeps import _ledger
 
-    from . import _tasks
-
+    if store is not None:
+        _ledger.check(store, options.resume)
     task = _tasks.load(settings["task"], settings["batch_size"])
     space = _tasks.space(task, settings)
     planned = sweeps.plan(task, space, trials=settings["trials"], seeds=settings["seeds"], steps=settings["steps"])
@@ -231,18 +231,13 @@ def _free_store(task: str) -> Path:
     return next(store for store in stores if not store.exists())
 
 
-def _check_new(store: Path) -> None:
-    if (store / "ledger.sqlite").exists():
-        raise Usage(f"{store} already holds a sweep: add --resume to go on with it, or name another store")
-
-
 def _prepare_jax() -> None:
     """Quiet logs and a persistent cache of compiled programs, unless the user has set them otherwise."""
     import jax
 
     from jaxopt_lite.training._data import cache_folder
 
-    if jax.config.jax_compilation_cache_dir is None:
+    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
         jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "programs"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)

@@ -58,7 +58,8 @@ def outputs(
             return module(x), weights.state
         module.train()
         y = module(x)
-        return y, nnx.split(module, nnx.Param, ...)[2]
+        _, _, state = nnx.split(module, nnx.Param, ...)
+        return y, state
     module = build(trial, nnx.Rngs(key))
     variables = {"params": weights.params, **weights.state}
     options = _mode(module, train=train)
@@ -67,6 +68,6 @@ def outputs(
     return module.apply(variables, x, rngs={"dropout": key} if train else None, **options), weights.state
 
 
-def _mode(module: linen.Module, *, train: bool) -> dict[str, bool]:
+def _mode(module: linen.Module, *, train: bool) -> dict[str, Any]:
     taken = inspect.signature(type(module).__call__).parameters
     return {name: train is meaning for name, meaning in _TRAIN_ARGUMENTS.items() if name in taken}

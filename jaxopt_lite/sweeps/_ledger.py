@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import sqlite3
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -193,6 +194,27 @@ class Ledger:
 def exists(store: Path) -> bool:
     """Whether there is a ledger at `store`."""
     return (store / FILE).exists()
+
+
+def check(store: Path, resume: bool) -> None:
+    """Find fault with a store before any work is done; nothing stays written.
+
+    Raises:
+        StoreError: it exists and is not to be resumed, or the other way round, or it cannot be written to.
+    """
+    if resume and not exists(store):
+        raise StoreError(f"{store} holds no sweep to resume: there is no {FILE} in it")
+    if not resume and exists(store):
+        raise StoreError(f"{store} already holds a sweep: resume it (--resume, resume=True) or name another store")
+    nearest = next((folder for folder in (store, *store.absolute().parents) if folder.exists()), Path())
+    if not nearest.is_dir():
+        raise StoreError(f"cannot write to the store {store}: {nearest} is a file; name a folder")
+    try:
+        tempfile.TemporaryFile(dir=nearest).close()
+    except OSError as error:
+        raise StoreError(
+            f"cannot write to the store {store}: {_reason(error)}; name a folder you may write to"
+        ) from None
 
 
 def _connected(where: str, uri: bool = False) -> sqlite3.Connection:

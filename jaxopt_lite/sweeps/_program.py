@@ -19,7 +19,7 @@ from jaxopt_lite.training._run import POINTS, Curve, advance, blank, start
 Array = jax.Array
 
 # One core a program: the cores are busy with other chunks, and the order of a sum must not depend on their number.
-CPU_OPTIONS = {"xla_cpu_multi_thread_eigen": False}
+CPU_OPTIONS: dict[str, str | bool] = {"xla_cpu_multi_thread_eigen": False}
 
 
 class Chunk(NamedTuple):

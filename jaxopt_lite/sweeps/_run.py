@@ -11,7 +11,7 @@ import jax
 
 from jaxopt_lite.sweeps import _ledger, _results
 from jaxopt_lite.sweeps._identity import check_programs, check_same, facts_of, states
-from jaxopt_lite.sweeps._ledger import FINAL, Ledger, StoreError
+from jaxopt_lite.sweeps._ledger import FINAL, Ledger
 from jaxopt_lite.sweeps._plan import Plan, plan
 from jaxopt_lite.sweeps._program import Programs, Traced, trace
 from jaxopt_lite.sweeps._progress import Progress, Tally
@@ -63,7 +63,7 @@ def run(
         TypeError: a space with leaves that cannot be compared.
     """
     if store is not None:
-        _check_store(Path(store), resume)
+        _ledger.check(Path(store), resume)
     planned = plan(task, space, steps=steps, trials=trials, seeds=seeds, search=search, seed=seed)
     return execute(planned, store=store, resume=resume, progress=progress, note=note)
 
@@ -79,7 +79,7 @@ def execute(
     """Carry out a plan; the arguments are those of `run`."""
     where = Path(store) if store is not None else None
     if where is not None:
-        _check_store(where, resume)
+        _ledger.check(where, resume)
     tell = progress or (lambda _: None)
     clock = time.perf_counter()
     ledger = Ledger.open(where, write=True) if resume and where else None
@@ -156,16 +156,3 @@ def _compiled(
     for (nth, _), (one, _) in zip(flat, done, strict=True):
         programs.setdefault(nth, []).append(one)
     return programs, sum(new for _, new in done)
-
-
-def _check_store(store: Path, resume: bool) -> None:
-    """Find fault with a store before any work is done."""
-    if resume and not _ledger.exists(store):
-        raise StoreError(f"{store} holds no sweep to resume: there is no {_ledger.FILE} in it")
-    if not resume and _ledger.exists(store):
-        raise StoreError(f"{store} already holds a sweep: resume it (--resume, resume=True) or name another store")
-    nearest = next((folder for folder in (store, *store.absolute().parents) if folder.exists()), Path())
-    if not nearest.is_dir():
-        raise StoreError(f"cannot write to the store {store}: {nearest} is a file; name a folder")
-    if not os.access(nearest, os.W_OK):
-        raise StoreError(f"cannot write to the store {store}: {nearest} is read-only; name a folder you may write to")

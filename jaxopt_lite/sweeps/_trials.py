@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -135,8 +136,8 @@ def _grid_size(space: Any, path: Path = ()) -> int | None:
             sizes = [_grid_size(alternative, (*here, i)) for i, alternative in enumerate(leaf.alternatives)]
             own = None if None in sizes else sum(s for s in sizes if s is not None)
         else:
-            own = len(leaf.grid()) if isinstance(leaf, Distribution) and leaf.grid() is not None else 1
-            own = None if isinstance(leaf, Distribution) and leaf.grid() is None else own
+            numbers = leaf.grid() if isinstance(leaf, Distribution) else [leaf]
+            own = None if numbers is None else len(numbers)
         if own is None:
             return None
         size *= own
@@ -156,9 +157,7 @@ def _named(space: Any, picks: list[Picks]) -> list[Trial]:
     trials = []
     for picked in picks:
         columns: dict[str, Any] = {str(path[0]): name for path, name in fixed.items()}
-        value = _resolved(
-            space, (), picked, lambda path, leaf, name=names, into=columns: _column(path, leaf, name, into, swept)
-        )
+        value = _resolved(space, (), picked, partial(_column, names=names, columns=columns, swept=swept))
         trials.append(Trial(value, columns))
     order = list(dict.fromkeys([*(str(key) for key, *_ in fixed), *(names[p.path] for p in varying), "learning_rate"]))
     order = sorted(order, key=lambda name: name not in ("activation", "optimizer"))

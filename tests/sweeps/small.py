@@ -28,7 +28,9 @@ def data(rows: int = 50) -> Any:
 
 
 def task(batch_size: Any = 8) -> training.Task:
-    return training.supervised(lambda trial, rngs: Net(trial["activation"], rngs), data(), batch_size=batch_size, name="small")
+    return training.supervised(
+        lambda trial, rngs: Net(trial["activation"], rngs), data(), batch_size=batch_size, name="small"
+    )
 
 
 def space(rates: Any = (0.01, 0.1, 1.0)) -> dict[str, Any]:

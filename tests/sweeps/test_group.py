@@ -36,7 +36,9 @@ def test_optimizers_merge_unless_told_not_to():
 
 def test_a_member_is_rebuilt_with_its_own_numbers():
     trials = [
-        trial(activations.bind(activations.leaky_relu, negative_slope=0.25), optimizers.sgd(0.5, momentum=0.9), rate=3.0),
+        trial(
+            activations.bind(activations.leaky_relu, negative_slope=0.25), optimizers.sgd(0.5, momentum=0.9), rate=3.0
+        ),
         trial(activations.bind(activations.leaky_relu, negative_slope=0.75), optimizers.adam(0.125), rate=4.0),
     ]
     (group,) = grouped(trials)

@@ -8,7 +8,15 @@ import pytest
 from jaxopt_lite.sweeps import Results, StoreError
 from jaxopt_lite.sweeps._ledger import Ledger, Outcome, Row
 
-FACTS = {"task": "t", "objective": "test_loss", "mode": "min", "steps": 10, "stride": 1, "seeds": [0, 1], "columns": ["rate"]}
+FACTS = {
+    "task": "t",
+    "objective": "test_loss",
+    "mode": "min",
+    "steps": 10,
+    "stride": 1,
+    "seeds": [0, 1],
+    "columns": ["rate"],
+}
 
 
 def made(store):
@@ -73,7 +81,7 @@ def test_a_damaged_ledger_says_so(tmp_path, damage):
         with sqlite3.connect(file) as db:
             db.execute("DROP TABLE sweep")
         db.close()
-    with pytest.raises(StoreError, match="damaged|cannot read"):
+    with pytest.raises(StoreError, match=r"damaged|cannot read"):
         Results.load(tmp_path / "s")
 
 

@@ -41,7 +41,9 @@ def test_a_space_that_cannot_be_says_why(make, message):
 def test_the_grid_is_every_combination():
     space = {
         "activation": choice([activations.relu, activations.tanh]),
-        "optimizer": choice([optimizers.sgd(values([0.1, 0.2])), optimizers.adam(values([0.3]), b1=values([0.8, 0.9]))]),
+        "optimizer": choice(
+            [optimizers.sgd(values([0.1, 0.2])), optimizers.adam(values([0.3]), b1=values([0.8, 0.9]))]
+        ),
     }
     found = [tuple(t.columns.values()) for t in enumerate_trials(space)]
     expected = [
@@ -74,7 +76,9 @@ def test_places_of_one_name_are_told_apart():
 
 
 def test_alternatives_of_one_name_are_told_apart_by_what_differs():
-    optimizer = choice([optimizers.sgd(values([0.1])), optimizers.sgd(0.5, momentum=0.9), optimizers.sgd(0.5, momentum=0.5)])
+    optimizer = choice(
+        [optimizers.sgd(values([0.1])), optimizers.sgd(0.5, momentum=0.9), optimizers.sgd(0.5, momentum=0.5)]
+    )
     assert optimizer.labels == ("sgd", "sgd(momentum=0.9)", "sgd(momentum=0.5)")
     scheduled = choice([optimizers.adam(0.1), optimizers.adam(optimizers.exponential_decay(values([0.1]), 10, 0.5))])
     assert scheduled.labels == ("adam", "adam(exponential_decay)")

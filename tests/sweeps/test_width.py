@@ -27,7 +27,10 @@ def test_on_an_accelerator_memory_is_filled_but_not_beyond_the_trials():
 
 
 def test_the_width_does_not_depend_on_the_company():
-    alone = {"activation": small.space()["activation"], "optimizer": sweeps.choice([small.space()["optimizer"].alternatives[0]])}
+    alone = {
+        "activation": small.space()["activation"],
+        "optimizer": sweeps.choice([small.space()["optimizer"].alternatives[0]]),
+    }
     both = sweeps.plan(small.task(), small.space(), steps=1).widths
     assert sweeps.plan(small.task(), alone, steps=1).widths == both
 
