@@ -9,6 +9,7 @@ from jaxopt_lite.optimizers._adamax import adamax
 from jaxopt_lite.optimizers._amsgrad import amsgrad
 from jaxopt_lite.optimizers._apply import apply_updates
 from jaxopt_lite.optimizers._average import average, averaged
+from jaxopt_lite.optimizers._carry import from_optax, swap
 from jaxopt_lite.optimizers._catalogue import CATALOGUE, Optimizer
 from jaxopt_lite.optimizers._chain import chain
 from jaxopt_lite.optimizers._clip import clip, clip_by_block_rms, clip_by_global_norm
@@ -72,6 +73,7 @@ __all__ = [
     "cosine_decay_schedule",
     "cosine_onecycle_schedule",
     "exponential_decay",
+    "from_optax",
     "global_norm",
     "guard",
     "inverse_sqrt_schedule",
@@ -95,6 +97,7 @@ __all__ = [
     "sgdr_schedule",
     "split_master",
     "stochastic_rounding",
+    "swap",
     "warmup_constant_schedule",
     "warmup_cosine_decay_schedule",
     "warmup_exponential_decay_schedule",

@@ -54,8 +54,8 @@ def amsgrad(
     Raises `ValueError` for a Python number out of its range, `TypeError` for something that is no number.
 
     >>> tx = amsgrad(0.1)
-    >>> tx.update(jnp.array([5.0]), tx.init(jnp.zeros(1)))[0]
-    Array([-0.1], dtype=float32)
+    >>> round(float(tx.update(jnp.array(5.0), tx.init(jnp.array(0.0)))[0]), 4)
+    -0.1
 
     Source: Reddi, Kale and Kumar 2018.
     """

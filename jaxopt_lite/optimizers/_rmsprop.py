@@ -70,8 +70,8 @@ def rmsprop(
     Raises `ValueError` for a Python number out of its range, `TypeError` for something that is no number.
 
     >>> tx = rmsprop(0.1, decay=0.0)
-    >>> tx.update(jnp.array([5.0]), tx.init(jnp.zeros(1)))[0]
-    Array([-0.1], dtype=float32)
+    >>> round(float(tx.update(jnp.array(5.0), tx.init(jnp.array(0.0)))[0]), 4)
+    -0.1
 
     Source: Tieleman and Hinton 2012; Graves 2013 (centred).
     """

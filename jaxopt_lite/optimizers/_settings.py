@@ -43,6 +43,10 @@ def with_settings(state: Any, /, **changes: Any) -> Any:
     of a number traces once.
 
     Raises `ValueError` for a name that the state does not have, or has more than once.
+
+    >>> state = with_settings(adam(0.1).init(jnp.ones(3)), learning_rate=0.5)
+    >>> float(settings(state)["learning_rate"])
+    0.5
     """
     places = list(_places(state, ()))
     for name, value in changes.items():
