@@ -55,7 +55,7 @@ def elementwise(
         linear = jax.checkpoint(tangent, prevent_cse=False)
         return activation(*primals), linear(pack(kept) if packed else kept, parameters, [tangents[i] for i in moving])
 
-    compiled = jax.jit(activation, inline=True)
+    compiled = jax.jit(activation)
 
     def checked(x: ArrayLike, *parameters: ArrayLike) -> jax.Array:
         array = real(name, x)

@@ -46,7 +46,7 @@ def scaled_exp(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """
     start, shift = (-600.0, 300.0) if x.dtype == jnp.float64 else (-80.0, 40.0)
     far = x < start
-    return jnp.exp(jnp.where(far, x + shift, x)), jnp.where(far, math.exp(-shift), 1.0).astype(x.dtype)
+    return jnp.exp(jnp.where(far, x + shift, x)), jnp.where(far, math.exp(-shift), 1.0)
 
 
 def times_exp(a: jax.Array | float, x: jax.Array) -> jax.Array:

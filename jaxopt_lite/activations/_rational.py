@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from jaxopt_lite.activations._elementwise import Formula, elementwise
@@ -137,10 +138,10 @@ def rational(
 
     Source: Molina, Schramowski and Kersting 2019, Padé activation units.
     """
-    p, q = jnp.asarray(numerator), jnp.asarray(denominator)
-    if p.ndim < 1 or q.ndim < 1 or p.shape[0] != 6 or q.shape[0] != 4:
+    above, below = np.shape(numerator), np.shape(denominator)
+    if above[:1] != (6,) or below[:1] != (4,):
         raise ValueError(
-            f"rational: numerator of shape {p.shape} and denominator of shape {q.shape}; "
+            f"rational: numerator of shape {above} and denominator of shape {below}; "
             "give 6 numbers above and 4 below, with channels, if any, on a second axis"
         )
-    return _rational(x, *p, *q)
+    return _rational(x, *numerator, *denominator)  # type: ignore[misc]

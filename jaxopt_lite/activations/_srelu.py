@@ -13,9 +13,13 @@ def _pick(x: jax.Array, tl: jax.Array, tr: jax.Array, left: Any, middle: Any, ri
     return jnp.where(x >= tr, right, jnp.where(x <= tl, left, middle))
 
 
+def _value(x: jax.Array, tl: jax.Array, al: jax.Array, tr: jax.Array, ar: jax.Array) -> jax.Array:
+    return jnp.where(x > tr, tr + ar * (x - tr), jnp.where(x < tl, tl + al * (x - tl), x))
+
+
 _srelu = elementwise(
     "srelu",
-    lambda x, tl, al, tr, ar: _pick(x, tl, tr, tl + al * (x - tl), x, tr + ar * (x - tr)),
+    _value,
     lambda x, tl, al, tr, ar: _pick(x, tl, tr, al, 1.0, ar),
     lambda x, tl, al, tr, ar: _pick(x, tl, tr, 1.0 - al, 0.0, 0.0),
     lambda x, tl, al, tr, ar: _pick(x, tl, tr, x - tl, 0.0, 0.0),

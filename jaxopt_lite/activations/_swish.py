@@ -110,6 +110,11 @@ def _opposite(v: TwoTerms) -> TwoTerms:
     return TwoTerms(-v.high, -v.low)
 
 
+def _acon_value(x: jax.Array, p1: jax.Array, p2: jax.Array, beta: jax.Array) -> jax.Array:
+    gate = gated((p1 - p2) * x, _steep(x, p1, p2, beta))
+    return jnp.where(p2 == 0, gate, gate + p2 * x)
+
+
 def _acon_slope(x: jax.Array, p1: jax.Array, p2: jax.Array, beta: jax.Array) -> jax.Array:
     # 1 - slope(v) = slope(-v): so neither parameter's derivative cancels
     v = _steep(x, p1, p2, beta)
@@ -122,7 +127,7 @@ def _acon_curvature(x: jax.Array, p1: jax.Array, p2: jax.Array, beta: jax.Array)
 
 _acon_c = elementwise(
     "acon_c",
-    lambda x, p1, p2, beta: gated((p1 - p2) * x, _steep(x, p1, p2, beta)) + jnp.where(p2 == 0, 0.0, p2 * x),
+    _acon_value,
     _acon_slope,
     lambda x, p1, p2, beta: gated_slope(_steep(x, p1, p2, beta), x),
     lambda x, p1, p2, beta: gated_slope(_opposite(_steep(x, p1, p2, beta)), x),

@@ -52,6 +52,10 @@ def _halves(a: Any, dtype: Any) -> tuple[Any, Any]:
         number = np.asarray(a, dtype)
         upper = (number.view(integer) & np.asarray(mask, integer)).view(dtype)
         return upper.item(), (number - upper).item()
+    if jax.typeof(a).weak_type:  # a Python number, which has to stay one: arithmetic keeps that, bits do not
+        shifted = _rounded(a * (134217729.0 if dtype == jnp.float64 else 4097.0))
+        upper = shifted - (shifted - a)
+        return upper, a - upper
     bits = lax.bitcast_convert_type(a, integer)
     upper = lax.bitcast_convert_type(bits & jnp.asarray(mask, integer), a.dtype)
     return upper, a - upper

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 
-@partial(jax.jit, static_argnums=(0, 2), inline=True)
+@partial(jax.jit, static_argnums=(0, 2))
 def widened(function: Callable[..., jax.Array], x: jax.Array, settings: tuple[Any, ...]) -> jax.Array:
     """`function(x, *settings)`, in float32 for half-precision x and rounded once; a backward pass keeps x alone."""
 

@@ -23,22 +23,32 @@ def call(row: Activation) -> partial:
 def test_first_and_second_order_transformations_agree(name: str) -> None:
     f = call(CATALOGUE[name])
     y = f(X)
-    np.testing.assert_allclose(jax.jit(f)(X), y, rtol=2e-6, atol=1e-6)
-    np.testing.assert_allclose(jax.vmap(f)(X), y, rtol=2e-6, atol=1e-6)
     t = jnp.cos(jnp.arange(X.size, dtype=jnp.float32)).reshape(X.shape)
-    forward = jax.jvp(f, (X,), (t,))[1]
-    np.testing.assert_allclose(jax.linearize(f, X)[1](t), forward, rtol=2e-5, atol=1e-5)
     ct = jnp.sin(jnp.arange(y.size, dtype=jnp.float32)).reshape(y.shape)
-    reverse = jax.vjp(f, X)[1](ct)[0]
-    np.testing.assert_allclose(jnp.vdot(ct, forward), jnp.vdot(reverse, t), rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(jax.vmap(lambda x, c: jax.vjp(f, x)[1](c)[0])(X, ct), reverse, rtol=2e-5, atol=1e-5)
-    np.testing.assert_allclose(jax.vjp(jax.checkpoint(f), X)[1](ct)[0], reverse, rtol=2e-5, atol=1e-5)
 
     def through(h: jax.Array) -> jax.Array:
         return jax.lax.scan(lambda h, _: (0.5 * h + 0.1 * jnp.mean(f(h)), None), h, length=3)[0].sum()
 
-    step = jax.grad(through)(X)
-    assert step.shape == X.shape and np.isfinite(step).all()
+    @jax.jit
+    def transformed(x: jax.Array, t: jax.Array, ct: jax.Array) -> dict[str, jax.Array]:
+        return {
+            "jit": f(x),
+            "vmap": jax.vmap(f)(x),
+            "jvp": jax.jvp(f, (x,), (t,))[1],
+            "linearize": jax.linearize(f, x)[1](t),
+            "vjp": jax.vjp(f, x)[1](ct)[0],
+            "vjp in vmap": jax.vmap(lambda x, c: jax.vjp(f, x)[1](c)[0])(x, ct),
+            "vjp of remat": jax.vjp(jax.checkpoint(f), x)[1](ct)[0],
+            "scan": jax.grad(through)(x),
+        }
+
+    got = transformed(X, t, ct)
+    for same, expected in (("jit", y), ("vmap", y), ("linearize", got["jvp"])):
+        np.testing.assert_allclose(got[same], expected, rtol=2e-5, atol=1e-5)
+    for same in ("vjp in vmap", "vjp of remat"):
+        np.testing.assert_allclose(got[same], got["vjp"], rtol=2e-5, atol=1e-5)
+    np.testing.assert_allclose(jnp.vdot(ct, got["jvp"]), jnp.vdot(got["vjp"], t), rtol=1e-4, atol=1e-4)
+    assert got["scan"].shape == X.shape and np.isfinite(got["scan"]).all()
 
 
 @ROWS
@@ -51,51 +61,59 @@ def test_higher_derivatives_agree_with_differences(name: str) -> None:
         ones = jnp.ones_like(x)
         return (lambda x: jax.vjp(g, x)[1](ones)[0]) if reverse else (lambda x: jax.jvp(g, (x,), (ones,))[1])
 
+    @jax.jit
+    def at(x: jax.Array) -> tuple:
+        first = derivative(f, True)
+        seconds = [derivative(derivative(f, a), b) for a, b in ((True, True), (True, False), (False, True))]
+        thirds = [derivative(seconds[0], True), derivative(seconds[1], False)]
+        hessian = jax.hessian(lambda x: jnp.sum(f(x)))(x)
+        return first(x), [s(x) for s in seconds], [t(x) for t in thirds], jnp.diag(hessian)
+
     h = 0.01
-    first = derivative(f, True)
-    seconds = [derivative(derivative(f, a), b) for a, b in ((True, True), (True, False), (False, True))]
-    third = derivative(seconds[0], True)
-    values = jax.jit(lambda x: ([s(x) for s in seconds], third(x), derivative(derivative(first, False), False)(x)))(x)
-    expected = (first(x + h) - first(x - h)) / (2 * h)
-    for second in values[0]:
-        np.testing.assert_allclose(second, expected, rtol=0.02, atol=2e-3)
-    slope_of_second = (seconds[0](x + h) - seconds[0](x - h)) / (2 * h)
-    np.testing.assert_allclose(values[1], slope_of_second, rtol=0.05, atol=5e-3)
-    np.testing.assert_allclose(values[2], values[1], rtol=1e-3, atol=1e-4)
-    hessian = jax.hessian(lambda x: jnp.sum(f(x)))(x)
-    np.testing.assert_allclose(jnp.diag(hessian), values[0][0], rtol=1e-4, atol=1e-5)
+    (above, bend_above, _, _), (below, bend_below, _, _), (_, seconds, thirds, diagonal) = (
+        at(x + h),
+        at(x - h),
+        at(x),
+    )
+    for second in (*seconds, diagonal):
+        np.testing.assert_allclose(second, (above - below) / (2 * h), rtol=0.02, atol=2e-3)
+    for third in thirds:
+        np.testing.assert_allclose(third, (bend_above[0] - bend_below[0]) / (2 * h), rtol=0.05, atol=5e-3)
 
 
 @ROWS
 def test_dtypes_are_kept_and_integers_become_floats(name: str) -> None:
     f = call(CATALOGUE[name])
-    for dtype in (jnp.bfloat16, jnp.float16, jnp.float32):
-        x = jnp.asarray([1.0, -2.0, 0.5, 3.0], dtype)
+
+    def kinds(x: jax.Array) -> tuple:
         y, back = jax.vjp(f, x)
-        assert y.dtype == dtype and back(y)[0].dtype == dtype and not jax.typeof(y).weak_type
-        assert jax.jvp(f, (x,), (x,))[1].dtype == dtype
-    assert f(jnp.arange(4)).dtype == jnp.float32
-    assert f(jnp.arange(4, dtype=jnp.int8)).dtype == jnp.float32
-    weak = jnp.broadcast_to(jnp.asarray(0.5), (4,)) if CATALOGUE[name].kind != "elementwise" else 0.5
-    assert jax.typeof(f(weak)).weak_type
+        return y, back(y)[0], jax.jvp(f, (x,), (x,))[1]
+
+    for dtype in (jnp.bfloat16, jnp.float16, jnp.float32):
+        for seen in jax.eval_shape(kinds, jax.ShapeDtypeStruct((4,), dtype)):
+            assert seen.dtype == dtype and not seen.weak_type
+    for dtype in (jnp.int32, jnp.int8):
+        assert jax.eval_shape(f, jax.ShapeDtypeStruct((4,), dtype)).dtype == jnp.float32
     if CATALOGUE[name].kind == "elementwise":
-        assert f(3).dtype == jnp.float32
-        assert (jnp.bfloat16(1.0) * f(0.5)).dtype == jnp.bfloat16
+        for number in (0.5, 3):
+            seen = jax.eval_shape(lambda: f(number))  # noqa: B023
+            assert seen.dtype == jnp.float32 and seen.weak_type
 
 
 @ROWS
 def test_float64_is_computed_in_float64(name: str) -> None:
     with jax.enable_x64(True):
         x = jnp.asarray([0.3, -1.7, 2.4, -0.9], jnp.float64)
-        y = call(CATALOGUE[name])(x)
-        assert y.dtype == jnp.float64
-        coarse = call(CATALOGUE[name])(x.astype(jnp.float32))
-        assert coarse.dtype == jnp.float32
+        one, h = probe(CATALOGUE[name]), 1e-6
+
+        @jax.jit
+        def at(x: jax.Array) -> tuple:
+            return one(x), jax.vjp(one, x)[1](jnp.ones_like(x))[0], one(x.astype(jnp.float32))
+
+        (y, slope, coarse), above, below = at(x), at(x + h)[0], at(x - h)[0]
+        assert y.dtype == slope.dtype == jnp.float64 and coarse.dtype == jnp.float32
         np.testing.assert_allclose(y, coarse, rtol=1e-5, atol=1e-6)
-        one = probe(CATALOGUE[name])
-        h = 1e-6
-        slope = jax.vjp(one, x)[1](jnp.ones_like(x))[0]
-        np.testing.assert_allclose(slope, (one(x + h) - one(x - h)) / (2 * h), rtol=1e-7, atol=1e-8)
+        np.testing.assert_allclose(slope, (above - below) / (2 * h), rtol=1e-7, atol=1e-8)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
