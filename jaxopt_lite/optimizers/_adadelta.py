@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import jax.numpy as jnp
+
 from jaxopt_lite.optimizers._arguments import dtype
 from jaxopt_lite.optimizers._arithmetic import root, square
 from jaxopt_lite.optimizers._elementwise import Elementwise, Slot
@@ -13,15 +15,19 @@ def _slots(names: Any, fixed: Any) -> dict[str, Slot]:
 
 
 def _per_step(s: Any, t: Any, fixed: Any) -> Any:
-    return s | {"rest": 1 - s["rho"]}
+    return s | {"rest": 1 - s["rho"], "rate": -s["learning_rate"]}
 
 
 def _per_leaf(g: Any, p: Any, m: Any, s: Any, fixed: Any) -> Any:
-    if p is not None:
+    if "weight_decay" in s and p is not None:
         g = g + s["weight_decay"] * p
-    e_g = s["rho"] * m["e_g"] + s["rest"] * square(g)
-    x = g * (root(m["e_x"] + s["eps"]) / root(e_g + s["eps"]))
-    return -s["learning_rate"] * x, {"e_g": e_g, "e_x": s["rho"] * m["e_x"] + s["rest"] * square(x)}
+    now = s["rest"] * square(g)
+    e_g = s["rho"] * m["e_g"] + now
+    e_x = s["rho"] * m["e_x"] + now * ((m["e_x"] + s["eps"]) / (e_g + s["eps"]))
+    # g·√(old e_x + eps)/√(e_g + eps), with the old e_x expressed by the new one: XLA:CPU then updates it in place;
+    # reading the old one for both results would cost a copy of it.
+    below = jnp.maximum(s["rho"] * (e_g + s["eps"]) + now, jnp.finfo(e_g.dtype).tiny)
+    return s["rate"] * (g * root((e_x + s["rho"] * s["eps"]) / below)), {"e_g": e_g, "e_x": e_x}
 
 
 RULE = Elementwise("adadelta", _slots, _per_step, _per_leaf)
@@ -43,11 +49,11 @@ def adadelta(
     The steps have the units of the parameters, so `learning_rate` is 1 as published (optax leaves its default at
     `None`, which it cannot run with). `rho` in [0, 1); `eps` > 0 sets the size of the very first steps.
     `weight_decay` ≥ 0 is an L2 penalty, of the parameters that `weight_decay_mask` selects (a tree of booleans, or a
-    function to one); `update` needs the parameters. `nu_dtype` is by default float32 for half precision and the
-    parameters' own otherwise.
+    function to one); `update` then needs the parameters, and a temporary copy of the gradient. The number 0 leaves it
+    out and is structure. `nu_dtype` is by default float32 for half precision and the parameters' own otherwise.
 
-    Raises `ValueError` for a Python number out of its range or `params=None`, `TypeError` for something that is no
-    number.
+    Raises `ValueError` for a Python number out of its range or `params=None` with decay, `TypeError` for something
+    that is no number.
 
     >>> tx = adadelta()
     >>> params = jnp.zeros(1)
@@ -57,4 +63,6 @@ def adadelta(
     Source: Zeiler 2012.
     """
     data = {"learning_rate": learning_rate, "rho": rho, "eps": eps, "weight_decay": weight_decay}
+    if isinstance(weight_decay, int | float) and weight_decay == 0:
+        del data["weight_decay"]
     return build(RULE, data, {"weight_decay_mask": weight_decay_mask, "nu_dtype": dtype("nu_dtype", nu_dtype)})

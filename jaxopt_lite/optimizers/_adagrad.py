@@ -15,13 +15,13 @@ def _slots(names: Any, fixed: Any) -> dict[str, Slot]:
 
 
 def _per_step(s: Any, t: Any, fixed: Any) -> Any:
-    return s
+    return s | {"rate": -s["learning_rate"]}
 
 
 def _per_leaf(g: Any, p: Any, m: Any, s: Any, fixed: Any) -> Any:
     total = m["sum_of_squares"] + square(g)
     # Where nothing was ever seen, 0/√(0 + eps) with eps = 0 would be NaN: there the step is 0.
-    step = jnp.where(total > 0, -s["learning_rate"] / root(total + s["eps"]), 0.0) * g
+    step = jnp.where(total > 0, s["rate"] / root(total + s["eps"]), 0.0) * g
     return step, {"sum_of_squares": total}
 
 

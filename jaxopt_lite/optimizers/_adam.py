@@ -13,21 +13,24 @@ def _slots(names: Any, fixed: Any) -> dict[str, Slot]:
 
 
 def _per_step(s: Any, t: Any, fixed: Any) -> Any:
-    rest = {"rest1": 1 - s["b1"], "rest2": 1 - s["b2"], "scale2": 1 / one_minus_power(s["b2"], t)}
-    first = 1 / one_minus_power(s["b1"], t)
+    rest1, rest2, rate = 1 - s["b1"], 1 - s["b2"], -s["learning_rate"]
+    now = s | {"rest1": rest1, "rest2": rest2, "scale2": 1 / one_minus_power(rest2, t)}
+    if "weight_decay" in s:
+        now["shrink"] = rate * s["weight_decay"]
+    first = rate / one_minus_power(rest1, t)
     if not fixed["nesterov"]:
-        return s | rest | {"scale1": first}
-    return s | rest | {"scale1": s["b1"] / one_minus_power(s["b1"], t + 1), "scale_g": rest["rest1"] * first}
+        return now | {"rate": first}
+    return now | {"rate": rate * s["b1"] / one_minus_power(rest1, t + 1), "rate_g": rest1 * first}
 
 
 def _per_leaf(g: Any, p: Any, m: Any, s: Any, fixed: Any) -> Any:
     mu = s["b1"] * m["mu"] + s["rest1"] * g
     nu = s["b2"] * m["nu"] + s["rest2"] * square(g)
-    top = mu * s["scale1"] + g * s["scale_g"] if fixed["nesterov"] else mu * s["scale1"]
-    direction = top / (root(nu * s["scale2"] + s["eps_root"]) + s["eps"])
-    if "weight_decay" in s and p is not None:
-        direction = direction + s["weight_decay"] * p
-    return -s["learning_rate"] * direction, {"mu": mu, "nu": nu}
+    top = s["rate"] * mu + s["rate_g"] * g if fixed["nesterov"] else s["rate"] * mu
+    step = top / (root(nu * s["scale2"] + s["eps_root"]) + s["eps"])
+    if "shrink" in s and p is not None:
+        step = step + s["shrink"] * p
+    return step, {"mu": mu, "nu": nu}
 
 
 ADAM = Elementwise("adam", _slots, _per_step, _per_leaf)

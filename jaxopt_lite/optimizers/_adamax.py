@@ -15,14 +15,15 @@ def _slots(names: Any, fixed: Any) -> dict[str, Slot]:
 
 
 def _per_step(s: Any, t: Any, fixed: Any) -> Any:
-    return s | {"rest1": 1 - s["b1"], "scale1": 1 / one_minus_power(s["b1"], t)}
+    rest1 = 1 - s["b1"]
+    return s | {"rest1": rest1, "rate": -s["learning_rate"] / one_minus_power(rest1, t)}
 
 
 def _per_leaf(g: Any, p: Any, m: Any, s: Any, fixed: Any) -> Any:
     mu = s["b1"] * m["mu"] + s["rest1"] * g
     nu = jnp.maximum(s["b2"] * m["nu"], jnp.abs(g) + s["eps"])
     # Not below the smallest normal number: with eps = 0 and no gradient yet, 0/0 would be NaN.
-    return -s["learning_rate"] * (mu * s["scale1"] / jnp.maximum(nu, jnp.finfo(nu.dtype).tiny)), {"mu": mu, "nu": nu}
+    return mu * s["rate"] / jnp.maximum(nu, jnp.finfo(nu.dtype).tiny), {"mu": mu, "nu": nu}
 
 
 RULE = Elementwise("adamax", _slots, _per_step, _per_leaf)

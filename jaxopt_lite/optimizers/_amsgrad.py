@@ -16,17 +16,18 @@ def _slots(names: Any, fixed: Any) -> dict[str, Slot]:
 
 
 def _per_step(s: Any, t: Any, fixed: Any) -> Any:
-    first = 1 / one_minus_power(s["b1"], t) if fixed["bias_correction_mu"] else jnp.ones_like(t)
-    second = 1 / one_minus_power(s["b2"], t) if fixed["bias_correction_nu"] else jnp.ones_like(t)
-    return s | {"rest1": 1 - s["b1"], "rest2": 1 - s["b2"], "scale1": first, "scale2": second}
+    rest1, rest2 = 1 - s["b1"], 1 - s["b2"]
+    rate = s["learning_rate"] / one_minus_power(rest1, t) if fixed["bias_correction_mu"] else s["learning_rate"]
+    now = s | {"rest1": rest1, "rest2": rest2, "rate": -rate}
+    return now | {"scale2": 1 / one_minus_power(rest2, t)} if fixed["bias_correction_nu"] else now
 
 
 def _per_leaf(g: Any, p: Any, m: Any, s: Any, fixed: Any) -> Any:
     mu = s["b1"] * m["mu"] + s["rest1"] * g
     nu = s["b2"] * m["nu"] + s["rest2"] * square(g)
-    highest = jnp.maximum(m["nu_max"], nu * s["scale2"])
-    direction = mu * s["scale1"] / (root(highest + s["eps_root"]) + s["eps"])
-    return -s["learning_rate"] * direction, {"mu": mu, "nu": nu, "nu_max": highest}
+    highest = jnp.maximum(m["nu_max"], nu * s["scale2"] if fixed["bias_correction_nu"] else nu)
+    step = mu * s["rate"] / (root(highest + s["eps_root"]) + s["eps"])
+    return step, {"mu": mu, "nu": nu, "nu_max": highest}
 
 
 RULE = Elementwise("amsgrad", _slots, _per_step, _per_leaf)

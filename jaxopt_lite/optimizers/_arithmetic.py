@@ -19,9 +19,14 @@ def flat(tree: Any) -> tuple[list[Any], Any]:
     return leaves, treedef
 
 
+def cast(x: Any, kind: Any) -> Any:
+    """`x` in the dtype; itself if it is (an eager `astype` that does nothing costs as much as an addition)."""
+    return x if x.dtype == kind else x.astype(kind)
+
+
 def widened(tree: Any) -> Any:
     """The tree with its floating leaves in their working dtype."""
-    return jax.tree.map(lambda x: x.astype(working(x.dtype)) if jnp.issubdtype(x.dtype, jnp.inexact) else x, tree)
+    return jax.tree.map(lambda x: cast(x, working(x.dtype)) if jnp.issubdtype(x.dtype, jnp.inexact) else x, tree)
 
 
 def real(dtype: Any) -> Any:
@@ -43,9 +48,9 @@ def root(x: jax.Array) -> jax.Array:
     return jnp.sqrt(jnp.maximum(x, jnp.finfo(x.dtype).tiny))
 
 
-def one_minus_power(decay: jax.Array, t: jax.Array) -> jax.Array:
-    """1 − decayᵗ, from the same stored number as 1 − decay and without cancellation."""
-    return -jnp.expm1(t * jnp.log1p(-(1 - decay)))
+def one_minus_power(rest: jax.Array, t: jax.Array) -> jax.Array:
+    """1 − (1 − rest)ᵗ without cancellation: `rest` is the same number, 1 − decay, that the moment is fed with."""
+    return -jnp.expm1(t * jnp.log1p(-rest))
 
 
 def next_count(count: jax.Array) -> jax.Array:

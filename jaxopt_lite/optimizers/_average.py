@@ -60,7 +60,8 @@ def _rate(s: Mapping[str, jax.Array], count: jax.Array) -> jax.Array:
     t = jnp.maximum(count - s["begin"], 1.0)
     if "decay" not in s:
         return 1 / t
-    return (1 - s["decay"]) / one_minus_power(s["decay"], t)
+    rest = 1 - s["decay"]
+    return rest / one_minus_power(rest, t)
 
 
 def average(tx: Any, decay: Any = None, begin: Any = 0) -> Transform:

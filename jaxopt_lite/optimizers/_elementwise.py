@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lite.optimizers._arithmetic import next_count, real, working
+from jaxopt_lite.optimizers._arithmetic import cast, next_count, real, working
 from jaxopt_lite.optimizers._bits import random_bits, rounded, stream
 from jaxopt_lite.optimizers._settings import copied, resolved
 from jaxopt_lite.optimizers._transform import Parts, State
@@ -74,21 +74,21 @@ def step_leaf(
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """The rule on one array: the step in the gradient's dtype, the new moments in the working precision."""
     kind = working(g.dtype)
-    wide = {name: x.astype(kind if jnp.iscomplexobj(x) else real(kind)) for name, x in m.items()}
-    p = None if p is None else p.astype(kind)
-    step, new = rule.per_leaf(g.astype(kind), p, wide, numbers[real(kind)], fixed)
-    return step.astype(g.dtype), new
+    wide = {name: cast(x, kind if jnp.iscomplexobj(x) else real(kind)) for name, x in m.items()}
+    p = None if p is None else cast(p, kind)
+    step, new = rule.per_leaf(cast(g, kind), p, wide, numbers[real(kind)], fixed)
+    return cast(step, g.dtype), new
 
 
 def _stored(x: jax.Array, kind: Any, slot: Slot, t: jax.Array, leaf: int) -> jax.Array:
     if not slot.modulus or jnp.finfo(kind).bits >= 32:
-        return x.astype(kind)
+        return cast(x, kind)
     # Rounded to nearest, a second moment in half precision never falls: a thousandth of it is below its last digit.
     return rounded(x.astype(jnp.float32), kind, random_bits(stream(t, leaf), x.shape))
 
 
 def _cast(values: Mapping[str, jax.Array], kind: Any) -> dict[str, jax.Array]:
-    return {name: x if x.dtype == kind else x.astype(kind) for name, x in values.items()}
+    return {name: cast(x, kind) for name, x in values.items()}
 
 
 def _started(params: Any, slot: Slot, kept: Numbers, fixed: Numbers) -> Any:

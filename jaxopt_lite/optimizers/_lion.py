@@ -14,7 +14,7 @@ def _slots(names: Any, fixed: Any) -> dict[str, Slot]:
 
 
 def _per_step(s: Any, t: Any, fixed: Any) -> Any:
-    now = s | {"rest1": 1 - s["b1"], "rest2": 1 - s["b2"]}
+    now = s | {"rest1": 1 - s["b1"], "rest2": 1 - s["b2"], "rate": -s["learning_rate"]}
     if fixed["_from_old"]:
         return now
     ratio = s["b1"] / s["b2"]
@@ -29,7 +29,7 @@ def _per_leaf(g: Any, p: Any, m: Any, s: Any, fixed: Any) -> Any:
     direction = jnp.sign(c)
     if p is not None:
         direction = direction + s["weight_decay"] * p
-    return -s["learning_rate"] * direction, {"mu": mu}
+    return s["rate"] * direction, {"mu": mu}
 
 
 RULE = Elementwise("lion", _slots, _per_step, _per_leaf)

@@ -20,8 +20,8 @@ def _slots(names: Any, fixed: Any) -> dict[str, Slot]:
 
 
 def _per_step(s: Any, t: Any, fixed: Any) -> Any:
-    corrected = fixed["bias_correction"]
-    return s | {"rest": 1 - s["decay"], "scale": 1 / one_minus_power(s["decay"], t) if corrected else jnp.ones_like(t)}
+    now = s | {"rest": 1 - s["decay"], "rate": -s["learning_rate"]}
+    return now | {"scale": 1 / one_minus_power(now["rest"], t)} if fixed["bias_correction"] else now
 
 
 def _per_leaf(g: Any, p: Any, m: Any, s: Any, fixed: Any) -> Any:
@@ -33,7 +33,7 @@ def _per_leaf(g: Any, p: Any, m: Any, s: Any, fixed: Any) -> Any:
         # A variance that rounding made negative would make the root NaN; so would ∞ − ∞ where the squares overflow.
         spread = jnp.where(jnp.isinf(spread), spread, jnp.maximum(spread - square(mean), 0))
     scaled = root(spread + s["eps"]) if fixed["eps_in_sqrt"] else root(spread) + s["eps"]
-    step = -s["learning_rate"] * (g / scaled)
+    step = s["rate"] * (g / scaled)
     if "trace" not in m:
         return step, new
     trace = step + s["momentum"] * m["trace"]

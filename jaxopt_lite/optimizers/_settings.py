@@ -19,7 +19,7 @@ def copied(where: str, data: Mapping[str, Any], fixed: Mapping[str, Any]) -> dic
 def resolved(settings: Mapping[str, Any], fixed: Mapping[str, Any], count: jax.Array) -> dict[str, jax.Array]:
     """The numbers of this step: schedules are asked for their value at `count`."""
     values = {name: fixed[name].function if value is None else value for name, value in settings.items()}
-    return {name: jnp.asarray(v(count) if callable(v) else v, dtype=float) for name, v in values.items()}
+    return {name: jnp.asarray(v(count), dtype=float) if callable(v) else v for name, v in values.items()}
 
 
 def settings(state: Any) -> dict[str, Any]:

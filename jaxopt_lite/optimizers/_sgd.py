@@ -12,15 +12,15 @@ def _slots(names: Any, fixed: Any) -> dict[str, Slot]:
 
 
 def _per_step(s: Any, t: Any, fixed: Any) -> Any:
-    return s
+    return s | {"rate": -s["learning_rate"]}
 
 
 def _per_leaf(g: Any, p: Any, m: Any, s: Any, fixed: Any) -> Any:
     if "trace" not in m:
-        return -s["learning_rate"] * g, {}
+        return s["rate"] * g, {}
     trace = g + s["momentum"] * m["trace"]
     direction = g + s["momentum"] * trace if fixed["nesterov"] else trace
-    return -s["learning_rate"] * direction, {"trace": trace}
+    return s["rate"] * direction, {"trace": trace}
 
 
 RULE = Elementwise("sgd", _slots, _per_step, _per_leaf)

@@ -83,7 +83,7 @@ def test_gradients_of_settings_agree_with_differences(case: Case, params: Any) -
 
         @jax.jit
         def loss(tx: Any) -> Any:
-            return sum(jnp.sum(jnp.sin(p)) for p in jax.tree.leaves(run(tx, start, 3)))
+            return sum(jnp.sum(jnp.sin(p)) for p in jax.tree.leaves(run(tx, start, 2)))
 
         tx = case(0.05)
         leaves, treedef = jax.tree.flatten(tx)

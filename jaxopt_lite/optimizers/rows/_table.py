@@ -193,5 +193,5 @@ def _missed(rule: RowRule, settings: Any, p: Any, moments: Any, last: jax.Array,
 
     _, p, moments = jax.lax.while_loop(lambda c: c[0] < turns, turn, (jnp.zeros((), jnp.int32), p, moments))
     left = jnp.maximum(gap - turns, 0).astype(float)[:, None]
-    decays = {"mu": first["b1"], "nu": first["b2"]}
-    return p, {n: x * (1 - one_minus_power(decays[n], left)).astype(x.dtype) for n, x in moments.items()}
+    rests = {"mu": 1 - first["b1"], "nu": 1 - first["b2"]}
+    return p, {n: x * (1 - one_minus_power(rests[n], left)).astype(x.dtype) for n, x in moments.items()}
