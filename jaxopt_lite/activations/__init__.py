@@ -31,6 +31,7 @@ from jaxopt_lite.activations._hard import sparse_sigmoid as sparse_sigmoid
 from jaxopt_lite.activations._mish import mish as mish
 from jaxopt_lite.activations._periodic import sine as sine
 from jaxopt_lite.activations._periodic import snake as snake
+from jaxopt_lite.activations._probe import probe as probe
 from jaxopt_lite.activations._rational import rational as rational
 from jaxopt_lite.activations._rectified import binary_step as binary_step
 from jaxopt_lite.activations._rectified import identity as identity

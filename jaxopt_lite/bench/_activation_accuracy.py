@@ -74,19 +74,6 @@ class Error(NamedTuple):
     broken: int
 
 
-def probe(row: Activation) -> Callable[..., jax.Array]:
-    """The row as a function of single numbers: f(x); a gate with 1 beside it; the first of two entries, 0 the other."""
-
-    def one(x: jax.Array, **settings: Any) -> jax.Array:
-        settings = {**row.settings, **{k: jnp.asarray(v) for k, v in row.initial.items()}, **settings}
-        if row.kind == "elementwise":
-            return row.function(x, **settings)
-        pair = (jnp.ones_like(x), x) if row.kind == "gated" else (x, jnp.zeros_like(x))
-        return row.function(jnp.stack(pair, -1), **settings)[..., 0]
-
-    return one
-
-
 def orders(f: Callable[[jax.Array], jax.Array]) -> Evaluate:
     """f, f', f'' of an elementwise function, each derivative by reverse mode."""
 

@@ -8,7 +8,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from jaxopt_lite.activations import CATALOGUE
+from jaxopt_lite.activations import CATALOGUE, probe
 from jaxopt_lite.bench._activation_accuracy import (
     DTYPES,
     all_halves,
@@ -16,7 +16,6 @@ from jaxopt_lite.bench._activation_accuracy import (
     error_of,
     near_root,
     orders,
-    probe,
     some_singles,
 )
 from jaxopt_lite.bench._activation_truth import TRUTH, truth, truth_by

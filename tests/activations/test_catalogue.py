@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from jaxopt_lite import activations
-from jaxopt_lite.activations import CATALOGUE
-from jaxopt_lite.bench._activation_accuracy import probe
+from jaxopt_lite.activations import CATALOGUE, probe
 from jaxopt_lite.bench._activation_truth import truth
 
 ROWS = pytest.mark.parametrize("name", CATALOGUE)

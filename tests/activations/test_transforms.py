@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxopt_lite.activations import CATALOGUE, Activation
-from jaxopt_lite.bench._activation_accuracy import all_halves, probe
+from jaxopt_lite.activations import CATALOGUE, Activation, probe
+from jaxopt_lite.bench._activation_accuracy import all_halves
 
 ROWS = pytest.mark.parametrize("name", CATALOGUE)
 X = jnp.asarray(np.random.default_rng(0).normal(size=(3, 8)) * 2 + 0.037, jnp.float32)
