@@ -3,12 +3,14 @@
 import hashlib
 import json
 import math
+import os
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 
@@ -54,8 +56,11 @@ class Outcome(NamedTuple):
 class Ledger:
     """Plan, trials, scores, curves and the state of unfinished trials; every change is one transaction."""
 
-    def __init__(self, connection: sqlite3.Connection, store: Path | None) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, store: Path | None, writing: sqlite3.Connection | None = None
+    ) -> None:
         self._db = connection
+        self._writing = writing  # held by one process at a time; the system lets go of it when the process dies
         self.store = store
 
     @classmethod
@@ -66,57 +71,51 @@ class Ledger:
             StoreError: the folder holds a ledger, is a file, or cannot be written to.
         """
         if store is None:
-            ledger = cls(_connected(":memory:"), None)
-        else:
-            if exists(store):
-                raise StoreError(
-                    f"{store} already holds a sweep: resume it (--resume, resume=True) or name another store"
-                )
-            try:
-                store.mkdir(parents=True, exist_ok=True)
-                ledger = cls(_connected(str(store / FILE)), store)
-                ledger._db.execute("PRAGMA journal_mode=WAL")
-            except (OSError, sqlite3.OperationalError) as error:
-                raise StoreError(
-                    f"cannot write to the store {store}: {_reason(error)}; name a folder you may write to"
-                ) from None
-        with ledger._transaction() as db:
-            for statement in _TABLES.split(";\n"):
-                db.execute(statement)
-            db.executemany(
-                "INSERT INTO sweep VALUES (?, ?)", [(k, json.dumps(v)) for k, v in {"format": FORMAT, **facts}.items()]
-            )
-            db.executemany(
-                "INSERT INTO trials VALUES (?, ?, ?, ?, ?)",
-                [(r.id, json.dumps(r.columns), r.seed, r.status, r.step) for r in rows],
-            )
-        return ledger
+            db = _connected(":memory:")
+            _fill(db, facts, rows)
+            return cls(db, None)
+        check(store, resume=False)
+        unborn = store / f"{FILE}.{os.getpid()}"
+        try:
+            store.mkdir(parents=True, exist_ok=True)
+            with closing(_connected(str(unborn))) as db:
+                _fill(db, facts, rows)
+            unborn.rename(store / FILE)  # a kill before this leaves no ledger, one after it a whole one
+        except (OSError, sqlite3.OperationalError) as error:
+            raise _unwritable(store, error) from None
+        return cls.open(store, write=True)
 
     @classmethod
     def open(cls, store: Path, *, write: bool) -> "Ledger":
         """The ledger that stands at `store`.
 
         Raises:
-            StoreError: there is none, it is damaged or of another format, or `write` is asked of a read-only one.
+            StoreError: there is none, it is damaged or of another format, or `write` is asked of a read-only one or
+                one that another process is writing.
         """
         if not exists(store):
             raise StoreError(f"{store} holds no sweep: there is no {FILE} in it")
         path = store / FILE
-        try:
-            ledger = cls(_connected(f"file:{_quoted(path)}?mode={'rw' if write else 'ro'}", uri=True), store)
-            found = ledger._db.execute("PRAGMA quick_check").fetchone()[0]
-            if found != "ok":
-                raise StoreError(f"the ledger {path} is damaged ({found}): restore a copy or name another store")
-            facts = ledger.facts()
-            if write:
-                with ledger._transaction() as db:
-                    db.execute("UPDATE sweep SET value = value WHERE key = 'format'")
-        except sqlite3.OperationalError as error:
-            raise StoreError(f"cannot {'write to' if write else 'read'} the ledger {path}: {error}") from None
-        except (sqlite3.DatabaseError, json.JSONDecodeError) as error:
-            raise StoreError(f"the ledger {path} is damaged ({error}): restore a copy or name another store") from None
-        if facts.get("format") != FORMAT:
-            raise StoreError(f"the ledger {path} has format {facts.get('format')}; this version reads format {FORMAT}")
+        with ExitStack() as undo:
+            try:
+                db = undo.enter_context(closing(_connected(_address(path, "rw" if write else "ro"), uri=True)))
+                found = db.execute("PRAGMA quick_check").fetchone()[0]
+                if found != "ok":
+                    raise StoreError(f"the ledger {path} is damaged ({found}): restore a copy or name another store")
+                writing = undo.enter_context(closing(_claimed(store))) if write else None
+                ledger = cls(db, store, writing)
+                form = ledger.facts().get("format")
+                if write:
+                    db.execute("PRAGMA journal_mode=WAL")
+            except sqlite3.OperationalError as error:
+                raise StoreError(f"cannot {'write to' if write else 'read'} the ledger {path}: {error}") from None
+            except (sqlite3.DatabaseError, json.JSONDecodeError) as error:
+                raise StoreError(
+                    f"the ledger {path} is damaged ({error}): restore a copy or name another store"
+                ) from None
+            if form != FORMAT:
+                raise StoreError(f"the ledger {path} has format {form}; this version reads format {FORMAT}")
+            undo.pop_all()
         return ledger
 
     def facts(self) -> dict[str, Any]:
@@ -177,18 +176,51 @@ class Ledger:
             )
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; what was written last moves into it, so that it can be read where nothing can be written."""
+        if self._writing is not None:
+            with suppress(sqlite3.OperationalError):  # somebody is reading: the next to close it will do so
+                self._db.execute("PRAGMA journal_mode=DELETE")
+            self._writing.close()
         self._db.close()
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._db
-        except BaseException:
-            self._db.execute("ROLLBACK")
+    def _transaction(self) -> AbstractContextManager[sqlite3.Connection]:
+        return _transaction(self._db)
+
+
+@contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield db
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
+
+
+def _fill(db: sqlite3.Connection, facts: dict[str, Any], rows: Iterable[Row]) -> None:
+    with _transaction(db):
+        for statement in _TABLES.split(";\n"):
+            db.execute(statement)
+        known = {"format": FORMAT, **facts}
+        db.executemany("INSERT INTO sweep VALUES (?, ?)", [(k, json.dumps(v)) for k, v in known.items()])
+        db.executemany(
+            "INSERT INTO trials VALUES (?, ?, ?, ?, ?)",
+            [(r.id, json.dumps(r.columns), r.seed, r.status, r.step) for r in rows],
+        )
+
+
+def _claimed(store: Path) -> sqlite3.Connection:
+    """The right to write to a store: an exclusive transaction on a file beside the ledger, which readers do not need."""
+    db = sqlite3.connect(store / "ledger.lock", isolation_level=None, timeout=0, check_same_thread=False)
+    try:
+        db.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        db.close()
+        if "locked" not in str(error):
             raise
-        self._db.execute("COMMIT")
+        raise StoreError(f"another process is running the sweep in {store}: wait, or name another store") from None
+    return db
 
 
 def exists(store: Path) -> bool:
@@ -212,22 +244,23 @@ def check(store: Path, resume: bool) -> None:
     try:
         tempfile.TemporaryFile(dir=nearest).close()
     except OSError as error:
-        raise StoreError(
-            f"cannot write to the store {store}: {_reason(error)}; name a folder you may write to"
-        ) from None
+        raise _unwritable(store, error) from None
 
 
 def _connected(where: str, uri: bool = False) -> sqlite3.Connection:
     db = sqlite3.connect(where, uri=uri, isolation_level=None, timeout=10, check_same_thread=False)
-    db.execute("PRAGMA synchronous=NORMAL")
+    try:
+        db.execute("PRAGMA synchronous=NORMAL")
+    except sqlite3.Error:
+        db.close()
+        raise
     return db
 
 
-def _quoted(path: Path) -> str:
-    from urllib.parse import quote
-
-    return quote(str(path.resolve()))
+def _address(path: Path, mode: str) -> str:
+    return f"file:{quote(str(path.resolve()))}?mode={mode}"
 
 
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
+def _unwritable(store: Path, error: Exception) -> StoreError:
+    reason = getattr(error, "strerror", None) or str(error)
+    return StoreError(f"cannot write to the store {store}: {reason}; name a folder you may write to")

@@ -110,3 +110,36 @@ def test_a_store_below_a_file_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot write"):
         made(tmp_path / "file" / "s")
+
+
+def test_one_process_writes_and_others_may_read(tmp_path):
+    ledger = made(tmp_path / "s")
+    with pytest.raises(StoreError, match="another process is running the sweep"):
+        Ledger.open(tmp_path / "s", write=True)
+    ledger.record([outcome(0)])
+    assert Results.load(tmp_path / "s").columns["status"][0] == "done"
+    ledger.close()
+    Ledger.open(tmp_path / "s", write=True).close()
+
+
+def test_a_closed_store_is_one_file_that_can_be_read_alone(tmp_path):
+    ledger = made(tmp_path / "s")
+    ledger.record([outcome(0)])
+    ledger.close()
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / "ledger.sqlite").write_bytes((tmp_path / "s" / "ledger.sqlite").read_bytes())
+    assert Results.load(tmp_path / "copy").columns["status"][0] == "done"
+    assert [p.name for p in (tmp_path / "copy").iterdir()] == ["ledger.sqlite"]
+
+
+def test_a_kill_while_the_ledger_is_made_leaves_none(tmp_path, monkeypatch):
+    from jaxopt_lite.sweeps import _ledger
+
+    def killed(*_):
+        raise MemoryError
+
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(_ledger, "_fill", killed)
+        made(tmp_path / "s")
+    made(tmp_path / "s").close()
+    assert len(Results.load(tmp_path / "s")) == 4
