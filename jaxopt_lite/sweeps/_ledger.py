@@ -211,7 +211,7 @@ def _fill(db: sqlite3.Connection, facts: dict[str, Any], rows: Iterable[Row]) ->
 
 
 def _claimed(store: Path) -> sqlite3.Connection:
-    """The right to write to a store: an exclusive transaction on a file beside the ledger, which readers do not need."""
+    """The right to write to a store: an exclusive transaction on a file beside the ledger; readers do not need it."""
     db = sqlite3.connect(store / "ledger.lock", isolation_level=None, timeout=0, check_same_thread=False)
     try:
         db.execute("BEGIN EXCLUSIVE")
