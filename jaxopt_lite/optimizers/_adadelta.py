@@ -21,7 +21,8 @@ def _per_step(s: Any, t: Any, fixed: Any) -> Any:
 def _per_leaf(g: Any, p: Any, m: Any, s: Any, fixed: Any) -> Any:
     if "weight_decay" in s and p is not None:
         g = g + s["weight_decay"] * p
-    now = s["rest"] * square(g)
+    # Bounded, as an infinite square times the 0 that it makes of the ratio below would be NaN.
+    now = jnp.minimum(s["rest"] * square(g), jnp.finfo(m["e_g"].dtype).max / 4)
     e_g = s["rho"] * m["e_g"] + now
     e_x = s["rho"] * m["e_x"] + now * ((m["e_x"] + s["eps"]) / (e_g + s["eps"]))
     # g·√(old e_x + eps)/√(e_g + eps), with the old e_x expressed by the new one: XLA:CPU then updates it in place;

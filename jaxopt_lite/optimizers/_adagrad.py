@@ -2,10 +2,8 @@
 
 from typing import Any
 
-import jax.numpy as jnp
-
 from jaxopt_lite.optimizers._arguments import dtype
-from jaxopt_lite.optimizers._arithmetic import root, square
+from jaxopt_lite.optimizers._arithmetic import inverse_root, square
 from jaxopt_lite.optimizers._elementwise import Elementwise, Slot
 from jaxopt_lite.optimizers._transform import Transform, build
 
@@ -20,9 +18,7 @@ def _per_step(s: Any, t: Any, fixed: Any) -> Any:
 
 def _per_leaf(g: Any, p: Any, m: Any, s: Any, fixed: Any) -> Any:
     total = m["sum_of_squares"] + square(g)
-    # Where nothing was ever seen, 0/√(0 + eps) with eps = 0 would be NaN: there the step is 0.
-    step = jnp.where(total > 0, s["rate"] / root(total + s["eps"]), 0.0) * g
-    return step, {"sum_of_squares": total}
+    return s["rate"] * g * inverse_root(total + s["eps"]), {"sum_of_squares": total}
 
 
 RULE = Elementwise("adagrad", _slots, _per_step, _per_leaf)

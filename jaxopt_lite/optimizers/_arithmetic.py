@@ -1,13 +1,16 @@
 """Arithmetic that keeps its meaning in every dtype and under every derivative."""
 
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 LAST = 2**31 - 1
 
 
+@functools.cache
 def working(dtype: Any) -> Any:
     """The dtype to calculate in: float32 for half precision, else the dtype itself."""
     return jnp.promote_types(dtype, jnp.float32)
@@ -29,6 +32,7 @@ def widened(tree: Any) -> Any:
     return jax.tree.map(lambda x: cast(x, working(x.dtype)) if jnp.issubdtype(x.dtype, jnp.inexact) else x, tree)
 
 
+@functools.cache
 def real(dtype: Any) -> Any:
     """The dtype of a modulus."""
     return jnp.finfo(dtype).dtype
@@ -48,6 +52,11 @@ def root(x: jax.Array) -> jax.Array:
     return jnp.sqrt(jnp.maximum(x, jnp.finfo(x.dtype).tiny))
 
 
+def inverse_root(x: jax.Array) -> jax.Array:
+    """1/√x, with derivative 0 and no infinity at 0."""
+    return jax.lax.rsqrt(jnp.maximum(x, jnp.finfo(x.dtype).tiny))
+
+
 def one_minus_power(rest: jax.Array, t: jax.Array) -> jax.Array:
     """1 − (1 − rest)ᵗ without cancellation: `rest` is the same number, 1 − decay, that the moment is fed with."""
     return -jnp.expm1(t * jnp.log1p(-rest))
@@ -55,4 +64,4 @@ def one_minus_power(rest: jax.Array, t: jax.Array) -> jax.Array:
 
 def next_count(count: jax.Array) -> jax.Array:
     """count + 1, which stays at the largest int32 instead of going round."""
-    return jnp.minimum(count, LAST - 1) + 1
+    return jax.lax.min(count, np.int32(LAST - 1)) + np.int32(1)

@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from jaxopt_lite.optimizers._arguments import dtype
-from jaxopt_lite.optimizers._arithmetic import one_minus_power, root, square
+from jaxopt_lite.optimizers._arithmetic import inverse_root, one_minus_power, root, square
 from jaxopt_lite.optimizers._elementwise import Elementwise, Slot
 from jaxopt_lite.optimizers._transform import Transform, build
 
@@ -32,8 +32,8 @@ def _per_leaf(g: Any, p: Any, m: Any, s: Any, fixed: Any) -> Any:
         mean = new["mu"] * s["scale"] if fixed["bias_correction"] else new["mu"]
         # A variance that rounding made negative would make the root NaN; so would ∞ − ∞ where the squares overflow.
         spread = jnp.where(jnp.isinf(spread), spread, jnp.maximum(spread - square(mean), 0))
-    scaled = root(spread + s["eps"]) if fixed["eps_in_sqrt"] else root(spread) + s["eps"]
-    step = s["rate"] * (g / scaled)
+    scale = inverse_root(spread + s["eps"]) if fixed["eps_in_sqrt"] else 1 / (root(spread) + s["eps"])
+    step = s["rate"] * g * scale
     if "trace" not in m:
         return step, new
     trace = step + s["momentum"] * m["trace"]
