@@ -1,4 +1,6 @@
 """Measured against the alternatives at their best, in one run."""
 
+from jaxopt_lite.bench._activations import activations as activations
+from jaxopt_lite.bench._activations import render_activations as render_activations
 from jaxopt_lite.bench._sweep import render_sweep as render_sweep
 from jaxopt_lite.bench._sweep import sweep as sweep

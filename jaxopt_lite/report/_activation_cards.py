@@ -118,7 +118,9 @@ def _number(value: Any) -> str:
 
 def _line(label: str, text: str) -> str:
     indent = " " * LABEL
-    wrapped = textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False)
+    wrapped = textwrap.wrap(
+        text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
     return "\n".join([label.ljust(LABEL) + wrapped[0][LABEL:], *wrapped[1:]])
 
 

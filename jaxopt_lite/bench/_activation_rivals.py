@@ -1,0 +1,78 @@
+"""The same functions elsewhere: in `jax.nn`, and in PyTorch where that is installed."""
+
+from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxopt_lite.activations import CATALOGUE, probe
+from jaxopt_lite.bench._activation_accuracy import Array, Evaluate, orders
+
+
+def in_jax_nn(name: str) -> Callable[..., Any] | None:
+    """The function of `jax.nn` that a row replaces."""
+    if name == "gelu_exact":
+        return partial(jax.nn.gelu, approximate=False)
+    return None if name == "swish" else getattr(jax.nn, name, None)  # there, swish is silu
+
+
+def evaluators(name: str) -> dict[str, Evaluate]:
+    """How each library evaluates the row and its derivatives along its probe."""
+    row = CATALOGUE[name]
+    found: dict[str, Evaluate] = {"jaxopt_lite": orders(probe(row))}
+    if theirs := in_jax_nn(name):
+        found["jax.nn"] = orders(probe(row._replace(function=theirs, settings={}, initial={})))
+    if (function := _in_torch(name)) is not None:
+        found["torch"] = _torch_orders(function)
+    return found
+
+
+def _in_torch(name: str) -> Callable[..., Any] | None:
+    if find_spec("torch") is None:
+        return None
+    import torch
+    from torch.nn import functional as F
+
+    same: dict[str, Callable[..., Any]] = {
+        "relu": F.relu,
+        "relu6": F.relu6,
+        "leaky_relu": F.leaky_relu,
+        "elu": F.elu,
+        "celu": F.celu,
+        "selu": F.selu,
+        "gelu": partial(F.gelu, approximate="tanh"),
+        "gelu_exact": F.gelu,
+        "silu": F.silu,
+        "mish": F.mish,
+        "softplus": F.softplus,
+        "sigmoid": torch.sigmoid,
+        "log_sigmoid": F.logsigmoid,
+        "tanh": torch.tanh,
+        "soft_sign": F.softsign,
+        "hard_tanh": F.hardtanh,
+        "softshrink": F.softshrink,
+        "hardshrink": F.hardshrink,
+        "tanhshrink": F.tanhshrink,
+        "sine": torch.sin,
+    }
+    return same.get(name)
+
+
+def _torch_orders(function: Callable[..., Any]) -> Evaluate:
+    import torch
+
+    def evaluate(x: Array) -> tuple[Array, ...]:
+        half = x.dtype.name
+        at = torch.from_numpy(x.astype(np.float32)).to(getattr(torch, half)).requires_grad_()
+        y = function(at)
+        (first,) = torch.autograd.grad(y, at, torch.ones_like(y), create_graph=True)
+        second = torch.zeros_like(at)
+        if first.requires_grad:
+            (second,) = torch.autograd.grad(first, at, torch.ones_like(first), allow_unused=True)
+        parts = (y, first, torch.zeros_like(at) if second is None else second)
+        return tuple(part.detach().to(torch.float32).numpy() for part in parts)
+
+    return evaluate
