@@ -108,6 +108,8 @@ def _figures(
     speed = {"engine": len(results) / statistics.median(seconds)}
     speed |= {name: len(found) / took for name, (took, found) in ways.items()}
     winners = {name: _winner(trainings, found) for name, found in scores.items()}
+    ours = int(np.nanargmax(scores["engine"]))
+    places = {name: 1 + sum(x > found[ours] for x in found) for name, found in scores.items()}
     flop = sweeps.estimate(_plan())["gflop"] * 1e9 / len(RATES)
     return {
         "trials_per_second": speed,
@@ -118,8 +120,9 @@ def _figures(
         "share_of_matmul_peak": flop * speed["engine"] / rate,
         "gflop_per_trial": flop / 1e9,
         "winners": winners,
+        "place_of_the_engines_winner": places,
         "same_winner": len({str(winner["settings"]) for winner in winners.values()}) == 1,
-        "largest_difference": {
+        "median_difference": {
             name: _difference(scores["engine"], found) for name, found in scores.items() if name != "engine"
         },
         "programs": results.facts["last"]["programs"],
@@ -161,36 +164,52 @@ _NAMES = {
 
 def render_sweep(figures: dict[str, Any]) -> str:
     """The figures as a page of Markdown."""
-    speed, ratios, winners = figures["trials_per_second"], figures["ratios"], figures["winners"]
+    versions = ", ".join(f"{name} {number}" for name, number in figures["versions"].items())
     lines = [
         "# The default sweep against hand-written loops",
         "",
-        f"digits, MLP 64-64-64-10, batch {BATCH}, {STEPS} steps, float32. {figures['device']}. "
-        + ", ".join(f"{name} {number}" for name, number in figures["versions"].items()),
+        f"digits, MLP 64-64-64-10, batch {BATCH}, {STEPS} steps, float32. {figures['device']}. {versions}.",
         "",
-        "| way | trainings | trials/s | engine is faster by | its winner (seed 0) | test accuracy |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name, title in _NAMES.items():
-        if name in speed:
-            won = winners[name]
-            ratio = f"{ratios[name]:.1f} ×" if name in ratios else ""
-            settings = "{} {} {:g}".format(*won["settings"])
-            lines.append(
-                f"| {title} | {figures['trials'][name]} | {speed[name]:.2f} | {ratio} | {settings} | {won['test_accuracy']:.4f} |"
-            )
-    torch = f" with {figures['torch_threads']} thread(s)" if figures["torch_threads"] else ""
-    lines += [
+        "| way | trainings | trials/s | the engine is faster by | its winner (seed 0) | accuracy | place of the engine's winner |",
+        "|---|---|---|---|---|---|---|",
+        *(_row(figures, name) for name in _NAMES if name in figures["trials_per_second"]),
         "",
-        f"All name the same winner: {'yes' if figures['same_winner'] else 'no'}. Median difference in test accuracy from "
-        "the engine: " + ", ".join(f"{name} {d:.4f}" for name, d in figures["largest_difference"].items()) + ".",
-        f"The engine does {figures['gflop_per_trial']:.2f} GFLOP a training, {figures['share_of_matmul_peak']:.0%} of the "
-        f"matrix-multiply rate measured on all cores ({figures['matmul_gflop_per_second']:.0f} GFLOP/s). It compiled "
-        f"{figures['programs']} programs in {figures['compile_seconds']:.1f} s, which is not in its trials/s; loop (a) compiles "
-        f"for every training, which is. The loops run in one process{torch}, as they are written; one process a core would "
-        f"at most multiply them by the cores. Engine: median of {len(figures['engine_seconds'])} runs "
-        f"({', '.join(f'{s:.2f}' for s in figures['engine_seconds'])} s).",
+        *_notes(figures),
         "",
         "Made by `jaxopt-lite bench sweep`.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _row(figures: dict[str, Any], name: str) -> str:
+    won, ratio = figures["winners"][name], figures["ratios"].get(name)
+    cells = [
+        _NAMES[name],
+        figures["trials"][name],
+        f"{figures['trials_per_second'][name]:.2f}",
+        f"{ratio:.1f} ×" if ratio else "",
+        "{} {} {:.3g}".format(*won["settings"]),
+        f"{won['test_accuracy']:.4f}",
+        figures["place_of_the_engines_winner"][name],
+    ]
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def _notes(figures: dict[str, Any]) -> list[str]:
+    threads = figures["torch_threads"]
+    seconds = ", ".join(f"{s:.2f}" for s in figures["engine_seconds"])
+    differences = ", ".join(f"{name} {d:.4f}" for name, d in figures["median_difference"].items())
+    same = (
+        "yes" if figures["same_winner"] else "no; of one seed, neighbours of the best are within an image or two of 360"
+    )
+    return [
+        f"- All name the same winner: {same}. Median difference in test accuracy from the engine: {differences}.",
+        f"- The engine does {figures['gflop_per_trial']:.2f} GFLOP a training: "
+        f"{figures['share_of_matmul_peak']:.0%} of the matrix-multiply rate measured on all cores in this run "
+        f"({figures['matmul_gflop_per_second']:.0f} GFLOP/s, products of 1024² matrices).",
+        f"- It compiled {figures['programs']} programs in {figures['compile_seconds']:.1f} s, which is not in its trials/s. "
+        "Loop (a) compiles for every training, which is in its.",
+        f"- The loops run in one process{f' (PyTorch with {threads} thread)' if threads else ''}, as they are written; one "
+        "process a core would at most multiply their trials/s by the number of cores.",
+        f"- Engine: median of {len(figures['engine_seconds'])} runs ({seconds} s).",
+    ]
