@@ -170,7 +170,7 @@ def render_sweep(figures: dict[str, Any]) -> str:
         "",
         f"digits, MLP 64-64-64-10, batch {BATCH}, {STEPS} steps, float32. {figures['device']}. {versions}.",
         "",
-        "| way | trainings | trials/s | the engine is faster by | its winner (seed 0) | accuracy | place of the engine's winner |",
+        "| way | trainings | trials/s | engine faster by | its winner (seed 0) | accuracy | engine's winner is its |",
         "|---|---|---|---|---|---|---|",
         *(_row(figures, name) for name in _NAMES if name in figures["trials_per_second"]),
         "",
@@ -190,7 +190,7 @@ def _row(figures: dict[str, Any], name: str) -> str:
         f"{ratio:.1f} ×" if ratio else "",
         "{} {} {:.3g}".format(*won["settings"]),
         f"{won['test_accuracy']:.4f}",
-        figures["place_of_the_engines_winner"][name],
+        f"no. {figures['place_of_the_engines_winner'][name]}",
     ]
     return f"| {' | '.join(map(str, cells))} |"
 
@@ -207,9 +207,9 @@ def _notes(figures: dict[str, Any]) -> list[str]:
         f"- The engine does {figures['gflop_per_trial']:.2f} GFLOP a training: "
         f"{figures['share_of_matmul_peak']:.0%} of the matrix-multiply rate measured on all cores in this run "
         f"({figures['matmul_gflop_per_second']:.0f} GFLOP/s, products of 1024² matrices).",
-        f"- It compiled {figures['programs']} programs in {figures['compile_seconds']:.1f} s, which is not in its trials/s. "
-        "Loop (a) compiles for every training, which is in its.",
-        f"- The loops run in one process{f' (PyTorch with {threads} thread)' if threads else ''}, as they are written; one "
-        "process a core would at most multiply their trials/s by the number of cores.",
+        f"- It compiled {figures['programs']} programs in {figures['compile_seconds']:.1f} s, which is not in its "
+        "trials/s. Loop (a) compiles for every training, which is in its.",
+        f"- The loops run in one process{f' (PyTorch with {threads} thread)' if threads else ''}, as they are written; "
+        "one process a core would at most multiply their trials/s by the number of cores.",
         f"- Engine: median of {len(figures['engine_seconds'])} runs ({seconds} s).",
     ]
