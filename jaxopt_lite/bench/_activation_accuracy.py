@@ -107,19 +107,35 @@ def _usable(x: Array, dtype: str) -> Array:
     return x[np.isfinite(wide) & ((wide == 0) | (wide >= float(ml_dtypes.finfo(DTYPES[dtype]).tiny)))]
 
 
-def audit(name: str, evaluate: Evaluate, dtype: str, x: Array, **settings: Any) -> tuple[Error, ...]:
-    """The errors of f, f', f'' at the points x, where the true result is a normal number of the type.
+class Reference(NamedTuple):
+    """The sorted points of an audit, the truth of each order there, where it is judged, and where roots are near."""
 
-    At kinks only the value is judged. Within 25 % of an isolated root the unit is taken at 2^-4 or more.
-    """
-    wide = np.sort(x.astype(np.float64))
+    dtype: str
+    points: Floats
+    true: tuple[Floats, ...]
+    judged: tuple[Array, ...]
+    near_roots: tuple[Array, ...]
+
+
+def reference(name: str, dtype: str, x: Array, **settings: Any) -> Reference:
+    """The truth of a row at the points x; at kinks only the value is judged."""
+    points = np.sort(x.astype(np.float64))
     row = CATALOGUE[name]
-    true = truth(name, wide, **{**row.settings, **row.initial, **settings})
-    got = evaluate(wide.astype(DTYPES[dtype]))
-    smooth = ~np.isin(wide, row.kinks)
+    true = truth(name, points, **{**row.settings, **row.initial, **settings})
+    smooth = ~np.isin(points, row.kinks)
+    zones = tuple(near_root(row, points, true[order:]) for order in range(3))
+    return Reference(dtype, points, true, (np.ones_like(smooth), smooth, smooth), zones)
+
+
+def audit(against: Reference, evaluate: Evaluate) -> tuple[Error, ...]:
+    """The errors of f, f', f'' where the true result is a normal number of the type.
+
+    Within 25 % of an isolated root the unit is taken at 2^-4 or more.
+    """
+    got = evaluate(against.points.astype(DTYPES[against.dtype]))
     return tuple(
-        error_of(wide, y.astype(np.float64), t, dtype, smooth | (order == 0), near_root(row, wide, true[order:]))
-        for order, (y, t) in enumerate(zip(got, true, strict=True))
+        error_of(against.points, y.astype(np.float64), t, against.dtype, judged, near)
+        for y, t, judged, near in zip(got, *against[2:], strict=True)
     )
 
 

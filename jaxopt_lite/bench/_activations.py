@@ -12,14 +12,14 @@ import numpy as np
 
 from jaxopt_lite import activations as act
 from jaxopt_lite.activations import CATALOGUE
-from jaxopt_lite.bench._activation_accuracy import Error, all_halves, audit, some_singles
+from jaxopt_lite.bench._activation_accuracy import DTYPES, Error, all_halves, audit, reference, some_singles
 from jaxopt_lite.bench._activation_memory import kept, kept_by_block, kept_by_gated
 from jaxopt_lite.bench._activation_rivals import evaluators, in_jax_nn
 from jaxopt_lite.bench._activation_time import ratios_to_copy
 from jaxopt_lite.bench._activation_truth import truth
 
 STRIDE, ELEMENTS, REPEATS = 257, 1 << 25, 5
-_SLICE = 1 << 28  # patterns of float32 in one go of the exhaustive audit
+_SLICE = 1 << 24  # patterns of float32 in one go of the exhaustive audit
 
 
 def activations(
@@ -66,19 +66,27 @@ def _version(package: str) -> str:
 
 
 def _accuracy(name: str, exhaustive: bool) -> dict[str, Any]:
-    figures: dict[str, Any] = {}
-    for library, evaluate in evaluators(name).items():
-        singles = [some_singles(STRIDE)]
-        if exhaustive:
-            singles = (some_singles(1, start, start + _SLICE) for start in range(0, 1 << 32, _SLICE))  # type: ignore[assignment]
-        by_type = {
-            "bfloat16": [audit(name, evaluate, "bfloat16", all_halves("bfloat16"))],
-            "float16": [audit(name, evaluate, "float16", all_halves("float16"))],
-            "float32": [audit(name, evaluate, "float32", x) for x in singles],
-        }
-        figures[library] = {dtype: _worst(parts) for dtype, parts in by_type.items()}
+    libraries = evaluators(name)
+    figures: dict[str, Any] = {library: {} for library in libraries}
+    for dtype in DTYPES:
+        parts: dict[str, list[tuple[Error, ...]]] = {library: [] for library in libraries}
+        for x in _inputs(dtype, exhaustive):
+            against = reference(name, dtype, x)
+            for library, evaluate in libraries.items():
+                parts[library].append(audit(against, evaluate))
+        for library in libraries:
+            figures[library][dtype] = _worst(parts[library])
+    for library, evaluate in libraries.items():
         figures[library]["wrong limits"] = _wrong_limits(name, evaluate)
     return figures
+
+
+def _inputs(dtype: str, exhaustive: bool) -> Iterable[Any]:
+    if dtype != "float32":
+        return [all_halves(dtype)]
+    if exhaustive:
+        return (some_singles(1, start, start + _SLICE) for start in range(0, 1 << 32, _SLICE))
+    return [some_singles(STRIDE)]
 
 
 def _worst(parts: list[tuple[Error, ...]]) -> dict[str, list[float]]:

@@ -16,6 +16,7 @@ from jaxopt_lite.bench._activation_accuracy import (
     error_of,
     near_root,
     orders,
+    reference,
     some_singles,
 )
 from jaxopt_lite.bench._activation_truth import TRUTH, truth, truth_by
@@ -39,7 +40,7 @@ def results(name: str, dtype: str) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
 
 def errors(name: str, dtype: str) -> tuple:
     x, y = results(name, dtype)
-    return audit(name, lambda _: tuple(part[len(SPECIAL) :] for part in y), dtype, x)
+    return audit(reference(name, dtype, x), lambda _: tuple(part[len(SPECIAL) :] for part in y))
 
 
 def settings_of(name: str) -> dict:
