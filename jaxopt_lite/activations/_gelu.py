@@ -9,7 +9,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from jaxopt_lite.activations._elementwise import elementwise
-from jaxopt_lite.activations._exponential import horner, scaled_exp, times_exp
+from jaxopt_lite.activations._exponential import horner, scaled_exp
 from jaxopt_lite.activations._two_terms import TwoTerms, constant, product, total
 
 _DENSITY = 1.0 / math.sqrt(2.0 * math.pi)
@@ -39,7 +39,8 @@ def _far(x: jax.Array) -> float:
 def _bell(a: jax.Array, factor: jax.Array) -> jax.Array:
     """factor × exp(-a²/2): the square as two terms, for its rounding error alone costs a² units in the last place."""
     square = product(a, a)
-    return times_exp(factor * (1.0 - 0.5 * square.low), -0.5 * square.high)
+    e, scale = scaled_exp(-0.5 * square.high)
+    return (factor * (e - e * (0.5 * square.low))) * scale
 
 
 def _mills(a: jax.Array) -> jax.Array:
@@ -131,8 +132,9 @@ def _approximate_curvature(x: jax.Array) -> jax.Array:
     small = e * scale
     h = 1.0 + small
     bend = a * (w.high - w.high * (2.0 * small / h))
-    inner = w.high * (2.0 - bend) + (6.0 * _A) * (a * a)
-    return (((inner + w.low * (2.0 - 2.0 * bend)) / h * e) * scale) / h
+    c = constant(_C, a)
+    inner = w.high * (2.0 - bend) + 2.0 * (w.high - c.high)  # 2 w + 6 A a² - w bend, for 3 A a² = w - C
+    return (((inner + (w.low * (4.0 - 2.0 * bend) - 2.0 * c.low)) / h * e) * scale) / h
 
 
 _gelu_exact = elementwise("gelu_exact", _exact, _exact_slope, curvature=_exact_curvature)

@@ -15,10 +15,11 @@ _END_WIDE = 1500.0  # and exp(-1500) in float64
 
 
 class _Gate(NamedTuple):
-    """exp(-|v|) as (e × scale), with |v| and 1 + exp(-|v|)."""
+    """exp(-|v|) as e × scale, with |v| as size + low and rest = 1 + exp(-|v|)."""
 
     negative: jax.Array
     size: jax.Array
+    low: Any
     e: jax.Array
     scale: jax.Array
     rest: jax.Array
@@ -29,9 +30,9 @@ def _gate(v: TwoTerms) -> _Gate:
     size = jnp.minimum(jnp.abs(v.high), _END_WIDE if v.high.dtype == jnp.float64 else _END)
     e, scale = scaled_exp(-size)
     negative = v.high < 0
-    if not isinstance(v.low, float):
-        e = e * (1.0 - jnp.where(negative, -v.low, v.low))
-    return _Gate(negative, size, e, scale, 1.0 + e * scale)
+    low = v.low if isinstance(v.low, float) else jnp.where(negative, -v.low, v.low)
+    e = e - e * low
+    return _Gate(negative, size, low, e, scale, 1.0 + e * scale)
 
 
 def _single(x: jax.Array) -> TwoTerms:
@@ -55,14 +56,15 @@ def gated_slope(v: TwoTerms, factor: Any = 1.0) -> jax.Array:
     """factor × the derivative of v × logistic(v)."""
     g = _gate(v)
     bounded = factor if isinstance(factor, float) else jnp.where(g.e > 0, factor, 0.0)  # large × 0 might be NaN
-    below = (bounded * ((1.0 - g.size) + g.e * g.scale) * g.e) * g.scale
+    below = (bounded * (((1.0 - g.size) - g.low) + g.e * g.scale) * g.e) * g.scale
     return jnp.where(g.negative, below, factor * (g.rest + g.size * (g.e * g.scale))) / (g.rest * g.rest)
 
 
 def gated_curvature(v: TwoTerms, factor: Any = 1.0) -> jax.Array:
     """factor × the second derivative of v × logistic(v)."""
     g = _gate(v)
-    return (factor * (2.0 - g.size * ((1.0 - g.e * g.scale) / g.rest)) * g.e) * g.scale / (g.rest * g.rest)
+    inner = ((2.0 - g.size) - g.low) + g.size * (2.0 * (g.e * g.scale) / g.rest)  # 2 - |v| tanh(|v|/2)
+    return (factor * inner * g.e) * g.scale / (g.rest * g.rest)
 
 
 def _by_gate(x: jax.Array, v: TwoTerms) -> jax.Array:
