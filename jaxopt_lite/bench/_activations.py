@@ -153,7 +153,7 @@ def render_activations(figures: dict[str, Any]) -> str:
         ["# How accurate, lean and fast are the activations?"],
         [
             "Expected: all 16-bit results correctly rounded in every order, no NaN from a finite input, every limit",
-            "right; float32 within 4 / 6 / 8 ulp; at most two arrays kept a layer, and one with `act_dense`; none of it",
+            "right; float32 within 4 / 6 / 8 ulp; at most two arrays kept a layer, one with `act_dense`; none of it",
             "at the cost of more than 1.4 times the time of `jax.nn`.",
         ],
         [_command(figures)],
