@@ -25,7 +25,9 @@ def medians(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float
     """Median seconds of each, measured in turn, round by round, so that a busy machine slows all alike."""
     taken: dict[str, list[float]] = {name: [] for name in runs}
     for k in range(repeats + 1):
-        for name, run in runs.items():
+        # In turns: who comes first in a round finds the caches and pages that another left, and loses by it.
+        order = list(runs.items())
+        for name, run in order[k % len(order) :] + order[: k % len(order)]:
             start = time.perf_counter()
             jax.block_until_ready(run())
             if k:

@@ -14,7 +14,7 @@ from jaxopt_lite.bench import _optimizer_facts as facts
 from jaxopt_lite.bench import _optimizer_times as times
 from jaxopt_lite.bench._optimizer_training import final_losses
 
-LARGE, REPEATS = 1 << 25, 15
+LARGE, REPEATS = 1 << 25, 9
 SECTIONS: dict[str, Callable[[], Any]] = {
     "facts": lambda: {
         name: {"ours": facts.compiled_facts(ours), "optax": facts.compiled_facts(theirs)}

@@ -12,6 +12,8 @@ from jaxopt_lite.optimizers._transform import Parts, Transform, build
 
 # The float32 bits below the code's three digits of mantissa.
 CUT = 20
+# Marks a coded array in the inner state by its shape, and keeps its dtype; not empty, as Orbax saves no empty arrays.
+BLANK = (1,) * 8
 NEVER_NEGATIVE = frozenset({"nu", "nu_max", "v", "n", "e_g", "e_x", "sum_of_squares", "vr", "vc"})
 
 
@@ -23,9 +25,10 @@ class Code(NamedTuple):
 
 
 class CompressState(NamedTuple):
-    """Steps done, which seed the rounding, and the inner state with its large arrays coded."""
+    """Steps done, which seed the rounding, the codes, and the inner state with a blank in the place of each."""
 
     count: Any
+    codes: tuple[Code, ...]
     inner: Any
 
 
@@ -36,32 +39,33 @@ class Compress(NamedTuple):
 
     def init(self, params: Any, data: Mapping[str, Any], fixed: Mapping[str, Any], parts: Parts) -> CompressState:
         """The inner state, coded."""
-        count = jnp.zeros((), jnp.int32)
-        return CompressState(count=count, inner=_coded(parts["tx"].init(params), count, fixed["min_size"]))
+        return _coded(parts["tx"].init(params), jnp.zeros((), jnp.int32), fixed["min_size"])
 
     def update(
         self, grads: Any, state: Any, params: Any, fixed: Mapping[str, Any], parts: Parts, extra: Mapping[str, Any]
     ) -> tuple[Any, CompressState]:
         """The inner step on the decoded state, which is coded again."""
-        updates, inner = parts["tx"](grads, _decoded(state.inner), params, **extra)
-        count = next_count(state.count)
-        return updates, CompressState(count=count, inner=_coded(inner, count, fixed["min_size"]))
+        updates, inner = parts["tx"](grads, _decoded(state), params, **extra)
+        return updates, _coded(inner, next_count(state.count), fixed["min_size"])
 
 
-def _coded(state: Any, count: jax.Array, min_size: int) -> Any:
+def _coded(state: Any, count: jax.Array, min_size: int) -> CompressState:
     paths, treedef = jax.tree_util.tree_flatten_with_path(state)
-    out = []
+    kept: list[Any] = []
+    codes: list[Code] = []
     for i, (path, x) in enumerate(paths):
         if jnp.ndim(x) == 0 or jnp.size(x) < min_size or x.dtype not in (jnp.float32, jnp.bfloat16, jnp.float16):
-            out.append(x)
+            kept.append(x)
             continue
         bits = random_bits(stream(count, i), x.shape)
-        out.append(encode(x.astype(jnp.float32), bits, signed=not _names(path) & NEVER_NEGATIVE))
-    return jax.tree.unflatten(treedef, out)
+        codes.append(encode(x.astype(jnp.float32), bits, signed=not _names(path) & NEVER_NEGATIVE))
+        kept.append(jnp.zeros(BLANK, x.dtype))
+    return CompressState(count=count, codes=tuple(codes), inner=jax.tree.unflatten(treedef, kept))
 
 
-def _decoded(state: Any) -> Any:
-    return jax.tree.map(lambda x: decode(x) if isinstance(x, Code) else x, state, is_leaf=lambda x: isinstance(x, Code))
+def _decoded(state: CompressState) -> Any:
+    codes = iter(state.codes)
+    return jax.tree.map(lambda x: decode(next(codes)).astype(x.dtype) if jnp.shape(x) == BLANK else x, state.inner)
 
 
 def _names(path: tuple) -> set[str]:

@@ -87,3 +87,34 @@ def test_state_of_the_optimizer_is_variables() -> None:
     _, optimizer = made(opt.adam(0.1))
     leaves = jax.tree.leaves(nnx.state(optimizer))
     assert all(isinstance(leaf, jax.Array) for leaf in leaves)
+
+
+WRAPPED: dict[str, Any] = {
+    "partition": opt.partition_by_path({"bias": opt.sgd(0.1), ".*": opt.adam(0.1)}),
+    "guard": opt.guard(opt.adam(0.1), max_spike=10.0),
+    "accumulate": opt.accumulate(opt.adam(0.1), 1),
+    "average": opt.average(opt.adam(0.1), 0.9),
+    "lift": opt.lift(optax.lamb)(0.1),
+    "compress": opt.compress(opt.adam(0.1), min_size=2),
+    "stochastic_rounding": opt.stochastic_rounding(opt.adam(0.1)),
+    "split_master": opt.split_master(opt.adam(0.1)),
+}
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize("name", WRAPPED)
+def test_wrappers(name: str, dtype: Any) -> None:
+    model = nnx.Linear(2, 3, rngs=nnx.Rngs(0), param_dtype=dtype)
+    optimizer = Optimizer(model, WRAPPED[name])
+    traces, before = [], np.asarray(model.kernel[...], np.float32)
+
+    @nnx.jit
+    def jitted(model: Any, optimizer: Any) -> None:
+        traces.append(1)
+        step(model, optimizer)
+
+    for _ in range(3):
+        jitted(model, optimizer)
+    assert len(traces) == 1
+    assert model.kernel[...].dtype == dtype
+    assert np.abs(np.asarray(model.kernel[...], np.float32) - before).max() > 0.05
