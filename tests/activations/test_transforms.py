@@ -1,6 +1,7 @@
 """Every row under every transformation; dtypes; jit and eager bit for bit."""
 
 import pickle
+from contextlib import AbstractContextManager
 from functools import partial
 
 import jax
@@ -13,6 +14,15 @@ from jaxopt_lite.bench._activation_accuracy import all_halves
 
 ROWS = pytest.mark.parametrize("name", CATALOGUE)
 X = jnp.asarray(np.random.default_rng(0).normal(size=(3, 8)) * 2 + 0.037, jnp.float32)
+
+
+def double() -> AbstractContextManager:
+    """float64 switched on, by the name this version of jax has for it."""
+    if hasattr(jax, "enable_x64"):
+        return jax.enable_x64(True)
+    from jax.experimental import enable_x64
+
+    return enable_x64()
 
 
 def call(row: Activation) -> partial:
@@ -102,7 +112,7 @@ def test_dtypes_are_kept_and_integers_become_floats(name: str) -> None:
 
 @ROWS
 def test_float64_is_computed_in_float64(name: str) -> None:
-    with jax.enable_x64(True):
+    with double():
         x = jnp.asarray([0.3, -1.7, 2.4, -0.9], jnp.float64)
         one, h = probe(CATALOGUE[name]), 1e-6
 
