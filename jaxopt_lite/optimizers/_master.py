@@ -27,7 +27,9 @@ class Master(NamedTuple):
 
     def init(self, params: Any, data: Mapping[str, Any], fixed: Mapping[str, Any], parts: Parts) -> MasterState:
         """Nothing cut off yet."""
-        rest = jax.tree.map(lambda p: jnp.zeros_like(p, dtype=jnp.int8) if _is_half(p) else None, params)
+        rest = jax.tree.map(
+            lambda p: jnp.zeros_like(p, dtype=jnp.int8) if _is_half(p) else jnp.zeros((), jnp.int8), params
+        )
         return MasterState(count=jnp.zeros((), jnp.int32), rest=rest, inner=parts["tx"].init(widened(params)))
 
     def update(
@@ -40,7 +42,8 @@ class Master(NamedTuple):
         rests = treedef.flatten_up_to(state.rest)
         whole = [_joined(p, r) for p, r in zip(ps, rests, strict=True)]
         steps, inner = parts["tx"](widened(grads), state.inner, jax.tree.unflatten(treedef, whole), **extra)
-        moved = [_moved(p, m, u) for p, m, u in zip(ps, whole, treedef.flatten_up_to(steps), strict=True)]
+        us = treedef.flatten_up_to(steps)
+        moved = [_moved(p, m, u, r) for p, m, u, r in zip(ps, whole, us, rests, strict=True)]
         updates, rest = (jax.tree.unflatten(treedef, list(column)) for column in zip(*moved, strict=True))
         return updates, MasterState(count=next_count(state.count), rest=rest, inner=inner)
 
@@ -59,12 +62,12 @@ def _digit(p: jax.Array) -> jax.Array:
 
 
 def _joined(p: jax.Array, rest: Any) -> jax.Array:
-    return p if rest is None else p.astype(jnp.float32) + rest.astype(jnp.float32) * (_digit(p) / LEVELS)
+    return p if not _is_half(p) else p.astype(jnp.float32) + rest.astype(jnp.float32) * (_digit(p) / LEVELS)
 
 
-def _moved(p: jax.Array, whole: jax.Array, u: jax.Array) -> tuple[jax.Array, Any]:
+def _moved(p: jax.Array, whole: jax.Array, u: jax.Array, rest: jax.Array) -> tuple[jax.Array, jax.Array]:
     if not _is_half(p):
-        return u, None
+        return u, rest
     after = whole + u
     place = after.astype(p.dtype)
     cut = jnp.round((after - place.astype(jnp.float32)) * (LEVELS / _digit(place)))

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
-import optax
 from jax.tree_util import GetAttrKey
 
 from jaxopt_lite.optimizers._transform import Init, Parts, Transform, build
@@ -32,15 +31,15 @@ class Partition(NamedTuple):
     ) -> tuple[Any, tuple]:
         """Each group's updates where its parameters stand."""
         groups = self._groups(grads)
-        steps, after = list(jax.tree.leaves(grads)), []
+        steps: dict[str, Any] = {}
+        after = []
         extra = {**extra, "whole_updates": extra.get("whole_updates", grads)}
         for i, (update, inner) in enumerate(zip(parts.values(), state, strict=True)):
             own = None if params is None else _only(params, groups, i)
             updates, inner = update(_only(grads, groups, i), inner, own, **extra)
-            for place, step in zip((k for k, g in enumerate(groups) if g == i), jax.tree.leaves(updates), strict=True):
-                steps[place] = step
+            steps |= updates
             after.append(inner)
-        return jax.tree.unflatten(jax.tree.structure(grads), steps), tuple(after)
+        return jax.tree_util.tree_map_with_path(lambda path, _: steps[path_name(path)], grads), tuple(after)
 
     def _groups(self, tree: Any) -> list[int]:
         """The number of the first pattern found in each leaf's path."""
@@ -62,17 +61,18 @@ def path_name(path: tuple) -> str:
     return "/".join(str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", k)))) for k in path)
 
 
-def _only(tree: Any, groups: list[int], group: int) -> Any:
-    leaves, treedef = jax.tree.flatten(tree)
-    kept = [x if g == group else optax.MaskedNode() for x, g in zip(leaves, groups, strict=True)]
-    return jax.tree.unflatten(treedef, kept)
+def _only(tree: Any, groups: list[int], group: int) -> dict[str, Any]:
+    """The group's leaves by path: a plain dictionary, which every transform and every module system can hold."""
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {path_name(path): x for (path, x), g in zip(leaves, groups, strict=True) if g == group}
 
 
 def partition_by_path(groups: Mapping[str, Any]) -> Transform:
     """Another transform for each group of parameters, by name: `{"bias|norm": sgd(0.1), ".*": adamw(1e-3)}`.
 
     The keys are regular expressions, searched in each parameter's path ("encoder/layer_0/kernel"); the first that
-    matches decides. The values are transforms of ours or of optax. `clip_by_global_norm` at the beginning of a group
+    matches decides. The values are transforms of ours or of optax; each sees its group as a dictionary from path to
+    array. `clip_by_global_norm` at the beginning of a group
     takes the norm of all groups together.
 
     Raises `ValueError` for a pattern that is none, and at `init` for a parameter that no pattern matches.
