@@ -55,7 +55,8 @@ class Embedding(nnx.Module):
         table = jax.random.normal(rngs.params(), (num_embeddings, features), dtype) * features**-0.5
         self.table = Table(table)
         self.state = nnx.data(jax.tree.map(RowState, tx.init(table)))
-        self.tx = nnx.static((tx.update, tx.catch_up))
+        # Functions of the structure alone: the settings stand in the state.
+        self.step, self.late = tx.update, tx.catch_up
         # Of fixed shape between the steps, so that a jitted step is traced once.
         self.ids = nnx.Variable(jnp.zeros((0,), jnp.int32))
         self.rows = Rows(jnp.zeros((0, features), dtype))
@@ -74,7 +75,7 @@ class Embedding(nnx.Module):
         state, treedef = jax.tree.flatten(self.state, is_leaf=lambda x: isinstance(x, RowState))
         held = jax.tree.unflatten(treedef, [v[...] for v in state])
         g = grads[...] if isinstance(grads, nnx.Variable) else grads
-        table, after = self.tx[0](self.table[...], held, self.ids[...], g)
+        table, after = self.step(self.table[...], held, self.ids[...], g)
         self._keep(table, after)
         _put(self.ids, jnp.zeros((0,), jnp.int32))
         _put(self.rows, jnp.zeros((0, table.shape[1]), table.dtype))
@@ -82,7 +83,7 @@ class Embedding(nnx.Module):
     def catch_up(self) -> None:
         """Bring every row up to date, before the whole table is evaluated or saved."""
         state, treedef = jax.tree.flatten(self.state, is_leaf=lambda x: isinstance(x, RowState))
-        self._keep(*self.tx[1](self.table[...], jax.tree.unflatten(treedef, [v[...] for v in state])))
+        self._keep(*self.late(self.table[...], jax.tree.unflatten(treedef, [v[...] for v in state])))
 
     def _keep(self, table: jax.Array, after: Any) -> None:
         _put(self.table, table)

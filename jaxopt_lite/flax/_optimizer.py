@@ -41,6 +41,12 @@ class Optimizer(nnx.Optimizer):
         # `init` knows the settings' values: kept, it would make each value another static structure.
         self.tx = optax.GradientTransformationExtraArgs(_started, tx.update)
 
+    def update(self, model: Any, grads: Any, /, **extra: Any) -> Any:
+        """One step on the model's variables `wrt`; gradients of others, as `Rows`, are left out. Gives the updates."""
+        # flax 0.11 does not select the gradients itself.
+        own = nnx.filter_state(grads, self.wrt) if isinstance(grads, nnx.State) else grads
+        return super().update(model, own, **extra)
+
     @property
     def settings(self) -> dict[str, Any]:
         """The settings it runs with, by name, as `jaxopt_lite.optimizers.settings` gives them."""

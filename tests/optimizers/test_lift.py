@@ -62,7 +62,8 @@ STRUCTURE: dict[str, dict[str, str]] = {
     "lbfgs": {"memory_size": "a shape"},
     "scale_by_lbfgs": {"memory_size": "a shape"},
     "muon": {"ns_steps": "the length of a Python loop"},
-    "scale_by_muon": {"ns_steps": "the length of a Python loop"},
+    "scale_by_muon": {"ns_steps": "the length of a Python loop"}
+    | dict.fromkeys(("beta", "eps"), "before optax 0.2.8 no step of it alone works"),
     "scale_by_sm3": {"b2": "compared with 1 in Python"},
     "reduce_on_plateau": dict.fromkeys(("factor", "rtol", "atol"), "checked in Python"),
 }
@@ -195,7 +196,8 @@ def test_inject_hyperparams_is_not_needed() -> None:
     """The six configurations that optax's own way fails on under jit, as 0.2.8 has them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for name in ("adafactor", "adopt", "schedule_free_adamw", "schedule_free_sgd", "galore"):
+        names = ("adafactor", "adopt", "schedule_free_adamw", "schedule_free_sgd", "galore")
+        for name in (n for n in names if n in FACTORIES):
             tx = opt.lift(FACTORIES[name])(learning_rate=0.1, **SMALL.get(name, {}))
             params = jnp.ones((4, 4))
             jax.eval_shape(lambda tx, p: tx.update(p, tx.init(p), p), tx, params)
