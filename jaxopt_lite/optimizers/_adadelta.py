@@ -21,10 +21,11 @@ def _per_step(s: Any, t: Any, fixed: Any) -> Any:
 def _per_leaf(g: Any, p: Any, m: Any, s: Any, fixed: Any) -> Any:
     if "weight_decay" in s and p is not None:
         g = g + s["weight_decay"] * p
-    # Bounded, as an infinite square times the 0 that it makes of the ratio below would be NaN.
-    now = jnp.minimum(s["rest"] * square(g), jnp.finfo(m["e_g"].dtype).max / 4)
+    now = s["rest"] * square(g)
     e_g = s["rho"] * m["e_g"] + now
-    e_x = s["rho"] * m["e_x"] + now * ((m["e_x"] + s["eps"]) / (e_g + s["eps"]))
+    # The ratio first: where the square overflows it is 0, and 0 times a finite gradient is 0, times ∞ NaN.
+    size = jnp.abs(g) if jnp.iscomplexobj(g) else g
+    e_x = s["rho"] * m["e_x"] + s["rest"] * size * (size * ((m["e_x"] + s["eps"]) / (e_g + s["eps"])))
     # g·√(old e_x + eps)/√(e_g + eps), with the old e_x expressed by the new one: XLA:CPU then updates it in place;
     # reading the old one for both results would cost a copy of it.
     below = jnp.maximum(s["rho"] * (e_g + s["eps"]) + now, jnp.finfo(e_g.dtype).tiny)
