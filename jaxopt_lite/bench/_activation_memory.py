@@ -29,7 +29,8 @@ def scan_slope(layer: Callable[..., jax.Array], shapes: tuple[tuple[int, ...], .
 
         weights = tuple(jax.ShapeDtypeStruct((depth, *s), jnp.float32) for s in shapes)
         x = jax.ShapeDtypeStruct((_BATCH, width), jnp.float32)
-        return jax.jit(jax.grad(loss)).lower(weights, x).compile().memory_analysis().temp_size_in_bytes
+        analysis: Any = jax.jit(jax.grad(loss)).lower(weights, x).compile().memory_analysis()
+        return analysis.temp_size_in_bytes
 
     return (temporary(_DEEP) - temporary(_SHALLOW)) / (_DEEP - _SHALLOW) / (4 * unit)
 
