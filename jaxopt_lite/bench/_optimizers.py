@@ -1,6 +1,7 @@
 """`bench optimizers`: every claim about the optimizers as a figure of this machine, in one run, as one page."""
 
 import importlib.metadata
+import os
 import platform
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -61,7 +62,7 @@ def render_optimizers(figures: dict[str, Any]) -> str:
         "# Optimizers: measured figures",
         "",
         f"Command: `jaxopt-lite bench optimizers`. Device: {machine['device']}. {machine['versions']}.",
-        "The dtype is float32 unless another is named.",
+        f"The dtype is float32 unless another is named. Load average before rendering: {machine['load']}.",
         f"Medians of {REPEATS} rounds (7 for rows), ours and the others in turn, compile time not counted.",
         "",
         "A step must return what it was donated, in that order: `step(params, state, grads) -> (params, state)`.",
@@ -77,6 +78,7 @@ def _machine() -> dict[str, str]:
     packages = [p for p in ("jax", "optax", "flax", "numpy", "torch") if _version(p)]
     return {
         "device": f"{jax.device_count()} × {device.platform} {device.device_kind}, {platform.machine()}",
+        "load": f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores",
         "versions": ", ".join(f"{name} {_version(name)}" for name in packages),
     }
 
