@@ -36,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except OSError as error:
+        return _complain(f"{error.filename or 'a file'}: {error.strerror or error}")
     except (Usage, ValueError, TypeError, ModuleNotFoundError) as error:
         if not _is_for_the_user(error):
             raise

@@ -18,7 +18,9 @@ class Told(Protocol):
     trials: int
     trials_done: int
     trials_diverged: int
+    trials_ran: int
     share: float
+    share_ran: float
     seconds: float
     best: dict[str, Any] | None
 
@@ -40,8 +42,8 @@ def sentence(told: Told, objective: str) -> str:
     parts = [f"{told.trials_done}/{told.trials} trials"]
     if told.trials_diverged:
         parts.append(f"{told.trials_diverged} diverged")
-    if told.seconds > 0 and told.trials_done:
-        parts.append(f"{told.trials_done / told.seconds:.1f} trials/s")
+    if told.seconds > 0 and told.trials_ran:
+        parts.append(f"{told.trials_ran / told.seconds:.1f} trials/s")
     if told.best is not None:
         named = [str(told.best[key]) for key in ("activation", "optimizer") if told.best.get(key) is not None]
         rate = told.best.get("learning_rate")
@@ -64,7 +66,8 @@ class _Lines:
         if told.phase == self._phase and not over and now - self._said < SECONDS_BETWEEN_LINES:
             return
         self._said, self._phase = now, told.phase
-        eta = "" if over or not told.share else f", about {told.seconds / told.share - told.seconds:.0f} s left"
+        left = 0.0 if over or not told.share_ran else told.seconds * (1 - told.share) / told.share_ran
+        eta = f", about {left:.0f} s left" if left else ""
         print(sentence(told, self._objective) + eta, file=sys.stderr, flush=True)
 
 
@@ -87,7 +90,7 @@ def _bar(objective: str) -> Iterator[Any]:
         def tell(told: Told) -> None:
             if told.phase not in bars:
                 bars[told.phase] = progress.add_task(told.phase, total=1.0)
-            share = told.programs_ready / told.programs if told.phase == "compile" else told.share
+            share = told.programs_ready / max(1, told.programs) if told.phase == "compile" else told.share
             progress.update(bars[told.phase], completed=share, description=sentence(told, objective))
 
         yield tell

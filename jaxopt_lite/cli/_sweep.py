@@ -179,6 +179,8 @@ def _check(settings: dict[str, Any]) -> None:
     for name in names(settings["activation"], "--activation"):
         if _catalogues.rows("activations")[name].get("kind") == "gated":
             raise Usage(f"--activation {name} takes two inputs, so it cannot stand between two dense layers")
+    if settings["task"].endswith(".py"):
+        raise Usage(f"{settings['task']} is a file: say which of its objects is the task, as {settings['task']}:task")
     if ":" not in settings["task"]:
         _catalogues.check("tasks", [settings["task"]])
     for name in ("seeds", "steps", "trials"):
@@ -218,7 +220,7 @@ def rates(text: str, trials: int | None) -> list[float] | tuple[float, float]:
             raise Usage(f"--learning-rate {text} has no end of rates: add a count ({text}:8) or --trials N")
         return numbers[0], numbers[1]
     count = numbers[2]
-    if count != int(count) or count < 2:
+    if not (math.isfinite(count) and count == int(count) and count >= 2):
         raise Usage(f"--learning-rate {text}: the count must be a whole number of at least 2; {shape}")
     ratio = numbers[1] / numbers[0]
     return [float(f"{numbers[0] * ratio ** (i / (count - 1)):.6g}") for i in range(int(count))]

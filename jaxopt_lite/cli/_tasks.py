@@ -69,8 +69,24 @@ def _asks_for(task: training.Task, entry: str) -> bool:
     def once(key: jax.Array, data: Any) -> Any:
         return task.step(trial, task.init(trial, key), data, key)[1]
 
-    jax.eval_shape(once, jax.random.key(0), task.data)
+    try:
+        jax.eval_shape(once, jax.random.key(0), task.data)
+    except Exception as error:
+        raise Usage(f"task {task.name!r} fails with a trial of activation and optimizer: {_told(error)}") from error
     return entry in trial.asked
+
+
+def _told(error: BaseException) -> str:
+    """An error of the user's own code: kind, text, and the last line that is not of a package."""
+    if isinstance(error, SyntaxError):
+        return f"SyntaxError: {error.msg} ({Path(error.filename or '').name}, line {error.lineno})"
+    own = [
+        f
+        for f in traceback.extract_tb(error.__traceback__)
+        if "site-packages" not in f.filename and "<" not in f.filename
+    ]
+    where = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}{where}"
 
 
 def _imported(path: Path) -> Any:
@@ -81,10 +97,11 @@ def _imported(path: Path) -> Any:
         raise Usage(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules.setdefault(path.stem, module)
+    sys.path.insert(0, str(path.resolve().parent))  # as `python file.py` would: its neighbours can be imported
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        line = f" ({Path(where.filename).name}, line {where.lineno})" if where.lineno else ""
-        raise Usage(f"{path} does not import: {type(error).__name__}: {error}{line}") from error
+        raise Usage(f"{path} does not import: {_told(error)}") from error
+    finally:
+        sys.path.remove(str(path.resolve().parent))
     return module

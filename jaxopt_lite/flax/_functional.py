@@ -31,6 +31,7 @@ def initialise(build: Callable[[Any, nnx.Rngs], Any], trial: Any, x: Array, key:
     """
     module = build(trial, nnx.Rngs(key))
     if isinstance(module, nnx.Module):
+        nnx.pop(module, nnx.Intermediate)
         return Weights(*nnx.split(module, nnx.Param, ...))
     if isinstance(module, linen.Module):
         params_key, dropout_key = jax.random.split(key)
@@ -58,14 +59,22 @@ def outputs(
             return module(x), weights.state
         module.train()
         y = module(x)
-        _, _, state = nnx.split(module, nnx.Param, ...)
-        return y, state
+        nnx.pop(module, nnx.Intermediate)  # what was sown is for the caller of a module, not for the next step
+        taken: Any = nnx.split(module, nnx.Param, ...)
+        return y, taken[2]
     module = build(trial, nnx.Rngs(key))
     variables = {"params": weights.params, **weights.state}
     options = _mode(module, train=train)
-    if train and weights.state:
-        return module.apply(variables, x, rngs={"dropout": key}, mutable=list(weights.state), **options)
-    return module.apply(variables, x, rngs={"dropout": key} if train else None, **options), weights.state
+    if not train:
+        return module.apply(variables, x, **options), weights.state
+    keys = dict(zip(("params", "dropout"), jax.random.split(key), strict=True))  # other streams fall back to "params"
+    y, new = module.apply(variables, x, rngs=keys, mutable=list(weights.state), **options)
+    return y, {kind: _kept(old, new.get(kind)) for kind, old in weights.state.items()}
+
+
+def _kept(old: Any, new: Any) -> Any:
+    """A collection after a step; one that grows, as what is sown does, stays as it was initialised."""
+    return new if str(jax.tree.structure(old)) == str(jax.tree.structure(new)) else old
 
 
 def _mode(module: linen.Module, *, train: bool) -> dict[str, Any]:

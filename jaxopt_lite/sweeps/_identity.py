@@ -1,6 +1,7 @@
 """Which sweep a ledger holds: what must be equal for it to be gone on with."""
 
 import hashlib
+import json
 import platform
 from typing import Any
 
@@ -28,7 +29,8 @@ def facts_of(planned: Plan, traced: dict[int, list[Traced]]) -> dict[str, Any]:
         "settings": len(planned.trials),
         "structures": planned.structures,
         "widths": planned.widths,
-        "digests": {str(nth): own[0].segment.digest for nth, own in traced.items()},
+        "digests": {str(nth): list(own[0].digests) for nth, own in traced.items()},
+        "numbers": _numbers(planned),
         "data": _digest(task.data),
         "device": f"{planned.devices[0].platform}: {planned.devices[0].device_kind}",
         "workers": planned.workers,
@@ -61,22 +63,24 @@ def check_same(ledger: Ledger, planned: Plan) -> None:
             told = "" if key == "data" else f": it holds {held.get(key)}, asked for is {facts[key]}"
             raise _differs(ledger, f"in its {name}{told}")
     for old, new in zip(ledger.rows(), planned.rows(), strict=True):
-        if old.columns != new.columns:
+        if json.dumps(old.columns) != json.dumps(new.columns):  # NaN is equal to itself here
             raise _differs(ledger, f"in its trials: where it has {_brief(old)}, asked for is {_brief(new)}")
+    if held.get("numbers") != facts["numbers"]:
+        raise _differs(ledger, "in a setting that is not swept, such as b1 of adam")
 
 
 def check_programs(ledger: Ledger, facts: dict[str, Any]) -> None:
     """Find out whether what is left of a sweep would be run by the programs that ran the rest.
 
     Raises:
-        StoreError: it would not: the task's code, or a version, is another.
+        StoreError: it would not: the task's code, a version or the device is another.
     """
     held = ledger.facts()
-    if any(held["digests"].get(nth) != digest for nth, digest in facts["digests"].items()):
-        versions = f"it was made with {held['versions']}, this is {facts['versions']}"
-        raise _differs(
-            ledger, f"in its compiled program, so that the numbers would not be those of one sweep; {versions}"
-        )
+    for what in ("versions", "device"):
+        if facts["digests"] and held[what] != facts[what]:
+            raise _differs(ledger, f"in its {what}: it was begun with {held[what]}, this is {facts[what]}")
+    if any(held["digests"].get(nth) != digests for nth, digests in facts["digests"].items()):
+        raise _differs(ledger, "in its compiled program, so that the numbers would not be those of one sweep")
 
 
 def _differs(ledger: Ledger, how: str) -> StoreError:
@@ -103,7 +107,7 @@ def states(ledger: Ledger, planned: Plan, traced: dict[int, list[Traced]]) -> di
             at += size
         if at != len(blob):
             raise StoreError(f"the state of run {row} in {ledger.store} is not that of this task's carry")
-        found[row] = (step, arrays, {name: np.array(s) for name, s in sums[row].items()})
+        found[row] = (step, arrays, {name: np.array(s) for name, s in sums.get(row, {}).items()})
     return found
 
 
@@ -112,4 +116,14 @@ def _digest(data: Any) -> str:
     for leaf in jax.tree.leaves(data):
         array = np.asarray(leaf)
         found.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
+    return found.hexdigest()
+
+
+def _numbers(planned: Plan) -> str:
+    """A digest of all numbers of all trials, those that no column shows included."""
+    found = hashlib.sha256()
+    for group in planned.groups:
+        for member in group.members:
+            found.update(f"{member.trial} {member.taken}".encode())
+            found.update(b"".join(np.asarray(number, float).tobytes() for number in member.numbers))
     return found.hexdigest()

@@ -156,7 +156,19 @@ class Ledger:
             yield trial, step, arrays
 
     def record(self, outcomes: Sequence[Outcome]) -> None:
-        """Write what a segment did, all or nothing."""
+        """Write what a segment did, all or nothing.
+
+        Raises:
+            StoreError: the disk is full, or the file is no longer there to be written.
+        """
+        try:
+            self._record(outcomes)
+        except sqlite3.OperationalError as error:
+            raise StoreError(
+                f"cannot write to the store {self.store}: {error}; what was written before is kept"
+            ) from error
+
+    def _record(self, outcomes: Sequence[Outcome]) -> None:
         with self._transaction() as db:
             db.executemany(
                 "UPDATE trials SET status = ?, step = ? WHERE id = ?", [(o.status, o.step, o.id) for o in outcomes]
@@ -189,13 +201,14 @@ class Ledger:
 
 @contextmanager
 def _transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    db.execute("BEGIN IMMEDIATE")
     try:
+        db.execute("BEGIN IMMEDIATE")
         yield db
+        db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        if db.in_transaction:
+            db.execute("ROLLBACK")
         raise
-    db.execute("COMMIT")
 
 
 def _fill(db: sqlite3.Connection, facts: dict[str, Any], rows: Iterable[Row]) -> None:

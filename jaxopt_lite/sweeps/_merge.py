@@ -2,18 +2,20 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from jaxopt_lite.optimizers import Transform
 
 Array = jax.Array
 
 
-class Either:
-    """One of several transforms, taken by an index that is data.
+class Either(optax.GradientTransformationExtraArgs):
+    """One of several transforms, taken by an index that is data; itself an optax transformation.
 
     Where `index` is i, it is `alternatives[i]`. The state holds as many arrays of each shape as the alternative
     that needs most. The update is a `lax.switch`: as long as the index is not batched one branch runs, and as each
@@ -21,32 +23,41 @@ class Either:
     even a single alternative goes through the switch (a branch that holds still is the second).
     """
 
-    def __init__(self, index: Array, alternatives: Sequence[Transform]) -> None:
-        self.index = index
-        self.alternatives = tuple(alternatives)
+    alternatives: tuple[Transform, ...]
 
-    def init(self, params: Any) -> list[Array]:
-        """The state of the alternative taken, packed."""
-        shapes = [jax.eval_shape(tx.init, params) for tx in self.alternatives]
-        room = _room(shapes)
-        branches = [lambda params, tx=tx: _packed(tx.init(params), room) for tx in self.alternatives]
-        hold = lambda params: [jnp.zeros(shape, dtype) for shape, dtype in room]  # noqa: E731
-        return jax.lax.switch(self.index + 1, [hold, *branches], params)
+    def __new__(cls, index: Array, alternatives: Sequence[Transform]) -> "Either":
+        """The transform; `index` is an int32 scalar."""
+        init, update = partial(_init, index, tuple(alternatives)), partial(_update, index, tuple(alternatives))
+        made = super().__new__(cls, init, update)
+        made.alternatives = tuple(alternatives)
+        return made
 
-    def update(self, grads: Any, state: list[Array], params: Any = None, **extra: Any) -> tuple[Any, list[Array]]:
-        """The updates of the alternative taken, and its state, packed."""
-        shapes = [jax.eval_shape(tx.init, params) for tx in self.alternatives]
 
-        def branch(tx: Transform, shape: Any) -> Any:
-            def run(grads: Any, state: list[Array], params: Any, extra: Any) -> tuple[Any, list[Array]]:
-                updates, new = tx.update(grads, _unpacked(state, shape), params, **extra)
-                return updates, _packed(new, [(s.shape, s.dtype) for s in state], state)
+def _init(index: Array, alternatives: Sequence[Transform], params: Any) -> list[Array]:
+    """The state of the alternative taken, packed."""
+    room = _room([jax.eval_shape(tx.init, params) for tx in alternatives])
+    branches = [lambda params, tx=tx: _packed(tx.init(params), room) for tx in alternatives]
+    hold = lambda params: [jnp.zeros(shape, dtype) for shape, dtype in room]  # noqa: E731
+    return jax.lax.switch(index + 1, [hold, *branches], params)
 
-            return run
 
-        branches = [branch(tx, shape) for tx, shape in zip(self.alternatives, shapes, strict=True)]
-        hold = lambda grads, state, params, extra: (jax.tree.map(jnp.zeros_like, grads), state)  # noqa: E731
-        return jax.lax.switch(self.index + 1, [hold, *branches], grads, state, params, extra)
+def _update(
+    index: Array, alternatives: Sequence[Transform], grads: Any, state: list[Array], params: Any = None, **extra: Any
+) -> tuple[Any, list[Array]]:
+    """The updates of the alternative taken, and its state, packed."""
+    like = grads if params is None else params
+    shapes = [jax.eval_shape(tx.init, like) for tx in alternatives]
+
+    def branch(tx: Transform, shape: Any) -> Any:
+        def run(grads: Any, state: list[Array], params: Any, extra: Any) -> tuple[Any, list[Array]]:
+            updates, new = tx.update(grads, _unpacked(state, shape), params, **extra)
+            return updates, _packed(new, [(s.shape, s.dtype) for s in state], state)
+
+        return run
+
+    branches = [branch(tx, shape) for tx, shape in zip(alternatives, shapes, strict=True)]
+    hold = lambda grads, state, params, extra: (jax.tree.map(jnp.zeros_like, grads), state)  # noqa: E731
+    return jax.lax.switch(index + 1, [hold, *branches], grads, state, params, extra)
 
 
 def _room(shapes: list[Any]) -> list[tuple[tuple[int, ...], Any]]:

@@ -101,18 +101,24 @@ def plan(
     """
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
         raise ValueError(f"steps must be a whole number of at least 1, got {steps!r}")
+    if task.mode not in ("min", "max"):
+        raise ValueError(f'the mode of task {task.name!r} must be "min" or "max", got {task.mode!r}')
     found = enumerate_trials(space, trials, search, seed)
     devices = jax.local_devices() if jax.default_backend() != "cpu" else jax.local_devices()[:1]
     groups = grouped([trial.value for trial in found], merge=devices[0].platform == "cpu")
-    widths = [width_of(task, group, devices[0]) for group in groups]
+    each = _seeds(seeds)
+    widths = [width_of(task, group, devices[0], len(each)) for group in groups]
     busy = _width.workers(devices[0].platform)
-    return Plan(task, found, _seeds(seeds), int(steps), groups, widths, devices, busy)
+    return Plan(task, found, each, int(steps), groups, widths, devices, busy)
 
 
 def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
     given = range(seeds) if isinstance(seeds, int | np.integer) and not isinstance(seeds, bool) else seeds
-    if not isinstance(given, Iterable):
+    if not isinstance(given, Iterable) or isinstance(given, str):
         raise ValueError(f"seeds must be a number of seeds or a list of them, got {seeds!r}")
+    given = list(given)
+    if any(isinstance(s, bool) or not isinstance(s, int | np.integer) for s in given):
+        raise ValueError(f"seeds must be whole numbers, got {seeds!r}")
     out = tuple(int(s) for s in given)
     if not out or len(set(out)) < len(out) or min(out) < 0 or max(out) >= 1 << 32:
         raise ValueError(f"seeds must be at least 1, or a list of different numbers from 0 to 2³² − 1; got {seeds!r}")

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_lite import optimizers
+from jaxopt_lite._names import unknown
 from jaxopt_lite.sweeps._group import Group, stacked
 from jaxopt_lite.sweeps._width import accelerator_width, bytes_of, cpu_width
 from jaxopt_lite.training import Task
@@ -61,6 +62,7 @@ class Lowered(NamedTuple):
     program: Any
     device: Any
     digest: str
+    calls_back: bool  # into Python functions, which its text does not tell apart
 
 
 class Traced(NamedTuple):
@@ -82,7 +84,7 @@ class Traced(NamedTuple):
         return Programs(start, segment, self.width, self.segment.digest), new + newer
 
 
-def width_of(task: Task, group: Group, device: Any) -> int:
+def width_of(task: Task, group: Group, device: Any, seeds: int) -> int:
     """The width C of a group: a function of the model on a CPU, so that a trial's bits are, too.
 
     Optimizer states are left out of account, as the sweep's other optimizers decide how large a merged one is.
@@ -98,7 +100,7 @@ def width_of(task: Task, group: Group, device: Any) -> int:
         return int(memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes)
 
     limit = (device.memory_stats() or {}).get("bytes_limit", 8 << 30)
-    return accelerator_width(temporary, limit, len(group.members))
+    return accelerator_width(temporary, limit, len(group.members) * seeds)
 
 
 def trace(task: Task, group: Group, width: int, device: Any) -> Traced:
@@ -129,24 +131,24 @@ def trace(task: Task, group: Group, width: int, device: Any) -> Traced:
         def one(numbers: Any, seed: Any, carry: Any, sums: Any) -> Any:
             trial = group.rebuilt(taken, numbers)
             carry, curve = advance(task, trial, layout[0](carry), Curve(sums, bounds[2]), data, seed, bounds[:2])
-            scores = {k: jnp.asarray(v, jnp.float32) for k, v in task.evaluate(trial, carry, data).items()}
-            return _plain(carry)[0], curve.sums, scores
+            return _plain(carry)[0], curve.sums, _scores(task, task.evaluate(trial, carry, data))
 
         return jax.vmap(one)(numbers, seeds, carry, sums)
 
     placed = jax.sharding.SingleDeviceSharding(device)
-    first = jax.jit(started, in_shardings=placed, out_shardings=placed).lower(taken, numbers, seeds)
+    # unused arguments are kept: programs of equal text then take equal arguments, so that they may be shared
+    first = jax.jit(started, in_shardings=placed, out_shardings=placed, keep_unused=True).lower(taken, numbers, seeds)
     carry, sums = first.out_info
     carry = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in carry]
     sums = {k: jax.ShapeDtypeStruct(x.shape, x.dtype) for k, x in sums.items()}
-    onward = jax.jit(segment, in_shardings=placed, out_shardings=placed, donate_argnums=(3, 4))
+    onward = jax.jit(segment, in_shardings=placed, out_shardings=placed, keep_unused=True, donate_argnums=(3, 4))
     second = onward.lower(taken, numbers, seeds, carry, sums, data, jax.ShapeDtypeStruct((3,), jnp.int32))
     return Traced(_lowered(first, device), _lowered(second, device), width, carry)
 
 
 def _plain(carry: Any) -> tuple[list[Array], Any]:
     """The arrays of a carry, random keys as their numbers, and the function that puts them together again."""
-    leaves, tree = jax.tree.flatten(carry)
+    leaves, tree = jax.tree.flatten(jax.tree.map(jnp.asarray, carry))
     kinds = [jax.random.key_impl(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else None for x in leaves]
 
     def whole(arrays: Sequence[Array]) -> Any:
@@ -154,7 +156,22 @@ def _plain(carry: Any) -> tuple[list[Array], Any]:
         return jax.tree.unflatten(tree, keyed)
 
     plain = [x if k is None else jax.random.key_data(x) for x, k in zip(leaves, kinds, strict=True)]
-    return [jnp.asarray(x) for x in plain], whole
+    return plain, whole
+
+
+def _scores(task: Task, found: dict[str, Any]) -> dict[str, Array]:
+    """What `evaluate` gave, as float32 scalars.
+
+    Raises:
+        ValueError: a score is not a scalar, or the task's objective is not among them.
+    """
+    scores = {name: jnp.asarray(value, jnp.float32) for name, value in found.items()}
+    for name, value in scores.items():
+        if value.shape != ():
+            raise ValueError(f"evaluate of task {task.name!r} must give scalars, but {name!r} has shape {value.shape}")
+    if task.objective not in scores:
+        raise ValueError(f"task {task.name!r} is ranked by {unknown('score', task.objective, scores)}")
+    return scores
 
 
 def _indices(taken: Sequence[int]) -> list[np.ndarray]:
@@ -168,19 +185,24 @@ _MOST = 128
 
 
 def _lowered(program: Any, device: Any) -> Lowered:
-    return Lowered(program, device, hashlib.sha256(program.as_text().encode()).hexdigest())
+    text = "\n".join([program.as_text(), str(program.in_tree), str(program.out_tree)])
+    return Lowered(program, device, hashlib.sha256(text.encode()).hexdigest(), "callback" in text)
 
 
 def _compiled(lowered: Lowered) -> tuple[Any, int]:
     """The executable of a lowered program and whether it had to be compiled: equal programs share one."""
+    options = CPU_OPTIONS if lowered.device.platform == "cpu" else None
+    if lowered.calls_back:
+        return lowered.program.compile(compiler_options=options), 1
     key = (lowered.digest, lowered.device)
     with _GUARD:
         lock = _LOCKS.setdefault(key, threading.Lock())
     with lock:
-        if key in _KEPT:
-            _KEPT.move_to_end(key)
-            return _KEPT[key], 0
-        options = CPU_OPTIONS if lowered.device.platform == "cpu" else None
+        with _GUARD:
+            kept = _KEPT.get(key)
+            if kept is not None:
+                _KEPT.move_to_end(key)
+                return kept, 0
         executable = lowered.program.compile(compiler_options=options)
         with _GUARD:
             _KEPT[key] = executable

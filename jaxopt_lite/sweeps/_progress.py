@@ -22,7 +22,9 @@ class Progress(NamedTuple):
     trials: int
     trials_done: int
     trials_diverged: int
+    trials_ran: int  # of those done, since this call
     share: float  # of all steps
+    share_ran: float  # since this call
     seconds: float  # since this phase began
     best: dict[str, Any] | None
 
@@ -37,7 +39,7 @@ class Tally:
         self.over = {row.id for row in rows if row.status in FINAL}
         self._before = len(self.over)
         self._diverged = sum(row.status == "diverged" for row in rows)
-        self._steps = sum(planned.steps if row.id in self.over else row.step for row in rows)
+        self._steps = self._steps_before = sum(planned.steps if row.id in self.over else row.step for row in rows)
         self._best: tuple[float, int] | None = None
         for row in rows:
             self._consider(row.id, scores.get(row.id, {}))
@@ -79,6 +81,11 @@ class Tally:
             row = self._rows[self._best[1]]
             score = self._best[0] if self._plan.task.mode == "max" else -self._best[0]
             best = {**row.columns, "seed": row.seed, self._plan.task.objective: score}
-        share = self._steps / (total * self._plan.steps)
+        whole = total * self._plan.steps
+        share, ran = self._steps / whole, (self._steps - self._steps_before) / whole
         ready = len(self._plan.groups)
-        self._tell(Progress("run", ready, ready, total, len(self.over), self._diverged, share, self.seconds, best))
+        self._tell(
+            Progress(
+                "run", ready, ready, total, len(self.over), self._diverged, self.ran, share, ran, self.seconds, best
+            )
+        )

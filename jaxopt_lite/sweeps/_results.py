@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -150,23 +150,18 @@ def read(ledger: Ledger) -> Results:
         columns[name] = [
             scores.get(row.id, {}).get(name, math.nan) if row.status == "done" else math.nan for row in rows
         ]
-    width = _counts(facts["stride"], facts["steps"])
     curves = [
-        {name: s[: len(width)] / width for name, s in _reached(sums.get(row.id, {}), row.step, facts["stride"])}
+        {name: _means(s, row.step, facts["stride"], facts["steps"]) for name, s in sums.get(row.id, {}).items()}
         for row in rows
     ]
     return Results(columns, swept, facts["objective"], facts["mode"], facts, curves, ledger.store)
 
 
-def _reached(sums: dict[str, np.ndarray], step: int, stride: int) -> Iterable[tuple[str, np.ndarray]]:
-    for name, values in sums.items():
-        yield name, np.where(np.arange(len(values)) < step // stride + (step % stride > 0), values, np.nan)
-
-
-def _counts(stride: int, steps: int) -> np.ndarray:
-    """Steps in each point of a curve: the stride, and what is left for the last."""
+def _means(sums: np.ndarray, step: int, stride: int, steps: int) -> np.ndarray:
+    """Sums over stretches of a run as means; NaN for stretches that were not reached."""
     ends = np.minimum(np.arange(stride, steps + stride, stride), steps)
-    return np.diff(ends, prepend=0)
+    counts = np.diff(np.minimum(ends, step), prepend=0)
+    return np.where(counts > 0, sums[: len(ends)] / np.maximum(counts, 1), np.nan)
 
 
 def _mean(numbers: Sequence[float]) -> Mean:

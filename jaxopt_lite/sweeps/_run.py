@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,8 @@ def run(
     """
     if store is not None:
         _ledger.check(Path(store), resume)
+    elif resume:
+        raise ValueError("resume=True needs store=..., the folder of the sweep to go on with")
     planned = plan(task, space, steps=steps, trials=trials, seeds=seeds, search=search, seed=seed)
     return execute(planned, store=store, resume=resume, progress=progress, note=note)
 
@@ -87,11 +89,10 @@ def execute(
         if ledger is not None:
             check_same(ledger, planned)
         left = _left(planned, ledger)
-        traced = _traced(planned, left)
+        traced, programs, compiled = _prepared(planned, left, tell, clock)
         facts = facts_of(planned, traced) | (note or {})
         if ledger is not None:
             check_programs(ledger, facts)
-        programs, compiled = _compiled(planned, traced, tell, clock)
         compile_seconds = time.perf_counter() - clock
         if ledger is None:
             ledger = Ledger.create(where, facts, planned.rows())
@@ -124,35 +125,36 @@ def _left(planned: Plan, ledger: Ledger | None) -> list[int]:
     return [nth for nth, own in enumerate(rows) if any(row.row not in over for row in own)]
 
 
-def _traced(planned: Plan, left: list[int]) -> dict[int, list[Traced]]:
-    """The programs of some groups for each device, lowered. Mistakes in a task show here; nothing is written yet."""
-    with ThreadPoolExecutor(planned.workers) as pool:
-        waiting = {
-            nth: [
-                pool.submit(trace, planned.task, planned.groups[nth], planned.widths[nth], device)
-                for device in planned.devices
-            ]
-            for nth in left
-        }
-        return {nth: [future.result() for future in own] for nth, own in waiting.items()}
+def _prepared(
+    planned: Plan, left: list[int], tell: Callable[[Progress], None], clock: float
+) -> tuple[dict[int, list[Traced]], dict[int, list[Programs]], int]:
+    """The programs of some groups for each device, traced and compiled, and how many had to be compiled.
 
+    They are traced one after the other in the caller's thread, where the caller's settings of JAX hold, and compile in
+    others meanwhile. Mistakes in a task show here; nothing is written yet.
+    """
+    total, ready = len(left) * len(planned.devices), 0
+    waiting: dict[Future[tuple[Programs, int]], int] = {}
+    traced: dict[int, list[Traced]] = {}
 
-def _compiled(
-    planned: Plan, traced: dict[int, list[Traced]], tell: Callable[[Progress], None], clock: float
-) -> tuple[dict[int, list[Programs]], int]:
-    """The programs by group and device, and how many had to be compiled."""
-    flat = [(nth, program) for nth, own in traced.items() for program in own]
+    def say() -> None:
+        seconds = time.perf_counter() - clock
+        tell(Progress("compile", total, ready, planned.runs, 0, 0, 0, 0.0, 0.0, seconds, None))
 
-    def say(ready: int) -> None:
-        tell(Progress("compile", len(flat), ready, planned.runs, 0, 0, 0.0, time.perf_counter() - clock, None))
-
-    say(0)
-    with ThreadPoolExecutor(max(planned.workers, os.cpu_count() or 1)) as pool:
-        waiting = [pool.submit(program.compiled) for _, program in flat]
-        for ready, _ in enumerate(as_completed(waiting), start=1):
-            say(ready)
-        done = [future.result() for future in waiting]
+    say()
+    pool = ThreadPoolExecutor(os.cpu_count() or 1)
+    try:
+        for nth in left:
+            for device in planned.devices:
+                program = trace(planned.task, planned.groups[nth], planned.widths[nth], device)
+                traced.setdefault(nth, []).append(program)
+                waiting[pool.submit(program.compiled)] = nth
+        for ready, future in enumerate(as_completed(waiting), start=1):  # noqa: B007 - `say` tells of it
+            future.result()
+            say()
+    finally:
+        pool.shutdown(cancel_futures=True)  # after an interrupt, what has not begun to compile never will
     programs: dict[int, list[Programs]] = {}
-    for (nth, _), (one, _) in zip(flat, done, strict=True):
-        programs.setdefault(nth, []).append(one)
-    return programs, sum(new for _, new in done)
+    for future, nth in waiting.items():
+        programs.setdefault(nth, []).append(future.result()[0])
+    return traced, programs, sum(future.result()[1] for future in waiting)

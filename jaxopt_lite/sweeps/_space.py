@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,8 @@ class Distribution:
         """The number below which a share `u` of the distribution lies, 0 <= u < 1."""
         raise NotImplementedError(type(self).__name__)
 
-    def grid(self) -> list[Any] | None:
-        """All its numbers, or None where they are too many to count."""
+    def grid(self) -> Sequence[Any] | None:
+        """All its numbers, or None where they have no end."""
         return None
 
 
@@ -69,12 +70,32 @@ class Values(Distribution):
         return f"values([{', '.join(f'{x:g}' for x in self.numbers)}])"
 
 
+@dataclass(frozen=True, repr=False)
+class Integers(Distribution):
+    """A whole number from `low` to `high`, each equally likely."""
+
+    low: int
+    high: int
+
+    def quantile(self, u: float) -> int:
+        """The number at the share `u` of the range."""
+        return self.low + int(u * (self.high - self.low + 1))
+
+    def grid(self) -> Sequence[int]:
+        """The numbers."""
+        return range(self.low, self.high + 1)
+
+    def __repr__(self) -> str:
+        return f"integers({self.low}, {self.high})"
+
+
 class Choice:
     """One of several alternatives, each a program of its own; made by `choice`."""
 
-    def __init__(self, alternatives: Sequence[Any], labels: Sequence[str]) -> None:
+    def __init__(self, alternatives: Sequence[Any], labels: Sequence[str], named: bool = False) -> None:
         self.alternatives = tuple(alternatives)
         self.labels = tuple(labels)
+        self.named = named  # whether the labels are the user's own
 
     def __repr__(self) -> str:
         return f"choice([{', '.join(self.labels)}])"
@@ -109,9 +130,10 @@ def integers(low: int, high: int) -> Distribution:
     Raises:
         ValueError: a bound is not a whole number, or `low` is above `high`.
     """
-    if int(low) != low or int(high) != high or low > high:
-        raise ValueError(f"integers({low!r}, {high!r}) needs whole numbers with low <= high")
-    return Values(tuple(range(int(low), int(high) + 1)))
+    whole = all(isinstance(x, int | np.integer) and not isinstance(x, bool) for x in (low, high))
+    if not whole or not -(1 << 31) <= low <= high < 1 << 31:
+        raise ValueError(f"integers({low!r}, {high!r}) needs whole numbers with low <= high, of 32 bits at most")
+    return Integers(int(low), int(high))
 
 
 def values(numbers: Iterable[float]) -> Distribution:
@@ -127,6 +149,8 @@ def values(numbers: Iterable[float]) -> Distribution:
     for x in given:
         if isinstance(x, bool) or not isinstance(x, int | float):
             raise TypeError(f"values takes numbers, got {x!r}; use choice([...]) for alternatives that are not numbers")
+    if len(set(given)) < len(given):
+        raise ValueError(f"values({list(given)}) has a number twice, which would train the same thing twice")
     return Values(tuple(map(float, given)) if any(isinstance(x, float) for x in given) else given)
 
 
@@ -154,13 +178,20 @@ def choice(alternatives: Sequence[Any] | Mapping[str, Any]) -> Choice:
         )
     if not given:
         raise ValueError("choice([]) leaves nothing to try; give at least one alternative")
-    return Choice(given, labels)
+    return Choice(given, labels, isinstance(alternatives, Mapping))
 
 
 def label(thing: Any) -> str:
     """What tables call a thing: the name of a function or an optimizer, else its own text."""
+    if isinstance(thing, partial):
+        given = [*map(repr, thing.args), *(f"{k}={v!r}" for k, v in thing.keywords.items())]
+        return f"{label(thing.func)}({', '.join(given)})"
     named = getattr(thing, "name", None) or getattr(thing, "__name__", None)
-    return named if isinstance(named, str) else str(thing)
+    if isinstance(named, str):
+        return named
+    text = str(thing)
+    # a text with an address in it would differ in every process
+    return type(thing).__name__ if " at 0x" in text else text
 
 
 def distinct(labels: list[str], things: list[Any]) -> list[str]:

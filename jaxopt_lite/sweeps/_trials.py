@@ -111,21 +111,40 @@ def _drawn(space: Any, trials: int, search: Search, seed: int) -> list[Picks]:
     size = _grid_size(space)
     if size is not None and size <= trials:
         return list(_grid(space, ()))
-    if search == "quasi-random":
-        from scipy.stats import qmc
+    found: dict[tuple[Any, ...], Picks] = {}
+    for point in itertools.islice(_points(len(varying), search, seed), 1000 * trials):
+        picks = _picked(space, point, {place.path: i for i, place in enumerate(varying)})
+        found.setdefault(tuple(sorted(picks.items(), key=str)), picks)  # of few points none is tried twice
+        if len(found) == trials:
+            break
+    return list(found.values())
 
-        points = qmc.Sobol(len(varying), seed=seed).random(1 << (trials - 1).bit_length())[:trials]
-    else:
-        points = np.random.default_rng(seed).random((trials, max(1, len(varying))))
-    return [
-        {
-            place.path: (
-                int(u * len(place.leaf.alternatives)) if isinstance(place.leaf, Choice) else place.leaf.quantile(u)
-            )
-            for place, u in zip(varying, point, strict=False)
-        }
-        for point in points.tolist()
-    ]
+
+def _points(dimensions: int, search: Search, seed: int) -> Iterator[list[float]]:
+    """Points of the unit cube, without end."""
+    if search == "random":
+        rng = np.random.default_rng(seed)
+        while True:
+            yield rng.random(max(1, dimensions)).tolist()
+    from scipy.stats import qmc
+
+    sobol = qmc.Sobol(max(1, dimensions), seed=seed)
+    size = 64
+    while True:
+        yield from sobol.random(size).tolist()
+        size = sobol.num_generated  # whole powers of two keep the points balanced
+
+
+def _picked(space: Any, point: list[float], dimension: dict[Path, int], path: Path = ()) -> Picks:
+    """What a point of the cube picks, in the places that its own choices lead to."""
+    picks: Picks = {}
+    for here, leaf in _leaves(space, path):
+        if isinstance(leaf, Choice):
+            taken = int(point[dimension[here]] * len(leaf.alternatives))
+            picks |= {here: taken, **_picked(leaf.alternatives[taken], point, dimension, (*here, taken))}
+        elif isinstance(leaf, Distribution):
+            picks[here] = leaf.quantile(point[dimension[here]])
+    return picks
 
 
 def _grid_size(space: Any, path: Path = ()) -> int | None:
@@ -149,6 +168,8 @@ def _named(space: Any, picks: list[Picks]) -> list[Trial]:
     varying = [place for place in _places(space) if _varies(place.leaf)]
     names = _names([place.path for place in varying])
     swept = set(names.values())
+    for name in swept & {"seed", "status"}:
+        raise ValueError(f"a space cannot have an entry called {name!r}: the table has a column of that name already")
     fixed = {
         (key,): label(value)
         for key, value in (space.items() if isinstance(space, dict) else ())
@@ -172,7 +193,9 @@ def _resolved(space: Any, path: Path, picks: Picks, seen: Callable[[Path, Any], 
         if isinstance(leaf, Choice):
             taken = picks[here]
             seen(here, leaf.labels[taken])
-            out.append(_resolved(leaf.alternatives[taken], (*here, taken), picks, seen))
+            own = leaf.alternatives[taken]
+            labelled = leaf.named and jax.tree_util.all_leaves([own])  # the label stands for the bare thing
+            out.append(_resolved(own, (*here, taken), picks, (lambda *_: None) if labelled else seen))
             continue
         number = picks[here] if isinstance(leaf, Distribution) else leaf
         seen(here, number)
@@ -184,6 +207,8 @@ def _resolved(space: Any, path: Path, picks: Picks, seen: Callable[[Path, Any], 
 def _column(path: Path, value: Any, names: dict[Path, str], columns: dict[str, Any], swept: set[str]) -> None:
     """Note the value under its column: that of its place, or of its like-named places in other alternatives."""
     name = names.get(path) or _brief(path)
+    if isinstance(value, jax.Array) and value.ndim == 0 and not isinstance(value, jax.core.Tracer):
+        value = value.item()
     plain = isinstance(value, str | int | float | np.generic) and not isinstance(value, bool)
     if plain and (path in names or name in swept or name == "learning_rate"):
         columns[name] = value
@@ -202,7 +227,9 @@ def _brief(path: Path) -> str:
     keys = [key for key in path if isinstance(key, str)]
     last = max((i for i, key in enumerate(path) if isinstance(key, int)), default=-1)
     tail = [str(key) for key in path[last + 1 :]]
-    return ".".join(tail if last >= 0 and tail else keys[1:] or keys) or "choice"
+    way = tail if last >= 0 and tail else keys[1:] or keys
+    # the place in a chain says nothing where the name alone is clear
+    return ".".join([key for key in way if not key.isdecimal()] or way) or "choice"
 
 
 def _dotted(path: Path) -> str:

@@ -26,8 +26,10 @@ def accelerator_width(temporary_bytes: Callable[[int], int], memory_bytes: int, 
     The account is linear in the width and some 15 % and 25 MB too low (measured on CPU), so that much is left free.
     The width is a multiple of 8 and never far above the number of trials there are.
     """
-    needed = max(1, (temporary_bytes(16) - temporary_bytes(8)) // 8)
-    fitting = int((memory_bytes / 1.15 - 25e6) // needed)
+    at_8, at_16 = temporary_bytes(8), temporary_bytes(16)
+    needed = max(1, (at_16 - at_8) // 8)
+    fixed = max(0, 2 * at_8 - at_16)  # the data, above all
+    fitting = int((memory_bytes / 1.15 - 25e6 - fixed) // needed)
     wanted = -(-trials // 8) * 8
     return max(1, min(fitting // 8 * 8 or fitting, wanted, WIDEST_ON_ACCELERATOR))
 

@@ -33,4 +33,6 @@ def builtin(name: str, batch_size: int | Literal["full"] | None = None) -> Task:
     def build(trial: Any, rngs: Any) -> MLP:
         return MLP(row["sizes"], trial["activation"], rngs=rngs)
 
-    return supervised(build, DATA[name](), batch_size=batch_size or row["batch_size"], name=name)
+    return supervised(
+        build, DATA[name](), batch_size=row["batch_size"] if batch_size is None else batch_size, name=name
+    )

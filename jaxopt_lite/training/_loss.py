@@ -17,6 +17,7 @@ class Loss(NamedTuple):
 
     an_example: Callable[[Array, Array], Array]
     right: Callable[[Array, Array], Array] | None
+    classes: int | None = None  # outputs that the labels at hand need
 
 
 def _squared_error(outputs: Array, y: Array) -> Array:
@@ -26,18 +27,20 @@ def _squared_error(outputs: Array, y: Array) -> Array:
 
 
 def _binary(outputs: Array, y: Array) -> Array:
-    return optax.sigmoid_binary_cross_entropy(_single(outputs), y.astype(outputs.dtype))
+    return optax.sigmoid_binary_cross_entropy(_single(outputs), _single(y).astype(outputs.dtype))
 
 
 def _single(outputs: Array) -> Array:
     return outputs.reshape(outputs.shape[0])
 
 
+def _classes(outputs: Array, y: Array) -> Array:
+    return optax.softmax_cross_entropy_with_integer_labels(outputs, y.astype(jnp.int32))
+
+
 LOSSES = {
-    "cross_entropy": Loss(
-        optax.softmax_cross_entropy_with_integer_labels, lambda outputs, y: jnp.argmax(outputs, axis=-1) == y
-    ),
-    "binary_cross_entropy": Loss(_binary, lambda outputs, y: (_single(outputs) > 0) == (y > 0)),
+    "cross_entropy": Loss(_classes, lambda outputs, y: jnp.argmax(outputs, axis=-1) == y),
+    "binary_cross_entropy": Loss(_binary, lambda outputs, y: (_single(outputs) > 0) == (_single(y) > 0)),
     "mse": Loss(_squared_error, None),
 }
 
@@ -56,3 +59,29 @@ def named(loss: str | Callable[[Array, Array], Array]) -> Loss:
     if loss not in LOSSES:
         raise ValueError(unknown("loss", loss, LOSSES))
     return LOSSES[loss]
+
+
+def fitted(cost: Loss, name: object, *labels: Array) -> Loss:
+    """The loss for these labels, training and test.
+
+    Raises:
+        ValueError: labels that the named loss cannot have.
+    """
+    if name not in ("cross_entropy", "binary_cross_entropy"):
+        return cost
+    for y in labels:
+        flat = y.ndim == 1 or (y.ndim == 2 and y.shape[1] == 1 and name == "binary_cross_entropy")
+        whole = jnp.issubdtype(y.dtype, jnp.integer) or y.dtype == bool or name == "binary_cross_entropy"
+        if not (flat and whole):
+            raise ValueError(
+                f"loss {name!r} needs y as one whole number an example, shape (examples,); got {y.dtype} {y.shape}. "
+                "Turn one-hot rows into numbers with argmax(axis=1)"
+            )
+    low, high = min(float(y.min()) for y in labels), max(float(y.max()) for y in labels)
+    if name == "binary_cross_entropy":
+        if not all(bool(((y == 0) | (y == 1)).all()) for y in labels):
+            raise ValueError(f"loss {name!r} needs labels 0 and 1; got labels from {low:g} to {high:g}")
+        return cost
+    if low < 0:
+        raise ValueError(f"loss {name!r} needs labels from 0 up; got labels from {low:g} to {high:g}")
+    return cost._replace(classes=int(high) + 1)

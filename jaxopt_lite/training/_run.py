@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxopt_lite.training._task import Task
 
@@ -81,13 +82,14 @@ def run(task: Task, trial: Any, *, steps: int, seed: int = 0) -> Trained:
         seed: decides initialisation, order of the data and dropout.
 
     Raises:
-        ValueError: `steps` is less than 1.
+        ValueError: `steps` is less than 1, or `seed` is negative.
 
     Example:
         >>> trained = run(task, {"activation": act.relu, "optimizer": opt.adam(1e-3)}, steps=500)  # doctest: +SKIP
     """
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1, got {steps}")
+    for name, number, least in (("steps", steps, 1), ("seed", seed, 0)):
+        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < least:
+            raise ValueError(f"{name} must be a whole number of at least {least}, got {number!r}")
     leaves, tree = jax.tree.flatten(trial)
     numbers = [i for i, leaf in enumerate(leaves) if isinstance(leaf, float | jax.Array)]
 

@@ -61,9 +61,11 @@ def supervised(
         raise TypeError(f"build must be a function of (trial, rngs), got {type(build).__name__}")
     cost = _loss.named(loss)
     data = _checked(data)
+    cost = _loss.fitted(cost, loss, data[0][1], data[1][1])
     examples = len(data[0][0])
-    full = batch_size == "full" or batch_size == examples
-    if not full and not (isinstance(batch_size, int | np.integer) and 1 <= batch_size <= examples):
+    full = batch_size == "full" or (batch_size == examples and batch_size is not True)
+    number = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
+    if not full and not (number and 1 <= int(batch_size) <= examples):
         raise ValueError(
             f'batch_size must be "full" or a number from 1 to the {examples} training rows, got {batch_size!r}'
         )
@@ -125,6 +127,11 @@ def _means(build: Any, cost: _loss.Loss, trial: Any, weights: Weights, x: Array,
 
 
 def _an_example(cost: _loss.Loss, predicted: Array, y: Array) -> Array:
+    if cost.classes is not None and (predicted.ndim != 2 or predicted.shape[1] < cost.classes):
+        raise ValueError(
+            f"the labels run up to {cost.classes - 1}, so the module must give {cost.classes} or more outputs an "
+            f"example; its outputs have shape {predicted.shape}"
+        )
     values = cost.an_example(predicted, y)
     if values.shape != (len(y),):
         raise ValueError(
@@ -136,9 +143,13 @@ def _an_example(cost: _loss.Loss, predicted: Array, y: Array) -> Array:
 
 def _optimizer(trial: Any) -> optax.GradientTransformationExtraArgs:
     try:
-        return trial["optimizer"]
+        found = trial["optimizer"]
     except (KeyError, TypeError, IndexError):
         raise ValueError(f'a trial of a supervised task is a dict with an entry "optimizer", got {trial!r}') from None
+    if not hasattr(found, "update"):
+        hint = ": call it, as adam(1e-3)" if callable(found) else ", not an optimizer such as adam(1e-3)"
+        raise ValueError(f'the entry "optimizer" of a trial is {found!r}{hint}')
+    return found
 
 
 def _checked(data: Any) -> Any:

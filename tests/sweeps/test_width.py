@@ -24,6 +24,8 @@ def test_on_an_accelerator_memory_is_filled_but_not_beyond_the_trials():
     assert tight % 8 == 0
     assert 0.8 * (1 << 30) < 1.15 * (linear(tight) + 25e6) <= 1 << 30
     assert accelerator_width(linear, 30_000_000, 100) == 1
+    # data of 60 GB leave room for 10 GB of trials
+    assert 900 < accelerator_width(lambda width: 60 * 10**9 + linear(width), 80 << 30, 100_000) < 1500
 
 
 def test_the_width_does_not_depend_on_the_company():
