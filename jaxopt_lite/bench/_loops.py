@@ -33,7 +33,7 @@ OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
 
 
 class Training(NamedTuple):
-    """One training by name and number, with what it starts from: layers of (kernel, bias), and the rows of each step."""
+    """One training by name and number, with what it starts from: layers (kernel, bias), and the rows of each step."""
 
     activation: str
     optimizer: str

@@ -67,7 +67,7 @@ def _engine(task: training.Task, say: Say) -> tuple[sweeps.Results, list[float]]
     seconds, first = [], None
     for nth in range(3):
         say(f"(d) this engine, 480 trainings, run {nth + 1} of 3")
-        results = sweeps.run(task, space, seeds=SEEDS, steps=STEPS)
+        results = sweeps.run(task, space, seeds=SEEDS, steps=STEPS, progress=False)
         seconds.append(results.facts["last"]["run_seconds"])
         first = first or results
     assert first is not None

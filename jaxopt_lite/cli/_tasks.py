@@ -29,7 +29,9 @@ def load(word: str, batch_size: str | None) -> training.Task:
     found = getattr(module, name)
     task = found() if callable(found) and not isinstance(found, training.Task) else found
     if not isinstance(task, training.Task):
-        raise Usage(f"{word} is a {type(task).__name__}, not a training.Task; make one with training.supervised(...)")
+        raise Usage(
+            f"{word} is of type {type(task).__name__}, not a training.Task; make one with training.supervised(...)"
+        )
     return task._replace(name=Path(file).stem) if task.name in ("task", "supervised") else task
 
 

@@ -7,18 +7,13 @@ from typing import Any, NamedTuple
 import jax
 from flax import linen, nnx
 
-from jaxopt_lite.activations import Bound
-
 Array = jax.Array
-# A bound activation may be assigned to an attribute of a module as it is: its settings are part of the module's state.
-nnx.register_data_type(Bound)
 _TRAIN_ARGUMENTS = {"train": True, "training": True, "is_training": True, "deterministic": False}
 
 
 class Weights(NamedTuple):
-    """A module taken apart: what is learned, what else changes (statistics, random counters), and the rest."""
+    """The arrays of a module: what is learned, and what else changes (statistics, random counters)."""
 
-    graph: Any  # structure without leaves; None for Linen, which is rebuilt from the trial
     params: Any
     state: Any
 
@@ -32,12 +27,11 @@ def initialise(build: Callable[[Any, nnx.Rngs], Any], trial: Any, x: Array, key:
     module = build(trial, nnx.Rngs(key))
     if isinstance(module, nnx.Module):
         nnx.pop(module, nnx.Intermediate)
-        return Weights(*nnx.split(module, nnx.Param, ...))
+        parts: Any = nnx.split(module, nnx.Param, ...)
+        return Weights(*parts[1:])
     if isinstance(module, linen.Module):
-        params_key, dropout_key = jax.random.split(key)
-        keys = {"params": params_key, "dropout": dropout_key}
-        variables = module.init(keys, x, **_mode(module, train=False))
-        return Weights(None, variables["params"], {k: v for k, v in variables.items() if k != "params"})
+        variables = module.init(_streams(key), x, **_mode(module, train=False))
+        return Weights(variables["params"], {k: v for k, v in variables.items() if k != "params"})
     raise TypeError(
         f"build(trial, rngs) returned {type(module).__name__}, which is not a Flax module; "
         "return an nnx.Module or a linen.Module"
@@ -52,24 +46,31 @@ def outputs(
     `train` sets NNX modules to `train()` or `eval()`, and is handed to Linen modules whose `__call__` takes
     `train`, `training`, `is_training` or `deterministic`.
     """
-    if weights.graph is not None:
-        module = nnx.merge(weights.graph, weights.params, weights.state, copy=True)
+    # built anew in each trace, so that a module may keep numbers of the trial in attributes and closures;
+    # what it draws while it is built is not used, and XLA drops it
+    module = build(trial, nnx.Rngs(key))
+    if isinstance(module, nnx.Module):
+        nnx.update(module, weights.params, weights.state)
         if not train:
             module.eval()
             return module(x), weights.state
         module.train()
         y = module(x)
         nnx.pop(module, nnx.Intermediate)  # what was sown is for the caller of a module, not for the next step
-        taken: Any = nnx.split(module, nnx.Param, ...)
-        return y, taken[2]
-    module = build(trial, nnx.Rngs(key))
+        parts: Any = nnx.split(module, nnx.Param, ...)
+        return y, parts[2]
     variables = {"params": weights.params, **weights.state}
     options = _mode(module, train=train)
     if not train:
-        return module.apply(variables, x, **options), weights.state
-    keys = dict(zip(("params", "dropout"), jax.random.split(key), strict=True))  # other streams fall back to "params"
+        return module.apply(variables, x, rngs=_streams(key), **options), weights.state
+    keys = _streams(key)
     y, new = module.apply(variables, x, rngs=keys, mutable=list(weights.state), **options)
     return y, {kind: _kept(old, new.get(kind)) for kind, old in weights.state.items()}
+
+
+def _streams(key: Array) -> dict[str, Array]:
+    """Keys for a Linen module; streams of other names fall back to that of "params"."""
+    return dict(zip(("params", "dropout"), jax.random.split(key), strict=True))
 
 
 def _kept(old: Any, new: Any) -> Any:

@@ -1,6 +1,7 @@
 """The plain multi-layer perceptron of the built-in tasks."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -23,7 +24,7 @@ class MLP(nnx.Module):
     """
 
     def __init__(self, sizes: Sequence[int], activation: Callable[..., Array], *, rngs: nnx.Rngs) -> None:
-        layers = [nnx.Linear(m, n, rngs=rngs) for m, n in zip(sizes, sizes[1:], strict=False)]
+        layers = [nnx.Linear(m, n, rngs=rngs) for m, n in pairwise(sizes)]
         self.layers = nnx.List(layers) if hasattr(nnx, "List") else layers
         self.activation = activation
         row = CATALOGUE.get(getattr(activation, "__name__", ""))

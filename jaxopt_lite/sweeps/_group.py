@@ -4,12 +4,17 @@ from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_lite.optimizers import Transform
 from jaxopt_lite.sweeps._merge import Either
 
 Array = jax.Array
+
+
+class Fixed(float):
+    """A float that is structure: one written as it is in a space, where the model may need it while it is built."""
 
 
 class Member(NamedTuple):
@@ -50,12 +55,15 @@ class Group(NamedTuple):
 
     def plain(self, transform: Any) -> Any:
         """An example trial with `transform` in every merged place."""
-        return jax.tree.unflatten(self.tree, [transform if isinstance(x, Transform) else x for x in self.pattern])
+        leaves = [
+            transform if isinstance(x, Transform) else jnp.asarray(x) if is_number(x) else x for x in self.pattern
+        ]
+        return jax.tree.unflatten(self.tree, leaves)
 
 
 def is_number(leaf: Any) -> bool:
     """Whether a leaf is data; whole Python numbers, truth values, texts and functions are structure."""
-    return isinstance(leaf, float | np.ndarray | np.generic | jax.Array)
+    return isinstance(leaf, float | np.ndarray | np.generic | jax.Array) and not isinstance(leaf, Fixed)
 
 
 def grouped(trials: Sequence[Any], merge: bool = True) -> list[Group]:

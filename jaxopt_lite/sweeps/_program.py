@@ -3,7 +3,8 @@
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import jax
@@ -84,6 +85,22 @@ class Traced(NamedTuple):
         return Programs(start, segment, self.width, self.segment.digest), new + newer
 
 
+@contextmanager
+def _known_to_need_numbers(task: Task) -> Iterator[None]:
+    """Say in words of the space what JAX says of tracers."""
+    try:
+        yield
+    except TypeError as error:
+        shapes = "Shapes must be 1D sequences of concrete values"
+        if not isinstance(error, jax.errors.ConcretizationTypeError) and shapes not in str(error):
+            raise
+        raise ValueError(
+            f"task {task.name!r} needs a number of the trial while its program is built, as a width or the rate of "
+            "Flax's Dropout is; numbers from uniform, log_uniform, integers and values are not known then. "
+            "Give that one as choice([...]), which makes a program for each"
+        ) from error
+
+
 def width_of(task: Task, group: Group, device: Any, seeds: int) -> int:
     """The width C of a group: a function of the model on a CPU, so that a trial's bits are, too.
 
@@ -91,9 +108,9 @@ def width_of(task: Task, group: Group, device: Any, seeds: int) -> int:
     """
     seed = jax.ShapeDtypeStruct((), jnp.uint32)
     if device.platform == "cpu":
-        stateless = group.plain(optimizers.sgd(0.0))
-        shapes = jax.eval_shape(lambda seed: _plain(start(task, stateless, seed))[0], seed)
-        return cpu_width(bytes_of(shapes))
+        with _known_to_need_numbers(task):
+            example = jax.eval_shape(lambda seed: _plain(start(task, group.plain(optimizers.sgd(0.0)), seed))[0], seed)
+        return cpu_width(bytes_of(example))
 
     def temporary(width: int) -> int:
         memory = trace(task, group, width, device).segment.program.compile().memory_analysis()
@@ -104,7 +121,16 @@ def width_of(task: Task, group: Group, device: Any, seeds: int) -> int:
 
 
 def trace(task: Task, group: Group, width: int, device: Any) -> Traced:
-    """Trace and lower the programs of a group for `width` trials on one device."""
+    """Trace and lower the programs of a group for `width` trials on one device.
+
+    Raises:
+        ValueError: the task needs to know a number that is data.
+    """
+    with _known_to_need_numbers(task):
+        return _traced(task, group, width, device)
+
+
+def _traced(task: Task, group: Group, width: int, device: Any) -> Traced:
     taken = [jax.ShapeDtypeStruct((), jnp.int32) for _ in group.alternatives]
     example = stacked(group.members[:1], width)
     numbers = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in example]

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxopt_lite._names import unknown
 from jaxopt_lite.sweeps._ledger import Ledger
 
 
@@ -41,7 +42,7 @@ class Setting(NamedTuple):
     trials: tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Results:
     """The table of a sweep, as columns of equal length, one row a trial and seed.
 
@@ -80,6 +81,20 @@ class Results:
     def __len__(self) -> int:
         return len(self.columns["status"])
 
+    def __repr__(self) -> str:
+        status = self.columns["status"]
+        counts = ", ".join(f"{status.count(s)} {s}" for s in dict.fromkeys(status))
+        lines = [f"Results of {self.facts['task']}: {len(self)} runs ({counts}), best by {self.objective}:"]
+        for setting in self.settings()[:5]:
+            told = ", ".join(
+                f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}"
+                for k, v in setting.columns.items()
+                if v is not None
+            )
+            score = setting.scores.get(self.objective)
+            lines.append(f"  {score:.4f}  {told}" if score else f"  {told}")
+        return "\n".join(lines)
+
     def rows(self) -> list[dict[str, Any]]:
         """One dict a trial and seed."""
         return [dict(zip(self.columns, values, strict=True)) for values in zip(*self.columns.values(), strict=True)]
@@ -92,6 +107,9 @@ class Results:
 
     def best(self, *by: str) -> list[Setting]:
         """The best finished setting, or the best for each combination of the columns `by`, best first."""
+        for name in by:
+            if name not in self.swept:
+                raise ValueError(unknown("column", name, self.swept))
         kept: dict[tuple[Any, ...], Setting] = {}
         for setting in self.settings():
             if math.isfinite(self._rank(setting)):

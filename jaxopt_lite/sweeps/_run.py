@@ -12,6 +12,7 @@ import jax
 from jaxopt_lite.sweeps import _ledger, _results
 from jaxopt_lite.sweeps._identity import check_programs, check_same, facts_of, states
 from jaxopt_lite.sweeps._ledger import FINAL, Ledger
+from jaxopt_lite.sweeps._lines import Lines
 from jaxopt_lite.sweeps._plan import Plan, plan
 from jaxopt_lite.sweeps._program import Programs, Traced, trace
 from jaxopt_lite.sweeps._progress import Progress, Tally
@@ -32,7 +33,7 @@ def run(
     resume: bool = False,
     search: Search | None = None,
     seed: int = 0,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[Progress], None] | bool = True,
     note: dict[str, Any] | None = None,
 ) -> Results:
     """Train every trial of a space with every seed, and give the table.
@@ -49,7 +50,8 @@ def run(
         resume: go on with the sweep in `store`, which must be the same one, instead of starting it.
         search: `"grid"`, `"random"` or `"quasi-random"`; see `enumerate_trials`.
         seed: decides which points of the space are drawn.
-        progress: is told how far the sweep is.
+        progress: True prints a line to standard error at once and every few seconds, False nothing; a function is told
+            of every step of progress (a `Progress`).
         note: facts to keep in the ledger beside the sweep's own.
 
     Returns:
@@ -75,14 +77,14 @@ def execute(
     *,
     store: str | Path | None = None,
     resume: bool = False,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[Progress], None] | bool = True,
     note: dict[str, Any] | None = None,
 ) -> Results:
     """Carry out a plan; the arguments are those of `run`."""
     where = Path(store) if store is not None else None
     if where is not None:
         _ledger.check(where, resume)
-    tell = progress or (lambda _: None)
+    tell = Lines(planned.task.objective) if progress is True else progress or (lambda _: None)
     clock = time.perf_counter()
     ledger = Ledger.open(where, write=True) if resume and where else None
     try:

@@ -161,6 +161,13 @@ def _checked(data: Any) -> Any:
     for part, (a, b) in {"training": arrays[:2], "test": arrays[2:]}.items():
         if a.ndim == 0 or b.ndim == 0 or len(a) != len(b) or not len(a):
             raise ValueError(f"the {part} x and y need equal, non-zero lengths, got shapes {a.shape} and {b.shape}")
+    for name, a in {"x": arrays[0], "y": arrays[1], "x_test": arrays[2], "y_test": arrays[3]}.items():
+        if jnp.issubdtype(a.dtype, jnp.inexact) and not bool(jnp.isfinite(jnp.asarray(a)).all()):
+            raise ValueError(
+                f"{name} has entries that are NaN or infinite: every training would diverge; mend the data"
+            )
+        if not (jnp.issubdtype(a.dtype, jnp.number) or a.dtype == bool):
+            raise ValueError(f"{name} must be numbers, got an array of {a.dtype}")
     if arrays[0].shape[1:] != arrays[2].shape[1:]:
         raise ValueError(f"training and test x differ in shape: {arrays[0].shape} and {arrays[2].shape}")
     x, y, x_test, y_test = map(jnp.asarray, arrays)

@@ -165,7 +165,7 @@ BAD = {
     "damaged ledger": (["--resume", "--store", "../damaged"], "damaged"),
     "no such file": (["nowhere.py:task"], "no file"),
     "no such object": (["../task.py:yours"], "no object 'yours'"),
-    "no task": (["../task.py:number"], "int, not a training.Task"),
+    "no task": (["../task.py:number"], "of type int, not a training.Task"),
     "broken file": (["../broken.py:task"], "ZeroDivisionError: division by zero (broken.py, line 2)"),
     "file that needs what is not there": (
         ["../needs.py:task"],
