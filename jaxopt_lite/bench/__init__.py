@@ -2,5 +2,7 @@
 
 from jaxopt_lite.bench._activations import activations as activations
 from jaxopt_lite.bench._activations import render_activations as render_activations
+from jaxopt_lite.bench._optimizers import optimizers as optimizers
+from jaxopt_lite.bench._optimizers import render_optimizers as render_optimizers
 from jaxopt_lite.bench._sweep import render_sweep as render_sweep
 from jaxopt_lite.bench._sweep import sweep as sweep

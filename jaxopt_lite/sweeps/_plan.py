@@ -73,10 +73,10 @@ class Plan(NamedTuple):
         return [Row(i, columns, seed, "waiting", 0) for i, (columns, seed) in enumerate(own)]
 
     def runners(self) -> list[list[Runner]]:
-        """The runs of each group."""
+        """The runs of each group; those of one seed side by side, since they share the order of their data."""
         each = len(self.seeds)
         return [
-            [Runner(m.trial * each + i, seed, m) for m in group.members for i, seed in enumerate(self.seeds)]
+            [Runner(m.trial * each + i, seed, m) for i, seed in enumerate(self.seeds) for m in group.members]
             for group in self.groups
         ]
 

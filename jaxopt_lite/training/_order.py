@@ -69,8 +69,13 @@ def _begun(rows: Array, spent: Array, key: Array, batches: int) -> Array:
 
         rows, spent, key_data = map(spread, (rows, spent, key_data), batched)
 
+        def own(data: Array) -> Array:
+            return permutation(jax.random.wrap_key_data(data), rows.shape[1])
+
         def draw() -> Array:
-            new = jax.vmap(lambda k: permutation(jax.random.wrap_key_data(k), rows.shape[1]))(key_data)
+            # members of one seed see one order: it is drawn once where all have the same key
+            alike = jnp.all(key_data == key_data[:1])
+            new = jax.lax.cond(alike, lambda: spread(own(key_data[0]), False), lambda: jax.vmap(own)(key_data))
             return jnp.where((spent >= batches)[:, None], new, rows)
 
         return jax.lax.cond(jnp.any(spent >= batches), draw, lambda: rows), True

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from optimizer_cases import CASES, Case
 
 from jaxopt_lite import optimizers as opt
+from tests.optimizers.optimizer_cases import CASES, Case
 
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 

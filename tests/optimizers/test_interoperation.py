@@ -10,9 +10,9 @@ import numpy as np
 import optax
 import pytest
 from flax.training.train_state import TrainState
-from optimizer_cases import CASES, Case
 
 from jaxopt_lite import optimizers as opt
+from tests.optimizers.optimizer_cases import CASES, Case
 
 PARAMS = {"b": jnp.linspace(-1, 1, 3), "w": jnp.cos(jnp.arange(6.0)).reshape(2, 3)}
 TRANSFORMS: dict[str, Any] = {

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from formulas import Formula
-from optimizer_cases import CASES, Case
+
+from tests.optimizers.formulas import Formula
+from tests.optimizers.optimizer_cases import CASES, Case
 
 STEPS, SIZE, BOUND = 50, 64, 2e-6
 

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from optimizer_cases import CASES, Case
 
 from jaxopt_lite import optimizers as opt
 from jaxopt_lite.optimizers._bits import random_bits, rounded, stream
 from jaxopt_lite.optimizers._compress import decode, encode
+from tests.optimizers.optimizer_cases import CASES, Case
 
 KINDS = ("zero", "tiny", "huge", "one inf", "one nan")
 

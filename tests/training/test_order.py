@@ -49,6 +49,13 @@ def test_a_population_sees_what_each_member_sees_alone():
         np.testing.assert_array_equal(own, batches(key, 23, 5, 9))
 
 
+def test_members_of_one_seed_see_one_order():
+    keys = jax.random.wrap_key_data(jnp.stack([jax.random.key_data(jax.random.key(5))] * 3))
+    together = jax.jit(jax.vmap(lambda key: batches(key, 23, 5, 9)))(keys)
+    for own in together:
+        np.testing.assert_array_equal(own, batches(jax.random.key(5), 23, 5, 9))
+
+
 def test_one_key_and_many_states_are_a_population_too():
     state = order.unstarted(10, 5)
     states = jax.tree.map(lambda x: jnp.stack([x, x]), state)
