@@ -131,7 +131,9 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
         one.add_argument("--json", action="store_true", help="the figures as one JSON object on standard output")
         one.add_argument("--out", metavar="FILE", help="also write the figures as a Markdown page")
         if kind != "sweep":
-            one.add_argument("--only", metavar="NAMES", help="comma-separated rows of the catalogue")
+            one.add_argument(
+                "--only", metavar="NAMES", help="comma-separated: activations by name, or sections of the page"
+            )
         if kind == "activations":
             one.add_argument(
                 "--exhaustive", action="store_true", help="all 2³² float32 inputs: about 1 minute a row and order"

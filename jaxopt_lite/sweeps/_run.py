@@ -41,8 +41,8 @@ def run(
     Args:
         task: what is trained (`training.supervised(...)`, or any `training.Task`).
         space: a pytree with `log_uniform`, `uniform`, `integers`, `values` at its leaves and `choice` in its structure.
-            Floats and arrays are data: one program serves all their values. Whole Python numbers, texts, functions and
-            truth values outside of distributions are structure.
+            What is drawn, and the numbers inside optimizers, schedules and bound activations, are data: one program
+            serves all their values. What is written as it is (numbers, texts, functions) is structure.
         steps: updates a run.
         trials: how many points of the space; left out, its whole grid.
         seeds: how many, or which: each trial is run with each. A seed decides initialisation and data order.

@@ -72,7 +72,6 @@ def test_the_examples_of_the_readme_run(mark, tmp_path):
     if mark == "example":
         assert len(found.stdout.splitlines()) == 6
         assert "±" in found.stdout
-        assert (tmp_path / "runs" / "wine" / "ledger.sqlite").exists()
 
 
 def test_files_that_the_readme_names_exist():
