@@ -111,6 +111,6 @@ def test_another_program_is_not_mixed_in(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        sweeps.run(small.task(), small.space(), seeds=9, steps=40, store=tmp_path / "s", progress=interrupt)
+        sweeps.run(small.task(), small.space(), seeds=60, steps=40, store=tmp_path / "s", progress=interrupt)
     with pytest.raises(sweeps.StoreError, match="compiled program"):
-        sweeps.run(small.task(batch_size=9), small.space(), seeds=9, steps=40, store=tmp_path / "s", resume=True)
+        sweeps.run(small.task(batch_size=9), small.space(), seeds=60, steps=40, store=tmp_path / "s", resume=True)
