@@ -1,6 +1,7 @@
 """What may vary: distributions at the leaves of a pytree, alternatives in its structure."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,12 +10,12 @@ from typing import Any
 import numpy as np
 
 
-class Distribution:
+class Distribution(ABC):
     """A number to be drawn; it stands at a leaf of a space. Made by `log_uniform`, `uniform`, `integers`, `values`."""
 
+    @abstractmethod
     def quantile(self, u: float) -> Any:
         """The number below which a share `u` of the distribution lies, 0 <= u < 1."""
-        raise NotImplementedError(type(self).__name__)
 
     def grid(self) -> Sequence[Any] | None:
         """All its numbers, or None where they have no end."""
