@@ -11,6 +11,9 @@ from jaxopt_lite.activations._elementwise import elementwise
 from jaxopt_lite.activations._two_terms import TwoTerms, constant, product, total
 
 _MODERATE = 4e3  # up to it, adding pi/4 loses no more than the second term can make up for
+_HUGE = 1.7e38  # twice that is no float32
+# Of all float32 numbers beyond, the one whose double is closest to a multiple of 2 pi, and what it is off by.
+_HALF_PERIODS, _HALF_PERIODS_OFF = 2.5229175724488532e38, -9.24989990348e-8
 
 _sine = elementwise("sine", jnp.sin, jnp.cos, curvature=lambda x: -jnp.sin(x))
 
@@ -42,10 +45,15 @@ def _snake_slope(x: jax.Array, alpha: jax.Array) -> jax.Array:
 
 
 def _snake_curvature(x: jax.Array, alpha: jax.Array) -> jax.Array:
+    """2 alpha cos(2 v); where 2 v would overflow, 2 (v - M) takes its place, for a float32 M that is half a period."""
     v = _angle(x, alpha)
-    fold = jnp.where(jnp.abs(v.high) < 1e38, 2.0, 1.0)  # beyond, 2 v might overflow
-    s, c = _sin_cos(TwoTerms(fold * v.high, fold * v.low))
-    return 2.0 * alpha * jnp.where(fold == 2.0, c, (c - s) * (c + s))
+    if v.high.dtype == jnp.float64:
+        return 2.0 * alpha * _sin_cos(TwoTerms(2.0 * v.high, 2.0 * v.low))[1]
+    size = jnp.abs(v.high)
+    near = size < _HUGE
+    high = 2.0 * jnp.where(near, size, size - _HALF_PERIODS)
+    low = jnp.where(near, 2.0 * v.low * jnp.sign(v.high), _HALF_PERIODS_OFF)
+    return 2.0 * alpha * _sin_cos(TwoTerms(high, low))[1]
 
 
 def _snake_by_alpha(x: jax.Array, alpha: jax.Array) -> jax.Array:

@@ -28,7 +28,8 @@ class _Point(NamedTuple):
 def _at(p: _Point, coefficients: Sequence[Any]) -> jax.Array:
     """The polynomial, divided by the power of x of its last coefficient where x is large."""
     pairs = zip(coefficients, coefficients[::-1], strict=True)
-    return horner(tuple(jnp.where(p.near, low, high) for low, high in pairs), p.u)
+    c = tuple(jnp.where(p.near, low, high) for low, high in pairs)
+    return (c[0] + c[1] * p.u) + (p.u * p.u) * horner(c[2:], p.u)
 
 
 def _point(x: jax.Array, c: tuple[jax.Array, ...]) -> _Point:

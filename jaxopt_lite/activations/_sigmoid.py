@@ -6,6 +6,7 @@ from jax.typing import ArrayLike
 
 from jaxopt_lite.activations._elementwise import elementwise
 from jaxopt_lite.activations._exponential import negative_exp
+from jaxopt_lite.activations._tanh import accurate_tanh
 
 
 def logistic(x: jax.Array) -> jax.Array:
@@ -23,7 +24,7 @@ def logistic_slope(x: jax.Array) -> jax.Array:
 
 def logistic_curvature(x: jax.Array) -> jax.Array:
     """The second derivative of `logistic`."""
-    return -logistic_slope(x) * jnp.tanh(0.5 * x)
+    return -logistic_slope(x) * accurate_tanh(0.5 * x)
 
 
 _sigmoid = elementwise("sigmoid", logistic, logistic_slope, curvature=logistic_curvature)
