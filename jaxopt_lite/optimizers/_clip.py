@@ -101,8 +101,8 @@ def clip_by_block_rms(threshold: Any) -> Transform:
     """Each leaf of the gradient is shortened so that its root mean square is at most `threshold` > 0.
 
     >>> tx = clip_by_block_rms(1.0)
-    >>> tx.update(jnp.array([2.0, -2.0]), tx.init(jnp.zeros(2)))[0]
-    Array([ 1., -1.], dtype=float32)
+    >>> [round(float(x), 6) for x in tx.update(jnp.array([2.0, -2.0]), tx.init(jnp.zeros(2)))[0]]
+    [1.0, -1.0]
 
     Source: Shazeer and Stern 2018.
     """

@@ -3,14 +3,16 @@
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
 import optax
+from jax.core import Tracer
 from jax.tree_util import DictKey, GetAttrKey, SequenceKey
 
-from jaxopt_lite.optimizers._arguments import freeze, opened, same, sort, thaw
+from jaxopt_lite.optimizers._arguments import Counted, freeze, opened, same, sort, thaw
 
 Parts = Mapping[Any, Any]
 
@@ -71,15 +73,30 @@ class Init:
 
 
 class Update:
-    """`update` of a transform: its structure alone, so that all transforms of one structure have equal `update`s."""
+    """`update` of a transform: its structure alone, so that all transforms of one structure have equal `update`s.
+
+    Called outside of any other transformation it is one compiled program, not dozens of dispatches; but where it runs
+    Python code that is not ours (optax's, a plain function as a schedule), which may look at the numbers.
+    """
 
     def __init__(self, rule: Rule, parts: tuple[tuple[Any, Any], ...], fixed: tuple) -> None:
         self.rule, self.parts, self.fixed = rule, parts, fixed
         self._options = opened(fixed)
         self._inner = dict(parts)
+        self._hash = hash((rule, parts, fixed))
+        self._ours = (
+            not getattr(rule, "foreign", False)
+            and not any(isinstance(value, Counted) for _, value in fixed)
+            and all(getattr(part, "_ours", False) for _, part in parts)
+        )
 
     def __call__(self, updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
         """The updates to add to the parameters, and the next state."""
+        if self._ours and _known((updates, state, params)) and _known(extra, int | float):
+            return _compiled(self, updates, state, params, extra)
+        return self._traced(updates, state, params, extra)
+
+    def _traced(self, updates: Any, state: Any, params: Any, extra: Mapping[str, Any]) -> tuple[Any, Any]:
         return self.rule.update(updates, state, params, self._options, self._inner, extra)
 
     def __eq__(self, other: object) -> bool:
@@ -88,7 +105,7 @@ class Update:
         return self is other or (self.rule, self.parts, self.fixed) == (other.rule, other.parts, other.fixed)
 
     def __hash__(self) -> int:
-        return hash((self.rule, self.parts, self.fixed))
+        return self._hash
 
     def __repr__(self) -> str:
         return f"<update of {self.rule.name}>"
@@ -98,6 +115,17 @@ class Update:
 
     def __setstate__(self, state: tuple) -> None:
         self.__init__(*state)  # type: ignore[misc]
+
+
+@partial(jax.jit, static_argnums=0)
+def _compiled(update: Update, updates: Any, state: Any, params: Any, extra: dict[str, Any]) -> tuple[Any, Any]:
+    return update._traced(updates, state, params, extra)
+
+
+def _known(tree: Any, others: Any = np.ndarray) -> bool:
+    """Whether all leaves are arrays (or `others`) with numbers in them."""
+    kinds = jax.Array | np.ndarray | others
+    return all(isinstance(x, kinds) and not isinstance(x, Tracer) for x in jax.tree.leaves(tree))
 
 
 class Transform(optax.GradientTransformationExtraArgs):
@@ -134,6 +162,7 @@ class Opaque(NamedTuple):
     """The rule of a plain optax transformation inside one of ours: it counts as structure."""
 
     tx: Any
+    foreign = True
 
     @property
     def name(self) -> str:
