@@ -1,4 +1,4 @@
-"""Step for step against the published formula in float64 and against optax, for every row of the table."""
+"""Step for step against the published formula in float64, against optax for every row of the table, and torch."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxopt_lite import optimizers as opt
 from tests.optimizers.formulas import Formula
 from tests.optimizers.optimizer_cases import CASES, Case
 
@@ -64,3 +65,40 @@ def test_equals_optax(case: Case) -> None:
     reference = trajectory(case.reference(0.1), params, grads, path)
     # Optax itself is 3e-6 to 1e-5 from the formula: it loses digits in 1 − bᵗ.
     assert error(trajectory(case(0.1), params, grads, path), reference) <= 2e-5
+
+
+# What of ours, with which settings, is which class of torch, with which.
+IN_TORCH: dict[str, tuple[Any, str, dict[str, Any]]] = {
+    "sgd": (opt.sgd(0.1), "SGD", {}),
+    "momentum": (opt.sgd(0.1, momentum=0.9), "SGD", {"momentum": 0.9}),
+    "nesterov": (opt.sgd(0.1, momentum=0.9, nesterov=True), "SGD", {"momentum": 0.9, "nesterov": True}),
+    "adagrad": (opt.adagrad(0.1, eps=0.0), "Adagrad", {"initial_accumulator_value": 0.1, "eps": 0.0}),
+    "adadelta": (opt.adadelta(0.1), "Adadelta", {"rho": 0.9, "eps": 1e-6}),
+    "rmsprop": (opt.rmsprop(0.1, eps_in_sqrt=False), "RMSprop", {"alpha": 0.9}),
+    "rmsprop momentum": (
+        opt.rmsprop(0.1, momentum=0.8, eps_in_sqrt=False),
+        "RMSprop",
+        {"alpha": 0.9, "momentum": 0.8},
+    ),
+    "adam": (opt.adam(0.1), "Adam", {}),
+    "adamw": (opt.adamw(0.1, weight_decay=1e-2), "AdamW", {"weight_decay": 1e-2}),
+    "adamax": (opt.adamax(0.1), "Adamax", {}),
+}
+
+
+@pytest.mark.parametrize("name", IN_TORCH)
+def test_equals_torch(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    ours, kind, settings = IN_TORCH[name]
+    grads = gradients(4)
+    p = torch.nn.Parameter(torch.from_numpy(np.random.default_rng(5).normal(size=SIZE)))
+    theirs, path, steps = getattr(torch.optim, kind)([p], lr=0.1, **settings), [], []
+    for g in grads:
+        with torch.no_grad():
+            p.copy_(p.float())
+        path.append(p.detach().numpy().copy())
+        p.grad = torch.from_numpy(g.astype(np.float64))
+        theirs.step()
+        steps.append(p.detach().numpy() - path[-1])
+    start = path[0].astype(np.float32)
+    assert error(trajectory(ours, start, grads, np.stack(path).astype(np.float32)), np.stack(steps)) <= BOUND
