@@ -10,6 +10,7 @@ import pytest
 
 from jaxopt_lite import optimizers as opt
 from jaxopt_lite.optimizers import rows
+from jaxopt_lite.optimizers.rows._unique import unique_rows
 
 SIZE, WIDTH, STEPS = 40, 3, 60
 
@@ -158,3 +159,24 @@ def test_wrong_arguments() -> None:
         tx.update(TABLE, tx.init(TABLE), jnp.ones(2), jnp.ones((2, WIDTH)))
     with pytest.raises(ValueError, match=r"row_grads \(2, 9\) for a table \(40, 3\)"):
         tx.update(TABLE, tx.init(TABLE), jnp.arange(2), jnp.ones((2, 9)))
+
+
+def test_a_table_too_large_to_sort_ids_and_places_as_one_number() -> None:
+    ids = jnp.asarray(np.random.default_rng(8).integers(-1, 12, 300))
+    grads = jnp.asarray(np.random.default_rng(9).normal(size=(300, WIDTH)), jnp.float32)
+    small, huge = 11, 2**31 - 2
+    (few, summed), (many, others) = (
+        unique_rows(ids, grads, small),
+        unique_rows(jnp.where(ids < small, ids, -1), grads, huge),
+    )
+    np.testing.assert_array_equal(few[:small], np.arange(small))
+    np.testing.assert_array_equal(many[:small], np.arange(small))
+    assert np.all(np.asarray(few[small:]) == small)
+    assert np.all(np.asarray(many[small:]) == huge)
+    np.testing.assert_array_equal(summed[:small], others[:small])
+
+
+def test_no_ids_change_nothing() -> None:
+    tx = rows.adagrad(0.1)
+    table, _ = tx.update(TABLE, tx.init(TABLE), jnp.zeros(0, jnp.int32), jnp.zeros((0, WIDTH)))
+    np.testing.assert_array_equal(table, TABLE)
