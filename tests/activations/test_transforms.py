@@ -135,9 +135,14 @@ def test_jit_equals_eager_bit_for_bit_in_half_precision(name: str, dtype: str) -
     def slope(x: jax.Array) -> jax.Array:
         return jax.vjp(f, x)[1](jnp.ones_like(x))[0]
 
+    def curvature(x: jax.Array) -> jax.Array:
+        return jax.vjp(slope, x)[1](jnp.ones_like(x))[0]
+
     for g in (f, slope):
         eager, compiled = (np.asarray(y).view(np.uint16) for y in (g(x), jax.jit(g)(x)))
         np.testing.assert_array_equal(eager, compiled)
+    if name != "rational":  # its curvature cancels near the roots: what a fused multiplication keeps shows there
+        np.testing.assert_array_equal(curvature(x), jax.jit(curvature)(x))
 
 
 def test_functions_pickle_and_are_hashable() -> None:
