@@ -125,7 +125,7 @@ def _approximate_slope(x: jax.Array) -> jax.Array:
     h = 1.0 + small
     below = (1.0 - a * w.high) + (small - a * w.low)
     ratio = jnp.where(x < 0, below, h + a * (small * w.high)) / (h * h)
-    return jnp.where(x < 0, (ratio * e) * scale, ratio)
+    return (ratio * jnp.where(x < 0, e, 1.0)) * jnp.where(x < 0, scale, 1.0)
 
 
 def _approximate_curvature(x: jax.Array) -> jax.Array:
