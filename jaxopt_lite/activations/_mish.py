@@ -42,30 +42,33 @@ def _decay(x: jax.Array) -> _Decay:
 def _value(x: jax.Array) -> jax.Array:
     d = _decay(x)
     tanh = jnp.where(d.negative, 2.0 + d.small, 1.0 + 2.0 * d.small) / d.below
-    return jnp.where(d.negative, (d.x * tanh * d.e) * d.scale, x * tanh)
+    return _falling(d, jnp.where(d.negative, d.x, x) * tanh)
+
+
+def _falling(d: _Decay, y: jax.Array) -> jax.Array:
+    """y, for x < 0 times exp(x). The quotient in y is used once: XLA would store it between two branches."""
+    return (y * jnp.where(d.negative, d.e, 1.0)) * jnp.where(d.negative, d.scale, 1.0)
 
 
 def _slope(x: jax.Array) -> jax.Array:
     d = _decay(x)
     linear, slower = 4.0 * (d.x + 1.0), 4.0 * d.x + 6.0
-    square = d.below * d.below
-    below = (horner((linear, slower, 4.0, 1.0), d.small) / square * d.e) * d.scale
-    return jnp.where(d.negative, below, horner((1.0, 4.0, slower, linear), d.small) / square)
+    below = horner((linear, slower, 4.0, 1.0), d.small)
+    above = horner((1.0, 4.0, slower, linear), d.small)
+    return _falling(d, jnp.where(d.negative, below, above) / (d.below * d.below))
+
+
+def _curvature(x: jax.Array) -> jax.Array:
+    d = _decay(x)
+    c = (8.0 * (d.x + 2.0), 8.0 * (d.x + 4.0), 12.0 * (2.0 - d.x), 8.0 * (1.0 - d.x))
+    below, above = _even_odd(c, d.small), _even_odd(c[::-1], d.small) * d.small
+    return (jnp.where(d.negative, below, above) / (d.below * d.below * d.below) * d.e) * d.scale
 
 
 def _even_odd(c: tuple[jax.Array, ...], x: jax.Array) -> jax.Array:
     """The cubic with these coefficients, lowest power first: fewer roundings one after the other than `horner`."""
     square = x * x
     return (c[0] + square * c[2]) + x * (c[1] + square * c[3])
-
-
-def _curvature(x: jax.Array) -> jax.Array:
-    d = _decay(x)
-    c = (8.0 * (d.x + 2.0), 8.0 * (d.x + 4.0), 12.0 * (2.0 - d.x), 8.0 * (1.0 - d.x))
-    cube = d.below * d.below * d.below
-    below = _even_odd(c, d.small) / cube
-    above = _even_odd(c[::-1], d.small) * d.small / cube
-    return (jnp.where(d.negative, below, above) * d.e) * d.scale
 
 
 _mish = elementwise("mish", _value, _slope, curvature=_curvature)

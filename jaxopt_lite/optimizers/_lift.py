@@ -32,7 +32,11 @@ class Lifted(NamedTuple):
     """The rule of a lifted factory: it is called again inside each trace, with the settings that the state holds."""
 
     factory: Callable[..., Any]
-    foreign = True
+
+    @property
+    def foreign(self) -> bool:
+        """Its code is not ours."""
+        return True
 
     @property
     def name(self) -> str:

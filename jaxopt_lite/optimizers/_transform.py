@@ -162,7 +162,11 @@ class Opaque(NamedTuple):
     """The rule of a plain optax transformation inside one of ours: it counts as structure."""
 
     tx: Any
-    foreign = True
+
+    @property
+    def foreign(self) -> bool:
+        """Its code is not ours."""
+        return True
 
     @property
     def name(self) -> str:
