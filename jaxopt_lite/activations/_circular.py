@@ -28,7 +28,7 @@ def wave(high: jax.Array, low: jax.Array | None, times: int = 1, eighths: int = 
     """sin(times × (high + low) + eighths × pi/4) for times 1 or 2; low is what the rounding of high lost, or None.
 
     Within 1 ulp for |high| < 8192; beyond, the angle is right within 1e-11. XLA's own float32 sine is correctly
-    rounded, but takes six times as long on a CPU.
+    rounded, but takes four times as long on a CPU.
     """
     if high.dtype == jnp.float64 or jax.typeof(high).weak_type:
         return _by_xla(high, low, times, eighths)

@@ -189,11 +189,9 @@ def render_activations(figures: dict[str, Any]) -> str:
 
 
 def _command(figures: dict[str, Any]) -> str:
-    if set(figures["rows"]) != set(CATALOGUE):
-        return f"Command: `jaxopt-lite bench activations --only {','.join(figures['rows'])}`."
-    if figures["stride"] in (1, STRIDE):
-        return f"Command: `jaxopt-lite bench activations{' --exhaustive' if figures['stride'] == 1 else ''}`."
-    return f"Command: `jaxopt_lite.bench.activations(stride={figures['stride']})`."
+    only = "" if set(figures["rows"]) == set(CATALOGUE) else f" --only {','.join(figures['rows'])}"
+    stride = {1: " --exhaustive", STRIDE: ""}.get(figures["stride"], f" --stride {figures['stride']}")
+    return f"Command: `jaxopt-lite bench activations{only}{stride}`."
 
 
 def _table(head: tuple[str, ...], body: list[tuple[str, ...]]) -> list[str]:

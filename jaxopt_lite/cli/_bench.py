@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxopt_lite.cli import _catalogues
+from jaxopt_lite.cli._main import Usage
 from jaxopt_lite.cli._sweep import names
 
 
@@ -19,6 +20,10 @@ def bench(options: argparse.Namespace) -> int:
             _catalogues.check(options.kind, arguments["only"])
     if getattr(options, "exhaustive", False):
         arguments["exhaustive"] = True
+    if getattr(options, "stride", None) is not None:
+        if options.stride < 1:
+            raise Usage(f"--stride {options.stride}: give 1 or more; 1 takes every float32 input")
+        arguments["stride"] = options.stride
     from jaxopt_lite import bench as benches
 
     figures = getattr(benches, options.kind)(progress=_say, **arguments)

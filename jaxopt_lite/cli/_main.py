@@ -138,6 +138,12 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
             one.add_argument(
                 "--exhaustive", action="store_true", help="all 2³² float32 inputs: about 1 minute a row and order"
             )
+            one.add_argument(
+                "--stride",
+                metavar="N",
+                type=int,
+                help="take every N-th float32 input, by default every 257th",
+            )
         one.set_defaults(run=_bench, kind=kind)
 
 

@@ -25,7 +25,9 @@ def optimizer_card(name: str) -> str:
     settings = (
         ", ".join(f"{key}={value:g}" for key, value in row["settings"].items()) or "none besides the learning rate"
     )
+    fixed = "".join(f", {key}={value!r}" for key, value in row.get("fixed", {}).items())
     rows = {
+        "call": f"optimizers.{row['function']}(learning_rate{fixed})",
         "formula": row["formula"],
         "settings": settings,
         "try": f"learning_rate from {low:g} to {high:g}, a factor of 2 or 3 apart",

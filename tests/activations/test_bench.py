@@ -27,7 +27,14 @@ def test_figures_and_page_hold_accuracy_memory_and_time() -> None:
     assert set(tanh["time"]) == {"jaxopt_lite", "jax.nn"}
     assert figures["blocks"]["SwiGLU"]["gated_dense"] == pytest.approx((2.25, 2.25), abs=1e-3)
     page = bench.render_activations(figures)
-    for word in ("| tanh | jaxopt_lite |", "| tanh | jax.nn |", "| SwiGLU | 2.25 / 2.25 |", "float32", "jax "):
+    for word in (
+        "| tanh | jaxopt_lite |",
+        "| tanh | jax.nn |",
+        "| SwiGLU | 2.25 / 2.25 |",
+        "float32",
+        "jax ",
+        "--only tanh,glu --stride 1048576`",
+    ):
         assert word in page
     assert max(map(len, (line for line in page.splitlines() if not line.startswith("|")))) <= 120
 
