@@ -30,7 +30,7 @@ def call(name: str) -> partial:
 @pytest.mark.parametrize("name", SAME_SHAPE)
 def test_a_layer_keeps_what_its_row_says(name: str) -> None:
     layer, limit = dense_after(call(name)), LIMIT[CATALOGUE[name].keeps]
-    assert closure(layer, *LAYER) <= limit + 1e-3
+    assert closure(layer, *LAYER) <= limit + 3e-3  # a few numbers a row
 
 
 @pytest.mark.parametrize("name", ["relu", "leaky_relu", "tanh", "gelu", "mish", "softmax", "rational"])

@@ -1,7 +1,6 @@
 """Every row under every transformation; dtypes; jit and eager bit for bit."""
 
 import pickle
-from contextlib import AbstractContextManager
 from functools import partial
 
 import jax
@@ -11,18 +10,10 @@ import pytest
 
 from jaxopt_lite.activations import CATALOGUE, Activation, probe
 from jaxopt_lite.bench._activation_accuracy import all_halves
+from tests.precision import double
 
 ROWS = pytest.mark.parametrize("name", CATALOGUE)
 X = jnp.asarray(np.random.default_rng(0).normal(size=(3, 8)) * 2 + 0.037, jnp.float32)
-
-
-def double() -> AbstractContextManager:
-    """float64 switched on, by the name this version of jax has for it."""
-    if hasattr(jax, "enable_x64"):
-        return jax.enable_x64(True)
-    from jax.experimental import enable_x64
-
-    return enable_x64()
 
 
 def call(row: Activation) -> partial:

@@ -11,6 +11,7 @@ import pytest
 
 from jaxopt_lite import optimizers as opt
 from tests.optimizers.optimizer_cases import CASES, Case
+from tests.precision import double
 
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 
@@ -78,7 +79,7 @@ def test_vmap_is_the_loop(case: Case, params: Any) -> None:
 
 @every_case
 def test_gradients_of_settings_agree_with_differences(case: Case, params: Any) -> None:
-    with jax.enable_x64(True):
+    with double():
         start = jax.tree.map(lambda p: jnp.asarray(p, jnp.float64), params)
 
         @jax.jit

@@ -10,6 +10,7 @@ import optax
 import pytest
 
 from jaxopt_lite import optimizers as opt
+from tests.precision import double
 
 ONCE = {"init_value": 0.0, "peak_value": 1.0, "warmup_steps": 5, "decay_steps": 20}
 CALLS: dict[str, tuple[str, tuple[Any, ...], dict[str, Any]]] = {
@@ -74,7 +75,7 @@ def test_is_data(schedule: Any) -> None:
 
 
 def test_slopes_agree_with_differences() -> None:
-    with jax.enable_x64(True):
+    with double():
         for name, schedule in SCHEDULES.items():
             leaves, treedef = jax.tree.flatten(schedule)
             slopes = jax.tree.leaves(jax.grad(lambda s: jnp.asarray(s(13), float))(schedule))
