@@ -150,6 +150,8 @@ def gelu(x: ArrayLike, approximate: bool = True) -> jax.Array:
 
     Source: Hendrycks and Gimpel 2016.
     """
+    if isinstance(approximate, str):
+        raise TypeError(f"gelu: approximate={approximate!r}: give True for the tanh form, False for the exact one")
     return _gelu_tanh(x) if approximate else _gelu_exact(x)
 
 

@@ -172,8 +172,9 @@ def _small(figures: Any) -> str:
     ]
     columns = ["step", *(f"{way}, ms" for way in WAYS), *(f"{way}, of optax" for way in WAYS)]
     note = (
-        "An MLP of 6 leaves, 9,000 entries. Jitted without donation each setting is copied from state to state, some "
-        "6 µs each; donated, as a training step is, they stay where they are."
+        "An MLP of 6 leaves, 9,000 entries. Called eagerly, ours is one compiled program. Jitted without donation "
+        "each setting is copied from state to state, some 6 µs each; donated, as a training step is, they stay where "
+        "they are."
     )
     return _table("A small tree", columns, rows, note)
 

@@ -85,6 +85,8 @@ def sort(where: str, arguments: Mapping[str, Any], own: bool = True) -> tuple[di
     data: dict[str, Any] = {}
     fixed: dict[str, Any] = {}
     for name, value in arguments.items():
+        if value is None and own and name == "learning_rate":
+            raise TypeError(f"{where}: learning_rate is None: give a number or a schedule, as 1e-3")
         if value is None:
             fixed[name] = None
         elif callable(value) and jax.tree_util.all_leaves([value]):

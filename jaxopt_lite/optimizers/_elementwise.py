@@ -48,6 +48,11 @@ class Elementwise(NamedTuple):
         self, grads: Any, state: State, params: Any, fixed: Mapping[str, Any], parts: Parts, extra: Mapping[str, Any]
     ) -> tuple[Any, State]:
         """One step: the rule on every leaf, in the working precision, then back to the dtypes that came in."""
+        if not hasattr(state, "moments"):
+            raise TypeError(
+                f"{self.name}.update was given a state of {type(state).__name__}: call update(grads, state, params) "
+                f"with the state of its own init, or with from_optax(tx, state, params) of one of optax's"
+            )
         gs, treedef = jax.tree.flatten(grads)
         moments = {name: leaves_like(self.name, treedef, gs, tree, grads) for name, tree in state.moments.items()}
         ps = [None] * len(gs) if params is None else leaves_like(self.name, treedef, gs, params, grads)

@@ -49,6 +49,11 @@ def with_settings(state: Any, /, **changes: Any) -> Any:
     0.5
     """
     places = list(_places(state, ()))
+    if not places:
+        raise TypeError(
+            f"with_settings was given {type(state).__name__}, which holds no settings: give the state that init of an "
+            "optimizer of ours made"
+        )
     for name, value in changes.items():
         found = [(path, held, own) for path, held in places for own in held if name in (own, _join(path, own))]
         if not found:

@@ -83,7 +83,7 @@ class Update:
         self.rule, self.parts, self.fixed = rule, parts, fixed
         self._options = opened(fixed)
         self._inner = dict(parts)
-        self._hash = hash((rule, parts, fixed))
+        self._hash: int | None = None
         self._ours = (
             not getattr(rule, "foreign", False)
             and not any(isinstance(value, Counted) for _, value in fixed)
@@ -105,6 +105,8 @@ class Update:
         return self is other or (self.rule, self.parts, self.fixed) == (other.rule, other.parts, other.fixed)
 
     def __hash__(self) -> int:
+        if self._hash is None:  # asked for at every eager call
+            self._hash = hash((self.rule, self.parts, self.fixed))
         return self._hash
 
     def __repr__(self) -> str:
@@ -214,7 +216,9 @@ def as_transform(tx: Any, where: str) -> Transform:
         )
     if not (hasattr(tx, "init") and hasattr(tx, "update")):
         raise TypeError(f"{where} was given {tx!r}, which has no init and update: give an optimizer, as adam(1e-3)")
-    return assemble(Opaque(optax.GradientTransformation(tx.init, tx.update)), {}, {}, ())
+    extra = isinstance(tx, optax.GradientTransformationExtraArgs)
+    kind = optax.GradientTransformationExtraArgs if extra else optax.GradientTransformation
+    return assemble(Opaque(kind(tx.init, tx.update)), {}, {}, ())
 
 
 def _key(name: Any) -> Any:

@@ -85,3 +85,8 @@ def test_softmax_axes_and_masks() -> None:
         np.testing.assert_allclose(f(x, -1, mask), g(x, -1, mask), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(act.sparsemax(x, 1).sum(1), 1.0, rtol=1e-6)
     np.testing.assert_allclose(act.sparsemax(jnp.asarray([0.1, 1.2, 0.9])), [0.0, 0.65, 0.35], rtol=1e-6)
+
+
+def test_gelu_takes_no_text() -> None:
+    with pytest.raises(TypeError, match="gelu: approximate='none': give True for the tanh form, False for the exact"):
+        CATALOGUE["gelu"].function(1.0, "none")

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 import pytest
 
 from jaxopt_lite import optimizers as opt
@@ -23,6 +24,17 @@ CALLS: dict[str, tuple[Any, type[Exception], str]] = {
     "factory": (lambda: opt.chain(opt.adam), TypeError, r"given the function .*call it first, as in adam\(1e-3\)"),
     "no transform": (lambda: opt.chain(3), TypeError, "given 3, which has no init and update"),
     "lift of a result": (lambda: opt.lift(opt.adam(1e-3)), TypeError, "give the factory itself"),
+    "no rate": (lambda: opt.adamw(None), TypeError, "adamw: learning_rate is None: give a number or a schedule"),
+    "optax's state": (
+        lambda: opt.adam(0.1).update(jnp.ones(2), optax.adam(0.1).init(jnp.ones(2)), jnp.ones(2)),
+        TypeError,
+        r"adam.update was given a state of tuple: .*from_optax\(tx, state, params\)",
+    ),
+    "no state": (
+        lambda: opt.with_settings(optax.adam(0.1).init(jnp.ones(2)), learning_rate=0.1),
+        TypeError,
+        "with_settings was given tuple, which holds no settings",
+    ),
     "catalogue": (lambda: opt.CATALOGUE["adamm"], KeyError, "unknown optimizer 'adamm': did you mean 'adam'"),
 }
 

@@ -268,3 +268,15 @@ WRONG: dict[str, tuple[Any, str]] = {
 def test_wrong_arguments(wrong: Any) -> None:
     with pytest.raises(ValueError, match=wrong[1]):
         wrong[0]()
+
+
+@pytest.mark.parametrize("wrap", [opt.chain, opt.guard, opt.average, lambda tx: opt.accumulate(tx, 1)])
+def test_extra_arguments_reach_a_plain_optax_transformation(wrap: Any) -> None:
+    inside = optax.chain(optax.scale(-0.1), optax.contrib.reduce_on_plateau(patience=1, factor=0.5))
+    tx, p = wrap(inside), jnp.ones(2)
+    state, rates = tx.init(p), []
+    for _ in range(6):
+        updates, state = tx.update(p, state, p, value=jnp.asarray(1.0))
+        rates.append(float(-updates[0]))
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[-1] < 0.06

@@ -57,8 +57,9 @@ def adam(
     does not move and its moments wait: another algorithm, often as good. With `catch_up=True` a touched row first
     makes up the steps that it missed, with zero gradients, so that it is where the dense rule has it;
     `catch_up(table, state)` does that for all rows, before the table is evaluated or saved. Missed steps below 1e-9
-    of the first are left out. A setting changed in mid-run counts for missed steps too. Shapes as in `rows.sgd`,
-    settings as in `optimizers.adam`.
+    of the first are left out. The gradient is that of the rows as they were gathered: where it depends on them,
+    call `catch_up` before gathering rows that have waited, for the very steps of the dense rule. A setting changed
+    in mid-run counts for missed steps too. Shapes as in `rows.sgd`, settings as in `optimizers.adam`.
 
     >>> tx = rows.adam(0.1, catch_up=True)
     >>> table = jnp.zeros((2, 1))
