@@ -27,7 +27,7 @@ class Frozen:
 
     def __init__(self, tree: Any) -> None:
         leaves, self.treedef = jax.tree.flatten(tree)
-        self.leaves = tuple(bool(x) if np.ndim(x) == 0 else np.asarray(x).tobytes() for x in leaves)
+        self.leaves = tuple(map(_entry, leaves))
         self.tree = tree
 
     def __eq__(self, other: object) -> bool:
@@ -35,6 +35,12 @@ class Frozen:
 
     def __hash__(self) -> int:
         return hash((self.treedef, self.leaves))
+
+
+def _entry(x: Any) -> Any:
+    if callable(x):  # an object that cannot be hashed is itself alone
+        return id(x)
+    return bool(x) if np.ndim(x) == 0 else np.asarray(x).tobytes()
 
 
 def freeze(value: Any) -> Any:

@@ -76,7 +76,7 @@ class Update:
     """`update` of a transform: its structure alone, so that all transforms of one structure have equal `update`s.
 
     Called outside of any other transformation it is one compiled program, not dozens of dispatches; but where it runs
-    Python code that is not ours (optax's, a plain function as a schedule), which may look at the numbers.
+    Python code that is not ours (optax's, a plain function as a schedule or a mask), which may look at the numbers.
     """
 
     def __init__(self, rule: Rule, parts: tuple[tuple[Any, Any], ...], fixed: tuple) -> None:
@@ -86,14 +86,21 @@ class Update:
         self._hash: int | None = None
         self._ours = (
             not getattr(rule, "foreign", False)
-            and not any(isinstance(value, Counted) for _, value in fixed)
+            and not any(isinstance(value, Counted) or callable(value) for value in self._options.values())
             and all(getattr(part, "_ours", False) for _, part in parts)
         )
 
     def __call__(self, updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
         """The updates to add to the parameters, and the next state."""
-        if self._ours and _known((updates, state, params)) and _known(extra, int | float):
-            return _compiled(self, updates, state, params, extra)
+        if (
+            self._ours
+            and all(map(_plain, jax.tree.leaves((updates, state, params))))
+            and all(map(_plain, extra.values()))
+        ):
+            try:
+                return _compiled(self, updates, state, params, extra)
+            except jax.errors.ConcretizationTypeError:  # a plain function inside a schedule looks at the count
+                pass
         return self._traced(updates, state, params, extra)
 
     def _traced(self, updates: Any, state: Any, params: Any, extra: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -124,10 +131,11 @@ def _compiled(update: Update, updates: Any, state: Any, params: Any, extra: dict
     return update._traced(updates, state, params, extra)
 
 
-def _known(tree: Any, others: Any = np.ndarray) -> bool:
-    """Whether all leaves are arrays (or `others`) with numbers in them."""
-    kinds = jax.Array | np.ndarray | others
-    return all(isinstance(x, kinds) and not isinstance(x, Tracer) for x in jax.tree.leaves(tree))
+def _plain(x: Any) -> bool:
+    """Whether this is an array, or a number that fits in one, and no tracer."""
+    if isinstance(x, int | float):
+        return abs(x) < 2**31
+    return isinstance(x, jax.Array | np.ndarray) and not isinstance(x, Tracer) and x.dtype.kind not in "OSU"
 
 
 class Transform(optax.GradientTransformationExtraArgs):

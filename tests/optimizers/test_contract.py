@@ -1,5 +1,6 @@
 """The eight points of the contract, for every row of the table."""
 
+import dataclasses
 import pickle
 from typing import Any
 
@@ -180,3 +181,23 @@ def test_unknown_objects_are_leaves_and_functions_are_structure() -> None:
     assert jax.tree.leaves(opt.sgd(lambda count: 0.1)) == []
     with pytest.raises(TypeError, match=r"learning_rate is .*Drawn.*sample it before init"):
         tx.init(jnp.ones(2))
+
+
+@dataclasses.dataclass
+class Stepped:
+    """A schedule, or a mask, that cannot be hashed and looks at what it is given."""
+
+    value: float
+
+    def __call__(self, given: Any) -> Any:
+        return self.value if isinstance(given, dict) or given < 5 else 0.0
+
+
+def test_python_code_of_the_user_sees_numbers_and_is_told_apart_from_another() -> None:
+    p = jnp.ones(1)
+    for make in (
+        lambda v: opt.sgd(Stepped(v)),
+        lambda v: opt.sgd(opt.join_schedules([Stepped(v), opt.constant_schedule(0.0)], [10])),
+    ):
+        steps = [tx.update(p, tx.init(p))[0] for tx in (make(0.1), make(0.5))]
+        np.testing.assert_allclose(jnp.concatenate(steps), [-0.1, -0.5], rtol=1e-6)

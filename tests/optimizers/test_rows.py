@@ -176,7 +176,14 @@ def test_a_table_too_large_to_sort_ids_and_places_as_one_number() -> None:
     np.testing.assert_array_equal(summed[:small], others[:small])
 
 
-def test_no_ids_change_nothing() -> None:
-    tx = rows.adagrad(0.1)
+def test_ids_of_a_small_integer_type() -> None:
+    table = jnp.zeros((300, 1))
+    tx = rows.sgd(1.0)
+    moved, _ = tx.update(table, tx.init(table), jnp.array([2, 5], jnp.uint8), jnp.ones((2, 1)))
+    np.testing.assert_array_equal(np.flatnonzero(moved), [2, 5])
+
+
+@pytest.mark.parametrize("tx", [rows.adagrad(0.1), rows.adam(0.1, catch_up=True)], ids=str)
+def test_no_ids_change_nothing(tx: Any) -> None:
     table, _ = tx.update(TABLE, tx.init(TABLE), jnp.zeros(0, jnp.int32), jnp.zeros((0, WIDTH)))
     np.testing.assert_array_equal(table, TABLE)

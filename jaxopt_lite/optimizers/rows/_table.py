@@ -177,10 +177,10 @@ def _missed(rule: RowRule, settings: Any, p: Any, moments: Any, last: jax.Array,
     decay of the moments over the remainder is a power.
     """
     fixed, zero = dict(rule.fixed), jnp.zeros_like(p)
-    first = resolved(settings, fixed, jnp.max(last))
+    first = resolved(settings, fixed, jnp.max(last, initial=0))
     ratio = first["b1"] / jnp.sqrt(first["b2"])
     needed = jnp.where(ratio < 1, jnp.ceil(jnp.log(NEGLIGIBLE) / jnp.log(ratio)), jnp.inf)
-    turns = jnp.minimum(jnp.max(gap).astype(float), needed).astype(jnp.int32)
+    turns = jnp.minimum(jnp.max(gap, initial=0).astype(float), needed).astype(jnp.int32)
 
     def turn(carry: tuple) -> tuple:
         k, p, moments = carry

@@ -9,6 +9,7 @@ def unique_rows(ids: jax.Array, grads: jax.Array, rows: int) -> tuple[jax.Array,
 
     `ids` (n,) integers, `grads` (n, d). Ids outside [0, rows) count as no row.
     """
+    ids = ids.astype(jnp.int32) if ids.dtype.itemsize < 4 else ids
     ids = jnp.where((ids >= 0) & (ids < rows), ids, rows).astype(jnp.int32)
     ordered, order = _sorted(ids, rows)
     new = jnp.concatenate([jnp.ones(1, bool), ordered[1:] != ordered[:-1]])[: ids.size]
