@@ -1,5 +1,6 @@
 """Many runs: spaces of trials, trained a few compiled programs at a time, kept in a ledger."""
 
+from jaxopt_lite.sweeps._compare import Difference as Difference
 from jaxopt_lite.sweeps._estimate import estimate as estimate
 from jaxopt_lite.sweeps._estimate import matmul_rate as matmul_rate
 from jaxopt_lite.sweeps._ledger import StoreError as StoreError
