@@ -9,7 +9,7 @@ import numpy as np
 import optax
 
 from jaxopt_lite import optimizers as opt
-from jaxopt_lite.optimizers._accumulate import _added
+from jaxopt_lite.optimizers.wrappers._accumulate import _added
 
 ENTRIES = 1 << 20
 KINDS = ("zero", "tiny", "huge")

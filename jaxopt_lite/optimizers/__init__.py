@@ -1,34 +1,29 @@
 """Optimizers that are data: optax transformations whose numeric settings are the leaves of a pytree."""
 
 from jaxopt_lite.optimizers import rows
-from jaxopt_lite.optimizers._accumulate import accumulate, mean_gradients
-from jaxopt_lite.optimizers._adadelta import adadelta
-from jaxopt_lite.optimizers._adagrad import adagrad
-from jaxopt_lite.optimizers._adam import adam, adamw
-from jaxopt_lite.optimizers._adamax import adamax
-from jaxopt_lite.optimizers._amsgrad import amsgrad
 from jaxopt_lite.optimizers._apply import apply_updates
-from jaxopt_lite.optimizers._average import average, averaged
-from jaxopt_lite.optimizers._carry import from_optax, swap
 from jaxopt_lite.optimizers._catalogue import CATALOGUE, Optimizer
-from jaxopt_lite.optimizers._chain import chain
-from jaxopt_lite.optimizers._clip import clip, clip_by_block_rms, clip_by_global_norm
-from jaxopt_lite.optimizers._compress import compress
-from jaxopt_lite.optimizers._decays import (
+from jaxopt_lite.optimizers._norms import global_norm
+from jaxopt_lite.optimizers._settings import settings, with_settings
+from jaxopt_lite.optimizers._takeover import from_optax, swap
+from jaxopt_lite.optimizers._transform import State, Transform
+from jaxopt_lite.optimizers.rules._adadelta import adadelta
+from jaxopt_lite.optimizers.rules._adagrad import adagrad
+from jaxopt_lite.optimizers.rules._adam import adam, adamw
+from jaxopt_lite.optimizers.rules._adamax import adamax
+from jaxopt_lite.optimizers.rules._amsgrad import amsgrad
+from jaxopt_lite.optimizers.rules._lion import lion
+from jaxopt_lite.optimizers.rules._nadam import nadam, nadamw
+from jaxopt_lite.optimizers.rules._rmsprop import rmsprop
+from jaxopt_lite.optimizers.rules._sgd import sgd
+from jaxopt_lite.optimizers.schedules._decays import (
     constant_schedule,
     cosine_decay_schedule,
     exponential_decay,
     linear_schedule,
     polynomial_schedule,
 )
-from jaxopt_lite.optimizers._guard import guard, loss_scale_of
-from jaxopt_lite.optimizers._lift import lift
-from jaxopt_lite.optimizers._lion import lion
-from jaxopt_lite.optimizers._master import split_master
-from jaxopt_lite.optimizers._nadam import nadam, nadamw
-from jaxopt_lite.optimizers._norms import global_norm
-from jaxopt_lite.optimizers._partition import partition_by_path
-from jaxopt_lite.optimizers._pieces import (
+from jaxopt_lite.optimizers.schedules._piecewise import (
     cosine_onecycle_schedule,
     join_schedules,
     linear_onecycle_schedule,
@@ -36,18 +31,23 @@ from jaxopt_lite.optimizers._pieces import (
     piecewise_interpolate_schedule,
     sgdr_schedule,
 )
-from jaxopt_lite.optimizers._rmsprop import rmsprop
-from jaxopt_lite.optimizers._rounding import stochastic_rounding
-from jaxopt_lite.optimizers._settings import settings, with_settings
-from jaxopt_lite.optimizers._sgd import sgd
-from jaxopt_lite.optimizers._transform import State, Transform
-from jaxopt_lite.optimizers._warmups import (
+from jaxopt_lite.optimizers.schedules._warmups import (
     inverse_sqrt_schedule,
     warmup_constant_schedule,
     warmup_cosine_decay_schedule,
     warmup_exponential_decay_schedule,
     warmup_stable_decay_schedule,
 )
+from jaxopt_lite.optimizers.wrappers._accumulate import accumulate, mean_gradients
+from jaxopt_lite.optimizers.wrappers._average import average, averaged
+from jaxopt_lite.optimizers.wrappers._chain import chain
+from jaxopt_lite.optimizers.wrappers._clip import clip, clip_by_block_rms, clip_by_global_norm
+from jaxopt_lite.optimizers.wrappers._compress import compress
+from jaxopt_lite.optimizers.wrappers._guard import guard, loss_scale_of
+from jaxopt_lite.optimizers.wrappers._lift import lift
+from jaxopt_lite.optimizers.wrappers._partition import partition_by_path
+from jaxopt_lite.optimizers.wrappers._split_master import split_master
+from jaxopt_lite.optimizers.wrappers._stochastic_rounding import stochastic_rounding
 
 __all__ = [
     "CATALOGUE",

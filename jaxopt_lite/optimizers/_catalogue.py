@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxopt_lite import _names
-from jaxopt_lite.optimizers import (
+from jaxopt_lite.optimizers._transform import Transform
+from jaxopt_lite.optimizers.rules import (
     _adadelta,
     _adagrad,
     _adam,
@@ -19,7 +20,6 @@ from jaxopt_lite.optimizers import (
     _rmsprop,
     _sgd,
 )
-from jaxopt_lite.optimizers._transform import Transform
 
 FUNCTIONS: dict[str, Callable[..., Transform]] = {
     function.__name__: function

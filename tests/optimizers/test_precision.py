@@ -10,7 +10,7 @@ import pytest
 
 from jaxopt_lite import optimizers as opt
 from jaxopt_lite.optimizers._bits import random_bits, rounded, stream
-from jaxopt_lite.optimizers._compress import decode, encode
+from jaxopt_lite.optimizers.wrappers._compress import decode, encode
 from tests.optimizers.optimizer_cases import CASES, Case
 
 KINDS = ("zero", "tiny", "huge", "one inf", "one nan")

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from jaxopt_lite.optimizers import _adagrad, _adam, _sgd
 from jaxopt_lite.optimizers.rows._table import RowTransform, row_transform
+from jaxopt_lite.optimizers.rules import _adagrad, _adam, _sgd
 
 
 def sgd(learning_rate: Any) -> RowTransform:

@@ -9,9 +9,9 @@ from jax.tree_util import GetAttrKey
 
 from jaxopt_lite.optimizers._arguments import same, sort
 from jaxopt_lite.optimizers._arithmetic import next_count, one_minus_power, working
-from jaxopt_lite.optimizers._elementwise import Elementwise, step_leaf
 from jaxopt_lite.optimizers._settings import copied, resolved
 from jaxopt_lite.optimizers.rows._unique import unique_rows
+from jaxopt_lite.optimizers.rules._rule import Elementwise, step_leaf
 
 # Missed steps of Adam shrink as (b1/√b2)ᵏ: below this share of the first one nothing of them is left in float32.
 NEGLIGIBLE = 1e-9

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lite.optimizers._arithmetic import next_count, real, working
-from jaxopt_lite.optimizers._branch import run_if
 from jaxopt_lite.optimizers._settings import copied, resolved
 from jaxopt_lite.optimizers._transform import Parts, Transform, build
 from jaxopt_lite.optimizers._trees import check_params
+from jaxopt_lite.optimizers.wrappers._branch import run_if
 
 
 class AccumulateState(NamedTuple):

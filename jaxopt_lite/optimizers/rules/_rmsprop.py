@@ -6,8 +6,8 @@ import jax.numpy as jnp
 
 from jaxopt_lite.optimizers._arguments import dtype
 from jaxopt_lite.optimizers._arithmetic import inverse_root, one_minus_power, root, square
-from jaxopt_lite.optimizers._elementwise import Elementwise, Slot
 from jaxopt_lite.optimizers._transform import Transform, build
+from jaxopt_lite.optimizers.rules._rule import Elementwise, Slot
 
 
 def _slots(names: Any, fixed: Any) -> dict[str, Slot]:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lite.optimizers._schedule import half_cosine, numbers, schedule, share_done, time
+from jaxopt_lite.optimizers.schedules._schedule import half_cosine, numbers, schedule, share_done, time
 
 
 @schedule("constant_schedule")

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lite.optimizers._schedule import as_schedule, half_cosine, numbers, schedule, time
-from jaxopt_lite.optimizers._warmups import warmup_cosine_decay_schedule
+from jaxopt_lite.optimizers.schedules._schedule import as_schedule, half_cosine, numbers, schedule, time
+from jaxopt_lite.optimizers.schedules._warmups import warmup_cosine_decay_schedule
 
 SHAPES = {"linear": lambda share: share, "cosine": lambda share: 1 - half_cosine(share, 1.0)}
 

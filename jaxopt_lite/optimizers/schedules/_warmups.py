@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lite.optimizers._decays import ExponentialDecay, exponential_decay
-from jaxopt_lite.optimizers._schedule import half_cosine, numbers, schedule, share_done, time
+from jaxopt_lite.optimizers.schedules._decays import ExponentialDecay, exponential_decay
+from jaxopt_lite.optimizers.schedules._schedule import half_cosine, numbers, schedule, share_done, time
 
 
 def _rising(first: Any, peak: Any, steps: Any, count: Any) -> jax.Array:

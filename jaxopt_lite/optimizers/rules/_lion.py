@@ -5,8 +5,8 @@ from typing import Any
 import jax.numpy as jnp
 
 from jaxopt_lite.optimizers._arguments import dtype
-from jaxopt_lite.optimizers._elementwise import Elementwise, Slot
 from jaxopt_lite.optimizers._transform import Transform, build
+from jaxopt_lite.optimizers.rules._rule import Elementwise, Slot
 
 
 def _slots(names: Any, fixed: Any) -> dict[str, Slot]:

@@ -6,9 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lite.optimizers._lift import LiftedState
 from jaxopt_lite.optimizers._settings import with_settings
 from jaxopt_lite.optimizers._transform import State
+from jaxopt_lite.optimizers.wrappers._lift import LiftedState
 
 
 def from_optax(tx: Any, optax_state: Any, params: Any) -> Any:

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from jaxopt_lite.optimizers import _adam
 from jaxopt_lite.optimizers._arguments import dtype
 from jaxopt_lite.optimizers._transform import Transform, build
+from jaxopt_lite.optimizers.rules import _adam
 
 NADAM = _adam.ADAM._replace(name="nadam")
 NADAMW = _adam.ADAM._replace(name="nadamw")

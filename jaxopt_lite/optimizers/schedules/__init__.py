@@ -1,0 +1,1 @@
+"""Schedules: callables of the step count whose numbers are leaves."""
