@@ -1,1 +1,1 @@
-"""Which activation, which optimizer, which settings, and why: compose, sweep and measure in JAX."""
+"""Activation functions, optax-compatible optimizers and hyperparameter sweeps for JAX and Flax."""
