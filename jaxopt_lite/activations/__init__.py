@@ -4,11 +4,6 @@ from jaxopt_lite.activations._algebraic import soft_sign as soft_sign
 from jaxopt_lite.activations._algebraic import squareplus as squareplus
 from jaxopt_lite.activations._bind import Bound as Bound
 from jaxopt_lite.activations._bind import bind as bind
-from jaxopt_lite.activations._catalogue import CATALOGUE as CATALOGUE
-from jaxopt_lite.activations._catalogue import Activation as Activation
-from jaxopt_lite.activations._competing import crelu as crelu
-from jaxopt_lite.activations._competing import maxout as maxout
-from jaxopt_lite.activations._competing import sparsemax as sparsemax
 from jaxopt_lite.activations._dense import act_dense as act_dense
 from jaxopt_lite.activations._dense import gated_dense as gated_dense
 from jaxopt_lite.activations._elu import celu as celu
@@ -28,10 +23,11 @@ from jaxopt_lite.activations._hard import hard_silu as hard_silu
 from jaxopt_lite.activations._hard import hard_tanh as hard_tanh
 from jaxopt_lite.activations._hard import sparse_plus as sparse_plus
 from jaxopt_lite.activations._hard import sparse_sigmoid as sparse_sigmoid
+from jaxopt_lite.activations._maxout import crelu as crelu
+from jaxopt_lite.activations._maxout import maxout as maxout
 from jaxopt_lite.activations._mish import mish as mish
 from jaxopt_lite.activations._periodic import sine as sine
 from jaxopt_lite.activations._periodic import snake as snake
-from jaxopt_lite.activations._probe import probe as probe
 from jaxopt_lite.activations._rational import rational as rational
 from jaxopt_lite.activations._rectified import binary_step as binary_step
 from jaxopt_lite.activations._rectified import identity as identity
@@ -49,9 +45,15 @@ from jaxopt_lite.activations._sigmoid import sigmoid as sigmoid
 from jaxopt_lite.activations._softmax import log_softmax as log_softmax
 from jaxopt_lite.activations._softmax import softmax as softmax
 from jaxopt_lite.activations._softplus import softplus as softplus
+from jaxopt_lite.activations._sparsemax import sparsemax as sparsemax
 from jaxopt_lite.activations._srelu import srelu as srelu
 from jaxopt_lite.activations._swish import acon_c as acon_c
 from jaxopt_lite.activations._swish import quick_gelu as quick_gelu
 from jaxopt_lite.activations._swish import silu as silu
 from jaxopt_lite.activations._swish import swish as swish
 from jaxopt_lite.activations._tanh import tanh as tanh
+
+# The catalogue looks functions up in this package, so it comes after them.
+# isort: split
+from jaxopt_lite.activations._catalogue import CATALOGUE as CATALOGUE
+from jaxopt_lite.activations._catalogue import Activation as Activation

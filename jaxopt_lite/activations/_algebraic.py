@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxopt_lite.activations._argument import not_negative
-from jaxopt_lite.activations._elementwise import elementwise
+from jaxopt_lite.activations._rule.arguments import not_negative
+from jaxopt_lite.activations._rule.elementwise import elementwise
 
 _FAR = 1e10  # beyond it x² + b is x², and x² might overflow
 

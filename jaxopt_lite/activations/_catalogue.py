@@ -1,52 +1,15 @@
-"""The catalogue: what is known of each activation, read from catalogue.toml, with the function attached."""
+"""The catalogue: the known properties of each activation, read from catalogue.toml, with the function attached."""
 
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxopt_lite._names import unknown
-from jaxopt_lite.activations import (
-    _algebraic,
-    _competing,
-    _elu,
-    _gaussian,
-    _gelu,
-    _glu,
-    _hard,
-    _mish,
-    _periodic,
-    _rational,
-    _rectified,
-    _shrink,
-    _sigmoid,
-    _softmax,
-    _softplus,
-    _srelu,
-    _swish,
-    _tanh,
-)
+import jax
+import jax.numpy as jnp
 
-_ROOMS = (
-    _algebraic,
-    _competing,
-    _elu,
-    _gaussian,
-    _gelu,
-    _glu,
-    _hard,
-    _mish,
-    _periodic,
-    _rational,
-    _rectified,
-    _shrink,
-    _sigmoid,
-    _softmax,
-    _softplus,
-    _srelu,
-    _swish,
-    _tanh,
-)
+from jaxopt_lite import activations
+from jaxopt_lite._names import unknown
 
 
 class Activation(NamedTuple):
@@ -56,7 +19,7 @@ class Activation(NamedTuple):
     `settings` where an argument has no default, and the `initial` numbers of a learnable one.
     """
 
-    function: Callable[..., Any]
+    function: Callable[..., jax.Array]
     formula: str
     kind: str  # "elementwise"; "gated", of (gate, up); "axis", mixing the entries of an axis
     range: tuple[float, float]  # closed hull of its values
@@ -74,6 +37,19 @@ class Activation(NamedTuple):
     settings: dict[str, Any] = {}  # noqa: RUF012 - a NamedTuple default, never written to
     initial: dict[str, Any] = {}  # noqa: RUF012
 
+    def probe(self, x: jax.Array, **settings: Any) -> jax.Array:
+        """The row as a function of single numbers, to be drawn, audited and compared.
+
+        An elementwise row is f(x). A gated one is the gate at x beside 1; one along an axis gives the first of the two
+        entries (x, 0). Settings without a default are those of the row and learned numbers start as in the row;
+        keywords replace either.
+        """
+        settings = {**self.settings, **{k: jnp.asarray(v) for k, v in self.initial.items()}, **settings}
+        if self.kind == "elementwise":
+            return self.function(x, **settings)
+        pair = (jnp.ones_like(x), x) if self.kind == "gated" else (x, jnp.zeros_like(x))
+        return self.function(jnp.stack(pair, -1), **settings)[..., 0]
+
 
 class _Catalogue(dict[str, Activation]):
     """A dict whose KeyError offers the nearest name."""
@@ -82,14 +58,23 @@ class _Catalogue(dict[str, Activation]):
         raise KeyError(unknown("activation", name, self))
 
 
-def _read() -> _Catalogue:
-    rows: dict[str, Any] = tomllib.loads(Path(__file__).with_name("catalogue.toml").read_text(encoding="utf-8"))
-    functions = {name: getattr(room, name) for name in rows for room in _ROOMS if hasattr(room, name)}
-    return _Catalogue((name, Activation(functions[name], **_with_tuples(row))) for name, row in rows.items())
+def _read(path: Path) -> _Catalogue:
+    rows: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    return _Catalogue((name, Activation(_function(name), **_with_tuples(row))) for name, row in rows.items())
+
+
+def _function(name: str) -> Callable[..., jax.Array]:
+    if not hasattr(activations, name):
+        raise ImportError(
+            f"catalogue.toml has a row [{name}], but jaxopt_lite.activations has no function of that name; write it in "
+            f"jaxopt_lite/activations/_{name}.py and add to jaxopt_lite/activations/__init__.py the line "
+            f"`from jaxopt_lite.activations._{name} import {name} as {name}`"
+        )
+    return getattr(activations, name)
 
 
 def _with_tuples(row: dict[str, Any]) -> dict[str, Any]:
     return {field: tuple(value) if isinstance(value, list) else value for field, value in row.items()}
 
 
-CATALOGUE: dict[str, Activation] = _read()
+CATALOGUE: dict[str, Activation] = _read(Path(__file__).with_name("catalogue.toml"))

@@ -1,15 +1,12 @@
 """Blocks of an activation and the matrix product after it, which keep the pre-activation and nothing else."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-Activation = Callable[[Any], Any]
 
-
-def act_dense(fn: Activation, z: jax.Array, w: jax.Array, b: jax.Array | None = None) -> jax.Array:
+def act_dense(fn: Callable[..., jax.Array], z: jax.Array, w: jax.Array, b: jax.Array | None = None) -> jax.Array:
     """fn(z) @ w + b, keeping z alone for the backward pass, whatever fn is.
 
     z: (..., n). w: (n, m). b: (m,) or None. The result is (..., m). The backward pass evaluates fn again, which costs
@@ -25,7 +22,9 @@ def act_dense(fn: Activation, z: jax.Array, w: jax.Array, b: jax.Array | None = 
     return jax.checkpoint(block, prevent_cse=False)(z, w, b)
 
 
-def gated_dense(fn: Activation, gate: jax.Array, up: jax.Array, w: jax.Array, b: jax.Array | None = None) -> jax.Array:
+def gated_dense(
+    fn: Callable[..., jax.Array], gate: jax.Array, up: jax.Array, w: jax.Array, b: jax.Array | None = None
+) -> jax.Array:
     """(fn(gate) × up) @ w + b, keeping gate and up alone for the backward pass: the second half of a SwiGLU block.
 
     gate, up: (..., n). w: (n, m). b: (m,) or None. The result is (..., m).

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxopt_lite.activations._argument import positive
-from jaxopt_lite.activations._elementwise import elementwise
-from jaxopt_lite.activations._exponential import negative_expm1, times_exp
-from jaxopt_lite.activations._two_terms import TwoTerms, product
+from jaxopt_lite.activations._numerics.exponential import negative_expm1, times_exp
+from jaxopt_lite.activations._numerics.two_terms import TwoTerms, product
+from jaxopt_lite.activations._rule.arguments import positive
+from jaxopt_lite.activations._rule.elementwise import elementwise
 
 _ALPHA = 1.6732632423543772848170429916717
 _SCALE = 1.0507009873554804934193349852946

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxopt_lite.activations._elementwise import elementwise
-from jaxopt_lite.activations._exponential import times_exp
-from jaxopt_lite.activations._two_terms import product
+from jaxopt_lite.activations._numerics.exponential import times_exp
+from jaxopt_lite.activations._numerics.two_terms import product
+from jaxopt_lite.activations._rule.elementwise import elementwise
 
 _END = 40.0  # exp(-1600) is zero in every dtype
 

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
 
-from jaxopt_lite.activations._elementwise import elementwise
-from jaxopt_lite.activations._exponential import horner, scaled_exp
-from jaxopt_lite.activations._two_terms import TwoTerms, constant, product, total
+from jaxopt_lite.activations._numerics.exponential import horner, scaled_exp
+from jaxopt_lite.activations._numerics.two_terms import TwoTerms, constant, product, total
+from jaxopt_lite.activations._rule.elementwise import elementwise
 
 _DENSITY = 1.0 / math.sqrt(2.0 * math.pi)
 # Φ(-a) = exp(-a²/2) (1 + u P(u)) / (a + 2) with u = a/(a + 2): Chebyshev fit of P for 0 ≤ a ≤ 15, relative error 1e-9.

@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxopt_lite.activations._argument import real
 from jaxopt_lite.activations._gelu import gelu_exact
 from jaxopt_lite.activations._rectified import identity, relu
+from jaxopt_lite.activations._rule.arguments import real
+from jaxopt_lite.activations._rule.axis import widened
 from jaxopt_lite.activations._sigmoid import sigmoid
 from jaxopt_lite.activations._swish import silu
-from jaxopt_lite.activations._widened import widened
 
 
 def _product(x: jax.Array, gate: Callable[[jax.Array], jax.Array], axis: int) -> jax.Array:

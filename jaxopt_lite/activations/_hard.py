@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxopt_lite.activations._elementwise import elementwise
+from jaxopt_lite.activations._rule.elementwise import elementwise
 
 _hard_tanh = elementwise(
     "hard_tanh",

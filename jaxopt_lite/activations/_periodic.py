@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxopt_lite.activations._argument import positive
-from jaxopt_lite.activations._circular import wave
-from jaxopt_lite.activations._elementwise import elementwise
-from jaxopt_lite.activations._two_terms import TwoTerms, product
+from jaxopt_lite.activations._numerics.angle import wave
+from jaxopt_lite.activations._numerics.two_terms import TwoTerms, product
+from jaxopt_lite.activations._rule.arguments import positive
+from jaxopt_lite.activations._rule.elementwise import elementwise
 
 _sine = elementwise(
     "sine",

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jaxopt_lite.activations._elementwise import Formula, elementwise
-from jaxopt_lite.activations._exponential import horner
+from jaxopt_lite.activations._numerics.exponential import horner
+from jaxopt_lite.activations._rule.elementwise import Formula, elementwise
 
 # Least-squares fit of leaky_relu with slope 1/5 on [-3, 3], within 0.03; q1 = 0, so that it starts without a kink at 0.
 NUMERATOR = (0.022, 0.563, 1.527, 3.17, 1.275, 0.286)

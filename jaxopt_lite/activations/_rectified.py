@@ -5,8 +5,8 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
 
-from jaxopt_lite.activations._argument import real
-from jaxopt_lite.activations._elementwise import elementwise
+from jaxopt_lite.activations._rule.arguments import real
+from jaxopt_lite.activations._rule.elementwise import elementwise
 
 
 def _one_or_zero(on: jax.Array, *_: jax.Array) -> jax.Array:

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxopt_lite.activations._argument import not_negative
-from jaxopt_lite.activations._elementwise import elementwise
-from jaxopt_lite.activations._exponential import horner
+from jaxopt_lite.activations._numerics.exponential import horner
+from jaxopt_lite.activations._rule.arguments import not_negative
+from jaxopt_lite.activations._rule.elementwise import elementwise
 from jaxopt_lite.activations._tanh import squared_sech
 
 # tanh(x) = x - x³ P(x²) for |x| ≤ 1.1: Chebyshev fit of P weighted by the relative error of x³ P.

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
 
-from jaxopt_lite.activations._argument import real
-from jaxopt_lite.activations._two_terms import total
-from jaxopt_lite.activations._widened import widened
+from jaxopt_lite.activations._numerics.two_terms import total
+from jaxopt_lite.activations._rule.arguments import real
+from jaxopt_lite.activations._rule.axis import widened
 
 Axis: TypeAlias = int | tuple[int, ...] | None
 

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxopt_lite.activations._elementwise import elementwise
-from jaxopt_lite.activations._exponential import negative_exp
+from jaxopt_lite.activations._numerics.exponential import negative_exp
+from jaxopt_lite.activations._rule.elementwise import elementwise
 from jaxopt_lite.activations._sigmoid import logistic, logistic_slope
 
 

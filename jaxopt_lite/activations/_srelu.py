@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxopt_lite.activations._elementwise import elementwise
+from jaxopt_lite.activations._rule.elementwise import elementwise
 
 
 def _pick(x: jax.Array, tl: jax.Array, tr: jax.Array, left: Any, middle: Any, right: Any) -> jax.Array:

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxopt_lite.activations._elementwise import elementwise
-from jaxopt_lite.activations._exponential import scaled_exp
-from jaxopt_lite.activations._two_terms import TwoTerms, constant, product
+from jaxopt_lite.activations._numerics.exponential import scaled_exp
+from jaxopt_lite.activations._numerics.two_terms import TwoTerms, constant, product
+from jaxopt_lite.activations._rule.elementwise import elementwise
 
 _END = 200.0  # exp(-200) is zero in float32
 _END_WIDE = 1500.0  # and exp(-1500) in float64

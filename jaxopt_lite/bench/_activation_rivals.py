@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxopt_lite.activations import CATALOGUE, probe
+from jaxopt_lite.activations import CATALOGUE
 from jaxopt_lite.bench._activation_accuracy import Array, Evaluate, orders
 
 
@@ -22,9 +22,9 @@ def in_jax_nn(name: str) -> Callable[..., Any] | None:
 def evaluators(name: str) -> dict[str, Evaluate]:
     """How each library evaluates the row and its derivatives along its probe."""
     row = CATALOGUE[name]
-    found: dict[str, Evaluate] = {"jaxopt_lite": orders(probe(row))}
+    found: dict[str, Evaluate] = {"jaxopt_lite": orders(row.probe)}
     if theirs := in_jax_nn(name):
-        found["jax.nn"] = orders(probe(row._replace(function=theirs, settings={}, initial={})))
+        found["jax.nn"] = orders(row._replace(function=theirs, settings={}, initial={}).probe)
     if (function := _in_torch(name)) is not None:
         found["torch"] = _torch_orders(function)
     return found

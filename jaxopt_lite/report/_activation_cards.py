@@ -130,9 +130,9 @@ def _curves(name: str, half: float) -> tuple[Any, Any, Any]:
     import jax.numpy as jnp
     import numpy as np
 
-    from jaxopt_lite.activations import CATALOGUE, probe
+    from jaxopt_lite.activations import CATALOGUE
 
-    one = probe(CATALOGUE[name])
+    one = CATALOGUE[name].probe
     x = np.linspace(-half, half, 801)[1:-1] + 1e-4  # off the kinks, where a slope has no meaning
     at = jnp.asarray(x, jnp.float32)
     return x, np.asarray(one(at)), np.asarray(jax.vjp(one, at)[1](jnp.ones_like(at))[0])

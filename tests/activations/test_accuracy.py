@@ -8,7 +8,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from jaxopt_lite.activations import CATALOGUE, probe
+from jaxopt_lite.activations import CATALOGUE
 from jaxopt_lite.bench._activation_accuracy import (
     DTYPES,
     all_halves,
@@ -35,7 +35,7 @@ def results(name: str, dtype: str) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
     """The inputs of one type, sorted, and what the row makes of them; before them the special values."""
     x = some_singles(131071, around=256) if dtype == "float32" else all_halves(dtype)
     x = np.concatenate([np.array(SPECIAL, x.dtype), np.sort(x.astype(np.float64)).astype(x.dtype)])
-    return x[len(SPECIAL) :], orders(probe(CATALOGUE[name]))(x)
+    return x[len(SPECIAL) :], orders(CATALOGUE[name].probe)(x)
 
 
 def errors(name: str, dtype: str) -> tuple:
@@ -65,7 +65,7 @@ def test_derivatives_in_learned_numbers_are_rounded_right(name: str, setting: st
     row, x = CATALOGUE[name], np.sort(all_halves("bfloat16").astype(np.float64)).astype(DTYPES["bfloat16"])
     start = jnp.asarray(row.initial[setting])
     towards = jnp.ones_like(start) if entry is None else jnp.zeros_like(start).at[entry].set(1.0)
-    one = probe(row)
+    one = row.probe
     slope = jax.jit(lambda x: jax.jvp(lambda p: one(x, **{setting: p}), (start,), (towards,))[1])
     got = np.asarray(slope(jnp.asarray(x)), np.float64)
     true = truth_by(name, x.astype(np.float64), setting, entry, **settings_of(name))

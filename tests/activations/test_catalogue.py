@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxopt_lite import activations
-from jaxopt_lite.activations import CATALOGUE, probe
+from jaxopt_lite.activations import CATALOGUE
 from jaxopt_lite.bench._activation_truth import truth
 
 ROWS = pytest.mark.parametrize("name", CATALOGUE)
@@ -131,7 +131,7 @@ def test_saturation_is_a_vanishing_slope(name: str) -> None:
 def test_the_probe_is_the_function(name: str) -> None:
     """What the audits look at agrees with the truth at a few plain numbers, in float32."""
     x = np.linspace(-3.3, 3.4, 23)
-    got = np.asarray(probe(CATALOGUE[name])(jnp.asarray(x, jnp.float32)))
+    got = np.asarray(CATALOGUE[name].probe(jnp.asarray(x, jnp.float32)))
     np.testing.assert_allclose(got, truth(name, x.astype(np.float32), **settings_of(name))[0], rtol=1e-5, atol=1e-6)
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxopt_lite.activations import CATALOGUE, Activation, probe
+from jaxopt_lite.activations import CATALOGUE, Activation
 from jaxopt_lite.bench._activation_accuracy import all_halves
 from tests.precision import double
 
@@ -54,7 +54,7 @@ def test_first_and_second_order_transformations_agree(name: str) -> None:
 
 @ROWS
 def test_higher_derivatives_agree_with_differences(name: str) -> None:
-    f = probe(CATALOGUE[name])
+    f = CATALOGUE[name].probe
     kinks = np.array([*CATALOGUE[name].kinks, 1e9, 0.0])
     x = jnp.asarray([v for v in np.linspace(-2.9, 2.9, 8) if np.abs(v - kinks).min() > 0.05], jnp.float32)
 
@@ -105,7 +105,7 @@ def test_dtypes_are_kept_and_integers_become_floats(name: str) -> None:
 def test_float64_is_computed_in_float64(name: str) -> None:
     with double():
         x = jnp.asarray([0.3, -1.7, 2.4, -0.9], jnp.float64)
-        one, h = probe(CATALOGUE[name]), 1e-6
+        one, h = CATALOGUE[name].probe, 1e-6
 
         @jax.jit
         def at(x: jax.Array) -> tuple:
@@ -120,7 +120,7 @@ def test_float64_is_computed_in_float64(name: str) -> None:
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 @ROWS
 def test_jit_equals_eager_bit_for_bit_in_half_precision(name: str, dtype: str) -> None:
-    f = probe(CATALOGUE[name])
+    f = CATALOGUE[name].probe
     x = jnp.asarray(all_halves(dtype))
 
     def slope(x: jax.Array) -> jax.Array:

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
-from jaxopt_lite.activations._argument import fitting, real
-from jaxopt_lite.activations._bits import pack, unpack, worth_packing
+from jaxopt_lite.activations._rule.arguments import fitting, real
+from jaxopt_lite.activations._rule.bits import pack, unpack, worth_packing
 
 Formula = Callable[..., Any]
 

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxopt_lite.activations._exponential import horner
-from jaxopt_lite.activations._two_terms import total
+from jaxopt_lite.activations._numerics.exponential import horner
+from jaxopt_lite.activations._numerics.two_terms import total
 
 # sin r = r + r³ P(r²) and cos r = 1 - r²/2 + r⁴ Q(r²) for |r| ≤ pi/4: Chebyshev fits, relative error 3e-9.
 _SINE = (-0.1666666716337204, 0.008333331905305386, -0.0001984007831197232, 2.7248740934737725e-06)

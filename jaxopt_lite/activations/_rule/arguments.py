@@ -49,3 +49,10 @@ def not_negative(name: str, **settings: ArrayLike) -> None:
     for what, value in settings.items():
         if isinstance(value, numbers.Real) and not value >= 0:
             raise ValueError(f"{name}: {what}={value!r}, but the formula needs no negative number; give {what} >= 0")
+
+
+def axis_of(name: str, x: jax.Array, axis: int) -> int:
+    """`axis` counted from the front; one that x does not have is a ValueError."""
+    if not -x.ndim <= axis < x.ndim:
+        raise ValueError(f"{name}: x of shape {x.shape} has no axis {axis}; give an axis it has")
+    return axis % x.ndim

@@ -1,0 +1,1 @@
+"""Accurate elementary functions that several activations share."""

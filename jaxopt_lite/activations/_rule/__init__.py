@@ -1,0 +1,1 @@
+"""How a formula becomes an activation: argument checks, derivative rules, what a backward pass keeps."""
