@@ -78,9 +78,9 @@ def test_dtypes_of_moments(name: str) -> None:
 
 
 def test_random_bits_are_even_and_independent() -> None:
-    a = random_bits(stream(jnp.int32(0), 0), (64, 1024))
-    b = random_bits(stream(jnp.int32(1), 0), (64, 1024))
-    c = random_bits(stream(jnp.int32(0), 1), (64, 1024))
+    a = random_bits(stream(jnp.int32(0), 0, "codes"), (64, 1024))
+    b = random_bits(stream(jnp.int32(1), 0, "codes"), (64, 1024))
+    c = random_bits(stream(jnp.int32(0), 1, "codes"), (64, 1024))
     for bit in range(0, 32, 5):
         planes = [np.asarray((x >> bit) & 1, np.float64).ravel() for x in (a, b, c)]
         for plane in planes:
@@ -94,7 +94,7 @@ def test_random_bits_are_even_and_independent() -> None:
 def test_rounding_is_right_on_average(dtype: Any) -> None:
     x = jnp.asarray(np.random.default_rng(0).normal(size=16), jnp.float32)
     wide = jnp.broadcast_to(x, (20_000, 16))
-    out = np.asarray(rounded(wide, dtype, random_bits(stream(jnp.int32(3), 1), wide.shape)), np.float64)
+    out = np.asarray(rounded(wide, dtype, random_bits(stream(jnp.int32(3), 1, "codes"), wide.shape)), np.float64)
     digit = np.spacing(np.asarray(x.astype(dtype))).astype(np.float64) if dtype == jnp.float16 else np.abs(x) * 2**-7
     assert np.all(np.abs(out - np.asarray(x)) <= digit * 1.0001)
     np.testing.assert_allclose(out.mean(0), x, atol=float(np.max(digit)) * 0.02)
@@ -157,19 +157,19 @@ def test_code_of_one_byte(signed: bool) -> None:
     x = 10 ** rng.uniform(-4, 0, size=64).astype(np.float32) * (rng.choice([-1, 1], 64) if signed else 1)
     x[0] = 0
     wide = jnp.broadcast_to(jnp.asarray(x, jnp.float32), (20_000, 64))
-    code = encode(wide, random_bits(stream(jnp.int32(1), 0), wide.shape), signed)
+    code = encode(wide, random_bits(stream(jnp.int32(1), 0, "codes"), wide.shape), signed)
     assert code.byte.dtype.itemsize == 1
     out = np.asarray(decode(code), np.float64)
     assert np.all(out[:, 0] == 0)
     np.testing.assert_allclose(out[:, 1:], np.broadcast_to(x[1:], out[:, 1:].shape), rtol=0.126)
     np.testing.assert_allclose(out.mean(0), x, rtol=2e-3)
-    again = encode(decode(code), random_bits(stream(jnp.int32(2), 0), wide.shape), signed)
+    again = encode(decode(code), random_bits(stream(jnp.int32(2), 0, "codes"), wide.shape), signed)
     np.testing.assert_array_equal(decode(again), decode(code))
 
 
 def test_code_below_its_lowest_level() -> None:
     x = jnp.full((20_000,), 2e-6).at[0].set(1.0)
-    bits = random_bits(stream(jnp.int32(1), 0), x.shape)
+    bits = random_bits(stream(jnp.int32(1), 0, "codes"), x.shape)
     signed, unsigned = decode(encode(x, bits, True)), decode(encode((x * 1e-6).at[0].set(1.0), bits, False))
     np.testing.assert_allclose(signed[1:].mean(), 2e-6, rtol=0.05)
     assert np.all(np.asarray(unsigned) > 0)

@@ -89,7 +89,7 @@ def _stored(x: jax.Array, kind: Any, slot: Slot, t: jax.Array, leaf: int) -> jax
     if not slot.modulus or jnp.finfo(kind).bits >= 32:
         return cast(x, kind)
     # Rounded to nearest, a second moment in half precision never falls: a thousandth of it is below its last digit.
-    return rounded(x.astype(jnp.float32), kind, random_bits(stream(t, leaf), x.shape))
+    return rounded(x.astype(jnp.float32), kind, random_bits(stream(t, leaf, "moments"), x.shape))
 
 
 def _cast(values: Mapping[str, jax.Array], kind: Any) -> dict[str, jax.Array]:

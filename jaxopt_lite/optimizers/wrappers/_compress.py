@@ -57,7 +57,7 @@ def _coded(state: Any, count: jax.Array, min_size: int) -> CompressState:
         if jnp.ndim(x) == 0 or jnp.size(x) < min_size or x.dtype not in (jnp.float32, jnp.bfloat16, jnp.float16):
             kept.append(x)
             continue
-        bits = random_bits(stream(count, i), x.shape)
+        bits = random_bits(stream(count, i, "codes"), x.shape)
         codes.append(encode(x.astype(jnp.float32), bits, signed=not _names(path) & NEVER_NEGATIVE))
         kept.append(jnp.zeros(BLANK, x.dtype))
     return CompressState(count=count, codes=tuple(codes), inner=jax.tree.unflatten(treedef, kept))

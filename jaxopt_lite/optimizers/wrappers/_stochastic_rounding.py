@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lite.optimizers._arithmetic import flat, next_count, widened
-from jaxopt_lite.optimizers._bits import random_bits, rounded, stream
+from jaxopt_lite.optimizers._bits import checked_seed, random_bits, rounded, stream
 from jaxopt_lite.optimizers._settings import copied
 from jaxopt_lite.optimizers._transform import Parts, Transform, build
 
@@ -40,7 +40,9 @@ class Rounding(NamedTuple):
         steps, inner = parts["tx"](widened(grads), state.inner, wide, **extra)
         ps, treedef = flat(params)
         leaves = enumerate(zip(ps, treedef.flatten_up_to(wide), treedef.flatten_up_to(steps), strict=True))
-        updates = [_landed(p, w, u, stream(state.count, i, state.settings["seed"])) for i, (p, w, u) in leaves]
+        updates = [
+            _landed(p, w, u, stream(state.count, i, "parameters", state.settings["seed"])) for i, (p, w, u) in leaves
+        ]
         after = RoundingState(count=next_count(state.count), settings=state.settings, inner=inner)
         return jax.tree.unflatten(treedef, updates), after
 
@@ -71,4 +73,4 @@ def stochastic_rounding(tx: Any, seed: Any = 0) -> Transform:
 
     Source: Gupta et al. 2015.
     """
-    return build(Rounding(), {"seed": seed}, {}, {"tx": tx})
+    return build(Rounding(), {"seed": checked_seed("stochastic_rounding", seed)}, {}, {"tx": tx})
