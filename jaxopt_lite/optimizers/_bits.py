@@ -100,6 +100,7 @@ def checked_seed(where: str, seed: Any) -> Any:
         raise TypeError(f"{where}: seed={seed!r} is a {type(seed).__name__}: give an integer, such as 0")
     if not isinstance(seed, int | float | np.integer | np.floating):
         return seed
-    if not abs(seed) <= LARGEST_SEED or seed != int(seed):
+    number = float(seed)
+    if not abs(number) <= LARGEST_SEED or not number.is_integer():
         raise ValueError(f"{where}: seed={seed!r} is not an integer between -{LARGEST_SEED} and {LARGEST_SEED}")
     return seed
