@@ -1,4 +1,4 @@
-"""`python -m jaxopt_lite` is `jaxopt-lite`."""
+"""`python -m jaxopt_lite` runs the command `jaxopt-lite`."""
 
 import sys
 

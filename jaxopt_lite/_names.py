@@ -1,12 +1,23 @@
-"""Unknown names: one sentence that says what was given and offers the nearest valid one."""
+"""Messages for unknown names: what was given, the nearest valid name, and all of them."""
 
 import difflib
 from collections.abc import Iterable
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """The message for a name that is not in `known`: what was given, the nearest name, all of them."""
+def nearest(name: object, known: Iterable[str]) -> str | None:
+    """The valid name most similar to `name` regardless of case, or None if none is similar."""
+    by_lower_case = {valid.lower(): valid for valid in sorted(known)}
+    matches = difflib.get_close_matches(str(name).lower(), by_lower_case, n=1, cutoff=0.5)
+    return by_lower_case[matches[0]] if matches else None
+
+
+def unknown(kind: str, name: object, known: Iterable[str]) -> str:
+    """The message for a `name` that is not in `known`.
+
+    >>> unknown("task", "digit", ["digits", "spirals"])
+    "unknown task 'digit': did you mean 'digits'? valid names are digits, spirals"
+    """
     known = sorted(known)
-    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
-    offer = f"did you mean {near[0]!r}? " if near else ""
-    return f"unknown {kind} {name!r}: {offer}known are {', '.join(known)}"
+    similar = nearest(name, known)
+    suggestion = f"did you mean {similar!r}? " if similar else ""
+    return f"unknown {kind} {name!r}: {suggestion}valid names are {', '.join(known)}"

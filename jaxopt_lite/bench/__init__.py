@@ -1,7 +1,8 @@
-"""Measured against the alternatives at their best, in one run."""
+"""Benchmarks: the library against the best alternatives, in one run on one machine."""
 
 from jaxopt_lite.bench._activations import activations as activations
 from jaxopt_lite.bench._activations import render_activations as render_activations
+from jaxopt_lite.bench._optimizers import OPTIMIZER_SECTIONS as OPTIMIZER_SECTIONS
 from jaxopt_lite.bench._optimizers import optimizers as optimizers
 from jaxopt_lite.bench._optimizers import render_optimizers as render_optimizers
 from jaxopt_lite.bench._sweep import render_sweep as render_sweep

@@ -16,7 +16,7 @@ from jaxopt_lite.bench import _optimizer_times as times
 from jaxopt_lite.bench._optimizer_training import final_losses
 
 LARGE, REPEATS = 1 << 25, 9
-SECTIONS: dict[str, Callable[[], Any]] = {
+OPTIMIZER_SECTIONS: dict[str, Callable[[], Any]] = {
     "facts": lambda: {
         name: {"ours": facts.compiled_facts(ours), "optax": facts.compiled_facts(theirs)}
         for name, (ours, theirs) in facts.pairs().items()
@@ -43,15 +43,15 @@ def optimizers(*, only: Iterable[str] | None = None, progress: Callable[[str], N
 
     Raises `ValueError` for an unknown section, with the nearest one. Takes some minutes and 1 GB of memory.
     """
-    chosen = list(SECTIONS if only is None else only)
+    chosen = list(OPTIMIZER_SECTIONS if only is None else only)
     for name in chosen:
-        if name not in SECTIONS:
-            raise ValueError(_names.unknown("section", name, SECTIONS))
+        if name not in OPTIMIZER_SECTIONS:
+            raise ValueError(_names.unknown("section", name, OPTIMIZER_SECTIONS))
     figures: dict[str, Any] = {"machine": _machine()}
     for name in chosen:
         if progress:
             progress(name)
-        figures[name] = SECTIONS[name]()
+        figures[name] = OPTIMIZER_SECTIONS[name]()
     return figures
 
 
@@ -69,7 +69,7 @@ def render_optimizers(figures: dict[str, Any]) -> str:
         "JAX hands donated memory to the results in order of appearance; in another order each moment is copied, with "
         "optax as with us.",
     ]
-    body = [RENDER[name](figures[name]) for name in SECTIONS if name in figures]
+    body = [RENDER[name](figures[name]) for name in OPTIMIZER_SECTIONS if name in figures]
     return "\n".join([*head, *body, ""])
 
 

@@ -1,3 +1,3 @@
-"""The command line: parses, calls one function, prints."""
+"""The command line: parses arguments, calls one function, prints."""
 
 from jaxopt_lite.cli._main import main as main

@@ -1,4 +1,4 @@
-"""The bench command: figures as a table, as JSON, as a page."""
+"""The bench command: measured figures as a page of Markdown or as JSON."""
 
 import argparse
 import json
@@ -6,27 +6,40 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from jaxopt_lite._names import unknown
 from jaxopt_lite.cli import _catalogues
-from jaxopt_lite.cli._main import Usage
-from jaxopt_lite.cli._sweep import names
+from jaxopt_lite.cli._settings import names
+from jaxopt_lite.cli._usage import Usage
 
 
 def bench(options: argparse.Namespace) -> int:
-    """Run one benchmark and print its page."""
+    """Run one benchmark and print its page.
+
+    Raises:
+        Usage: an option out of range, or an unknown activation or section.
+    """
     arguments: dict[str, Any] = {}
-    if getattr(options, "only", None):
-        arguments["only"] = names(options.only, "--only")
-        if options.kind == "activations":  # that of optimizers has sections, and knows their names itself
-            _catalogues.check(options.kind, arguments["only"])
     if getattr(options, "exhaustive", False):
         arguments["exhaustive"] = True
     if getattr(options, "stride", None) is not None:
         if options.stride < 1:
             raise Usage(f"--stride {options.stride}: give 1 or more; 1 takes every float32 input")
         arguments["stride"] = options.stride
+    if getattr(options, "small", False):
+        arguments["small"] = True
+    if options.out and not Path(options.out).resolve().parent.is_dir():
+        raise Usage(f"--out {options.out}: there is no folder {Path(options.out).parent}")
+    chosen = names(options.only, "--only") if getattr(options, "only", None) else None
+    if chosen and options.kind == "activations":
+        _catalogues.check("activations", chosen)
     from jaxopt_lite import bench as benches
 
-    figures = getattr(benches, options.kind)(progress=_say, **arguments)
+    if chosen:
+        for name in chosen if options.kind == "optimizers" else ():
+            if name not in benches.OPTIMIZER_SECTIONS:
+                raise Usage(unknown("section", name, benches.OPTIMIZER_SECTIONS))
+        arguments["only"] = chosen
+    figures = getattr(benches, options.kind)(progress=_print_progress, **arguments)
     page = getattr(benches, f"render_{options.kind}")(figures)
     print(json.dumps(figures) if options.json else page)
     if options.out:
@@ -34,5 +47,5 @@ def bench(options: argparse.Namespace) -> int:
     return 0
 
 
-def _say(text: str) -> None:
+def _print_progress(text: str) -> None:
     print(text, file=sys.stderr, flush=True)

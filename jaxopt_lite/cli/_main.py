@@ -1,56 +1,63 @@
-"""The parser. Nothing here imports jax: `--help`, `list` and every complaint about names come at once."""
+"""The argument parser. Nothing here imports JAX, so that `--help`, `list` and messages about names appear at once."""
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from jaxopt_lite.cli import _catalogues
+from jaxopt_lite._names import nearest, unknown
+from jaxopt_lite.cli._usage import Usage
 
 SWEEP_EPILOG = """examples:
   jaxopt-lite sweep                                      the digits study: 480 trainings, a table, a page
   jaxopt-lite sweep spirals --activation relu,tanh --learning-rate 1e-3:1:6 --seeds 5
-  jaxopt-lite sweep mine.py:task --optimizer adam --learning-rate 1e-4:1e-1 --trials 100
-  jaxopt-lite sweep --store runs/digits --resume         go on after an interruption
+  jaxopt-lite sweep mine.py:task --optimizer adam,mine.py:fast --learning-rate 1e-4:1e-1 --trials 100
+  jaxopt-lite sweep --store runs/digits --resume         continue after an interruption
 """
 
 
-class Usage(ValueError):
-    """Something given on the command line that cannot work."""
-
-
 class _Parser(argparse.ArgumentParser):
+    """A parser that reports an error in one line, with the nearest valid name."""
+
     def error(self, message: str) -> NoReturn:
-        """One line, and status 2."""
         raise SystemExit(_complain(f"{message} (see {self.prog} --help)"))
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            raise argparse.ArgumentError(None, unknown("command", value, action.choices))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; gives the exit status: 0, 2 for wrong input, 130 after an interrupt."""
-    options = _parser().parse_args(arguments)
+    """Run the command line.
+
+    Args:
+        arguments: the words after the command's name; `None` takes those of this process.
+
+    Returns:
+        The exit status: 0, 2 for wrong input, 130 after an interrupt. An error inside the package is raised.
+    """
+    options, rest = _parser().parse_known_args(arguments)
     try:
+        if rest:
+            raise Usage(_unrecognised(rest, options.flags))
         return options.run(options)
     except BrokenPipeError:
         return 0
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except OSError as error:
-        return _complain(f"{error.filename or 'a file'}: {error.strerror or error}")
-    except (Usage, ValueError, TypeError, ModuleNotFoundError) as error:
-        if not _is_for_the_user(error):
-            raise
+    except Usage as error:
         return _complain(str(error))
+    except OSError as error:
+        if error.filename is None:  # not about a file that the user named
+            raise
+        return _complain(f"{error.filename}: {error.strerror}")
 
 
-def _is_for_the_user(error: Exception) -> bool:
-    """Whether the error was raised to tell something about the input, by this package rather than inside a library."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    module = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
-    return module.startswith("jaxopt_lite.") or isinstance(error, Usage)
+def _unrecognised(words: list[str], flags: list[str]) -> str:
+    similar = nearest(words[0].split("=")[0], flags) if words[0].startswith("-") else None
+    return f"unrecognized argument {words[0]!r}" + (f": did you mean {similar!r}?" if similar else "")
 
 
 def _complain(message: str) -> int:
@@ -59,7 +66,7 @@ def _complain(message: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="jaxopt-lite", description="Which activation, which optimizer, which settings, and why.")
+    parser = _Parser(prog="jaxopt-lite", description="Compare activations and optimizers by training with them.")
     parser.add_argument("--version", action="version", version=f"jaxopt-lite {version('jaxopt-lite')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_sweep(commands)
@@ -77,80 +84,94 @@ def _add_sweep(commands: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = sweep.add_argument
-    add("task", nargs="?", metavar="TASK", help="a built-in task (see list tasks) or file.py:object; default digits")
-    add("--activation", metavar="NAMES", help="comma-separated; default sigmoid,tanh,relu,leaky_relu")
-    add("--optimizer", metavar="NAMES", help="comma-separated; default sgd,momentum,adagrad,rmsprop,adam")
+    add("task", nargs="?", metavar="TASK", help="a built-in task (see list tasks) or file.py:name; default digits")
+    names = "comma-separated names or file.py:name; default"
+    add("--activation", metavar="NAMES", help=f"{names} sigmoid,tanh,relu,leaky_relu")
+    add("--optimizer", metavar="NAMES", help=f"{names} sgd,momentum,adagrad,rmsprop,adam")
     add(
         "--learning-rate",
         metavar="RATES",
         help="low:high:count (logarithmic), a comma-separated list, or low:high with --trials; default 1e-4:1:8",
     )
-    add("--trials", type=int, metavar="N", help="draw N points instead of trying the whole grid")
-    add("--seeds", type=int, metavar="N", help="trainings of each setting; default 3")
-    add("--steps", type=int, metavar="N", help="updates of each training; default 500")
-    add("--batch-size", metavar="N", help="rows in a step: a number or full; default the task's own")
-    add("--store", metavar="DIR", help="where the ledger and the page go; default runs/TASK, numbered if taken")
-    add("--resume", action="store_true", help="go on with the sweep in --store")
-    add("--dry-run", action="store_true", help="say what would be done, and do nothing")
-    add("--json", action="store_true", help="one JSON object on standard output, all else on standard error")
-    sweep.set_defaults(run=_sweep)
+    add("--trials", type=int, metavar="N", help="try N random settings instead of all combinations")
+    add("--seeds", type=int, metavar="N", help="trainings per setting, each with its own random seed; default 3")
+    add("--steps", type=int, metavar="N", help="parameter updates per training; default 500")
+    add("--batch-size", metavar="N", help="examples per step: a number or full; default that of the task")
+    add("--store", metavar="DIR", help="folder for the results and the page; default runs/TASK, runs/TASK-2, ...")
+    add("--resume", action="store_true", help="continue the sweep in --store")
+    add("--dry-run", action="store_true", help="print what would be run, and run nothing")
+    add(
+        "--json",
+        action="store_true",
+        help="print one JSON object on standard output, everything else on standard error",
+    )
+    _set_run(sweep, _sweep)
 
 
 def _add_reading(commands: argparse._SubParsersAction) -> None:
-    names = commands.add_parser("list", help="what there is, by name", description="What there is, by name.")
-    names.add_argument("kind", choices=["activations", "optimizers", "tasks"])
-    names.set_defaults(run=lambda options: _catalogues.show_list(options.kind))
+    listing = "list activations, optimizers, wrappers, schedules or tasks, or what a file has"
+    names = commands.add_parser("list", help=listing, description=f"{listing.capitalize()}.")
+    names.add_argument("what", metavar="WHAT", help="activations, optimizers, wrappers, schedules, tasks, or file.py")
+    _set_run(names, _list)
 
     explain = commands.add_parser(
         "explain",
-        help="the card and the picture of an activation or optimizer",
-        description="Print the card of an activation or optimizer and draw its picture.",
+        help="print what is known of an activation, optimizer, wrapper or schedule",
+        description="Print what is known of an activation, optimizer, wrapper or schedule.",
     )
-    explain.add_argument("name", nargs="?", metavar="NAME", help="an activation or an optimizer")
-    explain.add_argument("--all", action="store_true", help="draw the gallery of all activations as one page")
-    explain.add_argument("--out", metavar="PATH", help="the picture's file (.png, .svg, .pdf), or the gallery's folder")
-    explain.set_defaults(run=_explain)
+    explain.add_argument("name", nargs="?", metavar="NAME", help="a name (see list) or file.py:name")
+    explain.add_argument("--all", action="store_true", help="write a page with all activations; needs --out FOLDER")
+    explain.add_argument("--out", metavar="PATH", help="also draw a picture in this file (.png, .svg, .pdf)")
+    _set_run(explain, _explain)
 
-    report = commands.add_parser("report", help="table and page of a store", description="Table and page of a store.")
+    report = commands.add_parser("report", help="show the results in a store", description="Show a sweep's results.")
     report.add_argument("store", metavar="STORE", help="the folder of a sweep, finished or not")
     report.add_argument("--out", metavar="FILE", help="where the page goes; default STORE/report.html")
-    report.add_argument("--csv", metavar="FILE", help="also write the table, one row a training")
-    report.set_defaults(run=_report)
+    report.add_argument("--csv", metavar="FILE", help="also write the table as CSV, one row per training")
+    _set_run(report, _report)
 
 
 def _add_bench(commands: argparse._SubParsersAction) -> None:
-    bench = commands.add_parser("bench", help="measure against the alternatives", description="Measure, in one run.")
+    description = "Measure against the alternatives, all in one run on this machine."
+    bench = commands.add_parser("bench", help="measure against the alternatives", description=description)
     kinds = bench.add_subparsers(title="benchmarks", required=True, metavar="WHAT")
-    told = {
-        "sweep": "the default sweep against hand-written loops in Flax and PyTorch",
-        "activations": "accuracy, memory and speed against jax.nn and torch",
-        "optimizers": "facts and times against optax and torch",
+    subjects = {
+        "sweep": "the default sweep against hand-written loops in JAX, Flax and PyTorch",
+        "activations": "accuracy, memory and speed of activations against jax.nn and torch",
+        "optimizers": "steps and states of optimizers against optax and torch",
     }
-    for kind, text in told.items():
-        one = kinds.add_parser(kind, help=text, description=f"Measure {text}.")
-        one.add_argument("--json", action="store_true", help="the figures as one JSON object on standard output")
+    for kind, subject in subjects.items():
+        one = kinds.add_parser(kind, help=subject, description=f"Measure {subject}.")
+        one.add_argument("--json", action="store_true", help="print the figures as one JSON object")
         one.add_argument("--out", metavar="FILE", help="also write the figures as a Markdown page")
         if kind != "sweep":
-            one.add_argument(
-                "--only", metavar="NAMES", help="comma-separated: activations by name, or sections of the page"
-            )
+            what = "activations" if kind == "activations" else "sections of the page"
+            one.add_argument("--only", metavar="NAMES", help=f"comma-separated names of {what}")
+        if kind != "activations":
+            one.add_argument("--small", action="store_true", help="tiny sizes, to try the command; no usable figures")
         if kind == "activations":
-            one.add_argument(
-                "--exhaustive", action="store_true", help="all 2³² float32 inputs: about 1 minute a row and order"
-            )
-            one.add_argument(
-                "--stride",
-                metavar="N",
-                type=int,
-                help="take every N-th float32 input, by default every 257th",
-            )
-        one.set_defaults(run=_bench, kind=kind)
+            every = "all 2³² float32 inputs: about 1 minute per activation and derivative order"
+            one.add_argument("--exhaustive", action="store_true", help=every)
+            one.add_argument("--stride", metavar="N", type=int, help="take every N-th float32 input; default 257")
+        one.set_defaults(kind=kind)
+        _set_run(one, _bench)
+
+
+def _set_run(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int]) -> None:
+    flags = [flag for action in parser._actions for flag in action.option_strings]
+    parser.set_defaults(run=run, flags=flags)
 
 
 def _sweep(options: argparse.Namespace) -> int:
     from jaxopt_lite.cli import _sweep
 
     return _sweep.sweep(options)
+
+
+def _list(options: argparse.Namespace) -> int:
+    from jaxopt_lite.cli import _list
+
+    return _list.show(options.what)
 
 
 def _explain(options: argparse.Namespace) -> int:

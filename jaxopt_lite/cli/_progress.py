@@ -1,28 +1,30 @@
-"""Progress for people: a bar on a terminal, a line every few seconds elsewhere."""
+"""Progress of a sweep on standard error: a bar on a terminal, a line every few seconds elsewhere."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from jaxopt_lite import sweeps
+from jaxopt_lite.sweeps import Progress
 from jaxopt_lite.sweeps._lines import Lines, sentence
+
+Show = Callable[[Progress], None]
 
 
 @contextmanager
-def shown(objective: str) -> Iterator[Any]:
-    """A function to be told of progress; it shows it on standard error."""
+def shown(objective: str) -> Iterator[Show]:
+    """A function that shows the progress it is given; `objective` is the score that it reports."""
     if sys.stderr.isatty():
-        with _bar(objective) as tell:
-            yield tell
+        with _bar(objective) as show:
+            yield show
     else:
         yield Lines(objective)
 
 
 @contextmanager
-def _bar(objective: str) -> Iterator[Any]:
+def _bar(objective: str) -> Iterator[Show]:
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
 
     columns = [
         TextColumn("{task.description}"),
@@ -32,13 +34,14 @@ def _bar(objective: str) -> Iterator[Any]:
         TextColumn("eta"),
         TimeRemainingColumn(),
     ]
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        bars: dict[str, Any] = {}
+    with Bars(*columns, console=Console(stderr=True)) as bars:
+        phases: dict[str, TaskID] = {}
 
-        def tell(told: sweeps.Progress) -> None:
-            if told.phase not in bars:
-                bars[told.phase] = progress.add_task(told.phase, total=1.0)
-            share = told.programs_ready / max(1, told.programs) if told.phase == "compile" else told.share
-            progress.update(bars[told.phase], completed=share, description=sentence(told, objective))
+        def show(progress: Progress) -> None:
+            if progress.phase not in phases:
+                phases[progress.phase] = bars.add_task(progress.phase, total=1.0)
+            compiled = progress.programs_ready / max(1, progress.programs)
+            share = compiled if progress.phase == "compile" else progress.share
+            bars.update(phases[progress.phase], completed=share, description=sentence(progress, objective))
 
-        yield tell
+        yield show

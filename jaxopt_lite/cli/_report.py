@@ -6,14 +6,26 @@ from pathlib import Path
 from rich.console import Console
 
 from jaxopt_lite import report as reports
-from jaxopt_lite.sweeps import Results
+from jaxopt_lite.cli._usage import Usage
+from jaxopt_lite.sweeps import Results, StoreError
 
 
 def report(options: argparse.Namespace) -> int:
-    """Read a store, print its table, write its page."""
-    results = Results.load(options.store)
+    """Read a store, print its table, write its page.
+
+    Raises:
+        Usage: the store cannot be read, or a page needs a package that is not installed.
+    """
+    try:
+        results = Results.load(options.store)
+    except StoreError as error:
+        raise Usage(str(error)) from error
     Console().print(reports.table(results))
     if options.csv:
         print(f"csv    {results.to_csv(options.csv)}")
-    print(f"page   {reports.page(results, Path(options.out or Path(options.store) / 'report.html'))}")
+    try:
+        page = reports.page(results, Path(options.out or Path(options.store) / "report.html"))
+    except ModuleNotFoundError as error:
+        raise Usage(f"a page needs {error.name}: pip install 'jaxopt-lite[plot]'") from error
+    print(f"page   {page}")
     return 0

@@ -1,54 +1,50 @@
-"""The sweep command: from words to a task and a space, and from results to a table and a page."""
+"""The sweep command: from the words of the command line to a sweep, and from its results to a table and a page."""
 
 import argparse
 import json
 import math
 import os
-import re
 import signal
 import sys
 from pathlib import Path
 from typing import Any
 
-from jaxopt_lite.cli import _catalogues
-from jaxopt_lite.cli._main import Usage
-
-DEFAULTS: dict[str, Any] = {
-    "task": "digits",
-    "activation": "sigmoid,tanh,relu,leaky_relu",
-    "optimizer": "sgd,momentum,adagrad,rmsprop,adam",
-    "learning_rate": "1e-4:1:8",
-    "trials": None,
-    "seeds": 3,
-    "steps": 500,
-    "batch_size": None,
-}
+from jaxopt_lite.cli import _settings
+from jaxopt_lite.cli._usage import Usage
 
 
 def sweep(options: argparse.Namespace) -> int:
-    """Run, resume or describe a sweep; gives the exit status."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before jax is imported: its compiler's notes are not for users
-    given = {name: getattr(options, name) for name in DEFAULTS if getattr(options, name) is not None}
+    """Run, resume or describe a sweep.
+
+    Returns:
+        The exit status: 0, or 130 after an interrupt.
+
+    Raises:
+        Usage: settings that cannot work, or a store that cannot be used.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before JAX is imported: XLA's log lines are not for users
+    names = [name for name in _settings.DEFAULTS if getattr(options, name) is not None]
+    given = {name: getattr(options, name) for name in names}
     store = Path(options.store) if options.store else None
-    settings = _resumed_settings(store, given) if options.resume else DEFAULTS | given
-    _check(settings)
-    if store is None and not options.dry_run:
-        store = _free_store(settings["task"])
+    settings = _resumed_settings(store, given) if options.resume else _settings.DEFAULTS | given
+    _settings.check(settings)
 
     _prepare_jax()
     from jaxopt_lite import sweeps
     from jaxopt_lite.cli import _tasks
     from jaxopt_lite.sweeps import _ledger
 
-    if store is not None:
-        _ledger.check(store, options.resume)
-    task = _tasks.load(settings["task"], settings["batch_size"])
-    space = _tasks.space(task, settings)
-    planned = sweeps.plan(task, space, trials=settings["trials"], seeds=settings["seeds"], steps=settings["steps"])
-    if options.dry_run:
-        return _dry_run(planned, options.json)
-    assert store is not None
-    return _run(planned, store, settings, options)
+    try:
+        if store is not None:
+            _ledger.check(store, options.resume)
+        task = _tasks.load(settings["task"], settings["batch_size"])
+        space = _tasks.space(task, settings, given)
+        planned = sweeps.plan(task, space, trials=settings["trials"], seeds=settings["seeds"], steps=settings["steps"])
+        if options.dry_run:
+            return _dry_run(planned, options.json)
+        return _run(planned, store or _new_folder(settings["task"]), settings, options)
+    except sweeps.StoreError as error:
+        raise Usage(str(error)) from error
 
 
 def _run(planned: Any, store: Path, settings: dict[str, Any], options: argparse.Namespace) -> int:
@@ -57,18 +53,21 @@ def _run(planned: Any, store: Path, settings: dict[str, Any], options: argparse.
 
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with _progress.shown(planned.task.objective) as tell:
+        with _progress.shown(planned.task.objective) as show:
             results = sweeps.execute(
-                planned, store=store, resume=options.resume, progress=tell, note={"arguments": settings}
+                planned, store=store, resume=options.resume, progress=show, note={"arguments": settings}
             )
     except KeyboardInterrupt:
-        again = f"jaxopt-lite sweep --store {store} --resume"
+        resume = f"finished segments are kept, continue with: jaxopt-lite sweep --store {store} --resume"
         kept = (store / "ledger.sqlite").exists()
         print(
-            f"interrupted; what is done is kept, go on with: {again}" if kept else "interrupted, nothing was run yet",
+            f"interrupted; {resume}" if kept else "interrupted before the first segment; nothing is kept",
             file=sys.stderr,
         )
         return 130
+    finally:
+        if store.is_dir() and not any(store.iterdir()):
+            store.rmdir()  # nothing was started
     page = _written_page(results, store)
     if options.json:
         print(json.dumps(_summary(results, store, page)))
@@ -77,7 +76,7 @@ def _run(planned: Any, store: Path, settings: dict[str, Any], options: argparse.
         last = results.facts["last"]
         print(
             f"{last['programs']} programs ready in {last['compile_seconds']:.1f} s, {last['trials']} trainings in "
-            f"{last['run_seconds']:.1f} s ({_pace(last) or 0:.0f} trials/s)\nstore  {store}\npage   {page or 'none'}"
+            f"{last['run_seconds']:.1f} s ({_rate(last) or 0:.0f} trials/s)\nstore  {store}\npage   {page or 'none'}"
         )
     return 0
 
@@ -91,7 +90,7 @@ def _show(results: Any) -> None:
 
 
 def _written_page(results: Any, store: Path) -> Path | None:
-    """The report page; a missing matplotlib costs the page, not the sweep."""
+    """The report page, or None with a message if matplotlib is not installed."""
     from jaxopt_lite import report
 
     try:
@@ -118,19 +117,19 @@ def _summary(results: Any, store: Path, page: Path | None) -> dict[str, Any]:
         "compile_seconds": last["compile_seconds"],
         "run_seconds": last["run_seconds"],
         "trials_run": last["trials"],
-        "trials_per_second": _pace(last),
+        "trials_per_second": _rate(last),
         "objective": results.objective,
-        "best": _plain(best[0]) if best else None,
+        "best": _best(best[0]) if best else None,
         "store": str(store),
         "page": str(page) if page else None,
     }
 
 
-def _pace(last: dict[str, Any]) -> float | None:
+def _rate(last: dict[str, Any]) -> float | None:
     return last["trials"] / last["run_seconds"] if last["trials"] else None
 
 
-def _plain(setting: Any) -> dict[str, Any]:
+def _best(setting: Any) -> dict[str, Any]:
     scores = {name: score.mean for name, score in setting.scores.items()}
     halves = {name: score.half_width for name, score in setting.scores.items() if math.isfinite(score.half_width)}
     return {**setting.columns, **scores, "seeds": setting.seeds, "interval_95": halves}
@@ -139,98 +138,54 @@ def _plain(setting: Any) -> dict[str, Any]:
 def _dry_run(planned: Any, as_json: bool) -> int:
     from jaxopt_lite.sweeps import estimate
 
-    found = estimate(planned)
+    estimated = estimate(planned)
     if as_json:
-        print(json.dumps(found))
+        print(json.dumps(estimated))
     else:
-        low, high = found["seconds"]
+        low, high = estimated["seconds"]
         print(planned)
-        print(f"memory    {found['bytes_at_a_time'] / 1e6:.1f} MB for the chunks at work")
-        print(f"estimate  {low:.0f} to {high:.0f} s of training, after compiling; {found['gflop']:.3g} GFLOP in all")
+        print(f"memory    {estimated['bytes_at_a_time'] / 1e6:.1f} MB for the chunks that run at once")
+        print(f"estimate  {low:.0f} to {high:.0f} s of training, plus compilation; {estimated['gflop']:.3g} GFLOP")
     return 0
 
 
 def _resumed_settings(store: Path | None, given: dict[str, Any]) -> dict[str, Any]:
-    """The settings of the sweep in the store; those given again must be its own."""
+    """The settings of the sweep in the store, which the given ones must equal."""
     if store is None:
-        raise Usage("--resume needs --store DIR: the folder of the sweep to go on with")
-    from jaxopt_lite.sweeps._ledger import Ledger
+        raise Usage("--resume needs --store DIR: the folder of the sweep to continue")
+    from jaxopt_lite.sweeps._ledger import Ledger, StoreError
 
-    ledger = Ledger.open(store, write=True)
-    held = ledger.facts().get("arguments")
+    try:
+        ledger = Ledger.open(store, write=False)
+    except StoreError as error:
+        raise Usage(str(error)) from error
+    stored = ledger.facts().get("arguments")
     ledger.close()
-    if held is None:
+    if stored is None:
         raise Usage(
             f"{store} was not made by this command; resume it where it was made, with sweeps.run(..., resume=True)"
         )
     for name, value in given.items():
-        if held[name] != value:
-            flag = "TASK" if name == "task" else "--" + name.replace("_", "-")
+        if stored[name] != value:
+            flag = _settings.flag_of(name)
             raise Usage(
-                f"{store} holds a sweep with {flag} {held[name]}, not {value}: leave {flag} out, or name another store"
+                f"{store} holds a sweep with {flag} {stored[name]}, not {value}: "
+                f"leave {flag} out, or name another store"
             )
-    return held
+    return stored
 
 
-def _check(settings: dict[str, Any]) -> None:
-    """Find fault with what was typed, before anything slow is imported."""
-    _catalogues.check("activations", names(settings["activation"], "--activation"))
-    _catalogues.check("optimizers", names(settings["optimizer"], "--optimizer"))
-    for name in names(settings["activation"], "--activation"):
-        if _catalogues.rows("activations")[name].get("kind") == "gated":
-            raise Usage(f"--activation {name} takes two inputs, so it cannot stand between two dense layers")
-    if settings["task"].endswith(".py"):
-        raise Usage(f"{settings['task']} is a file: say which of its objects is the task, as {settings['task']}:task")
-    if ":" not in settings["task"]:
-        _catalogues.check("tasks", [settings["task"]])
-    for name in ("seeds", "steps", "trials"):
-        if settings[name] is not None and settings[name] < 1:
-            raise Usage(f"--{name} {settings[name]}: it must be at least 1")
-    size = settings["batch_size"]
-    if size not in (None, "full") and not (size.isdecimal() and int(size) > 0):
-        raise Usage(f"--batch-size {size}: it must be a number of at least 1, or full")
-    rates(settings["learning_rate"], settings["trials"])
-
-
-def names(text: str, flag: str) -> list[str]:
-    """A comma-separated list without repetitions."""
-    found = [name.strip() for name in text.split(",") if name.strip()]
-    if not found:
-        raise Usage(f"{flag} is empty: give at least one name")
-    return list(dict.fromkeys(found))
-
-
-def rates(text: str, trials: int | None) -> list[float] | tuple[float, float]:
-    """Learning rates: a list, or the two ends between which `--trials` are drawn."""
-    parts = text.split(":") if ":" in text else text.split(",")
-    shape = "--learning-rate takes low:high:count, low:high with --trials, or a list such as 0.01,0.1"
-    try:
-        numbers = [float(part) for part in parts]
-    except ValueError:
-        raise Usage(f"--learning-rate {text}: not a number; {shape}") from None
-    bounds = numbers[:2] if ":" in text else numbers
-    if not all(0 < x < math.inf for x in bounds):
-        raise Usage(f"--learning-rate {text}: a learning rate must be a positive number; {shape}")
-    if ":" not in text:
-        return list(dict.fromkeys(numbers))
-    if len(numbers) not in (2, 3) or numbers[0] >= numbers[1]:
-        raise Usage(f"--learning-rate {text}: low must be below high; {shape}")
-    if len(numbers) == 2:
-        if trials is None:
-            raise Usage(f"--learning-rate {text} has no end of rates: add a count ({text}:8) or --trials N")
-        return numbers[0], numbers[1]
-    count = numbers[2]
-    if not (math.isfinite(count) and count == int(count) and count >= 2):
-        raise Usage(f"--learning-rate {text}: the count must be a whole number of at least 2; {shape}")
-    ratio = numbers[1] / numbers[0]
-    return [float(f"{numbers[0] * ratio ** (i / (count - 1)):.6g}") for i in range(int(count))]
-
-
-def _free_store(task: str) -> Path:
-    name = re.sub(r"\W+", "-", Path(task.split(":")[0]).stem)
-    first = Path("runs") / name
-    stores = (first if i == 1 else first.with_name(f"{name}-{i}") for i in range(1, 1_000_000))
-    return next(store for store in stores if not store.exists())
+def _new_folder(task: str) -> Path:
+    """A new folder in `runs`; of several processes that ask at the same moment, each gets another one."""
+    name = _settings.store_name(task)
+    number = 1
+    while True:
+        store = Path("runs") / (name if number == 1 else f"{name}-{number}")
+        try:
+            store.mkdir(parents=True)
+            return store
+        except FileExistsError:
+            number += 1
 
 
 def _prepare_jax() -> None:

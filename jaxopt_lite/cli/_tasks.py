@@ -1,109 +1,187 @@
-"""A task from a word: a built-in name, or an object in a file; and the space that the flags ask for."""
+"""The sweep command's task, and the space of activation × optimizer × learning rate that its flags describe."""
 
-import importlib.util
-import sys
-import traceback
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
 
 from jaxopt_lite import activations, optimizers, sweeps, training
-from jaxopt_lite.cli._main import Usage
-from jaxopt_lite.cli._sweep import names, rates
+from jaxopt_lite.cli import _catalogues, _files
+from jaxopt_lite.cli._settings import flag_of, names, rates
+from jaxopt_lite.cli._usage import Usage
+
+ENTRIES = {
+    "activation": ("activation",),
+    "optimizer": ("optimizer", "learning_rate"),
+}  # and the settings that fill them
 
 
 def load(word: str, batch_size: str | None) -> training.Task:
-    """The task called `word`, or the object of `file.py:object`: a Task, or a function without arguments giving one."""
-    if ":" not in word:
-        return training.builtin(
-            word, None if batch_size is None else "full" if batch_size == "full" else int(batch_size)
-        )
-    if batch_size is not None:
-        raise Usage("--batch-size is for built-in tasks; the task of a file sets its own")
-    file, _, name = word.rpartition(":")
-    module = _imported(Path(file))
-    if not hasattr(module, name):
-        public = ", ".join(n for n in vars(module) if not n.startswith("_")) or "nothing"
-        raise Usage(f"{file} has no object {name!r}; it has {public}")
-    found = getattr(module, name)
-    task = found() if callable(found) and not isinstance(found, training.Task) else found
+    """The built-in task called `word`, or the object of `file.py:name`: a task, or a function that returns one.
+
+    Raises:
+        Usage: there is no such task, or it cannot be made.
+    """
+    path = _files.file_of(word)
+    if path is None:
+        return _builtin(word, batch_size)
+    found = _files.object_of(word, {})
+    task = found
+    if callable(found) and not isinstance(found, training.Task):
+        try:
+            task = found()
+        except Exception as error:
+            raise Usage(f"{word} must be a task or a function without arguments: {_files.described(error)}") from error
     if not isinstance(task, training.Task):
         raise Usage(
             f"{word} is of type {type(task).__name__}, not a training.Task; make one with training.supervised(...)"
         )
-    return task._replace(name=Path(file).stem) if task.name in ("task", "supervised") else task
+    return task._replace(name=path.stem) if task.name in ("task", "supervised") else task
 
 
-def space(task: training.Task, settings: dict[str, Any]) -> dict[str, Any]:
-    """Activation × optimizer × learning rate; the activation only where the task asks for it."""
+def _builtin(name: str, batch_size: str | None) -> training.Task:
+    try:
+        return training.builtin(name, int(batch_size) if batch_size and batch_size.isdecimal() else batch_size)  # type: ignore[arg-type]
+    except ModuleNotFoundError as error:  # a data set of an optional package
+        raise Usage(str(error)) from error
+    except ValueError as error:
+        if batch_size is None:
+            raise
+        raise Usage(f"--batch-size {batch_size}: {error}") from error
+
+
+def space(task: training.Task, settings: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """The entries of a trial that the task reads, as distributions.
+
+    Args:
+        task: what is trained.
+        settings: all settings of the command.
+        given: those that the user wrote.
+
+    Raises:
+        Usage: a setting that the user wrote has no effect on the task, or names an unusable object.
+    """
+    read = _read(task)
+    for entry, filled_by in ENTRIES.items():
+        for setting in filled_by:
+            if entry not in read and setting in given:
+                raise Usage(
+                    f"{flag_of(setting)} {given[setting]} has no effect: task {task.name!r} does not read "
+                    f"trial[{entry!r}]; use it in the task, or leave {flag_of(setting)} out"
+                )
+    if not read:
+        raise Usage(
+            f"task {task.name!r} reads neither trial['activation'] nor trial['optimizer'], so there is nothing to sweep"
+        )
+    made = {"activation": _activations, "optimizer": _optimizers}
+    return {entry: sweeps.choice(made[entry](settings)) for entry in ENTRIES if entry in read}
+
+
+def _activations(settings: dict[str, Any]) -> dict[str, Any]:
+    found = _found("activations", names(settings["activation"], "--activation"))
+    for name, function in found.items():
+        row = activations.CATALOGUE.get(name)
+        if row is not None and row.kind == "gated":
+            raise Usage(f"--activation {name} takes two inputs, so it cannot stand between two dense layers")
+        try:
+            jax.eval_shape(function, jax.ShapeDtypeStruct((2, 4), "float32"))
+        except Exception as error:
+            raise Usage(f"--activation {name} is not a function of one array: {_files.described(error)}") from error
+    return found
+
+
+def _optimizers(settings: dict[str, Any]) -> dict[str, Any]:
     given = rates(settings["learning_rate"], settings["trials"])
     rate = sweeps.log_uniform(*given) if isinstance(given, tuple) else sweeps.values(given)
-    chosen = names(settings["optimizer"], "--optimizer")
-    out: dict[str, Any] = {}
-    if _asks_for(task, "activation"):
-        functions = names(settings["activation"], "--activation")
-        out["activation"] = sweeps.choice({name: activations.CATALOGUE[name].function for name in functions})
-    out["optimizer"] = sweeps.choice({name: optimizers.CATALOGUE[name].function(rate) for name in chosen})
+    out = {}
+    for name, factory in _found("optimizers", names(settings["optimizer"], "--optimizer")).items():
+        try:
+            made = factory(0.1)
+        except Exception as error:
+            raise Usage(
+                f"--optimizer {name} is not a function of the learning rate: {_files.described(error)}"
+            ) from error
+        if not isinstance(made, optimizers.Transform):
+            raise Usage(
+                f"--optimizer {name} returns {type(made).__name__}, not an optimizer of this package; "
+                "wrap one of optax in optimizers.lift"
+            )
+        out[name] = factory(rate)
     return out
 
 
-class _Asked(dict[str, Any]):
-    """A trial that remembers what it was asked for."""
+def _found(kind: str, words: list[str]) -> dict[str, Any]:
+    """The functions that the words name, by the name that the results show."""
+    catalogues: dict[str, Mapping[str, Any]] = {
+        "activations": activations.CATALOGUE,
+        "optimizers": optimizers.CATALOGUE,
+    }
+    catalogue = catalogues[kind]
+    out: dict[str, Any] = {}
+    for word in words:
+        if _files.file_of(word) is not None:
+            name = word.rpartition(":")[2]
+            out[word if name in out else name] = _files.object_of(word, catalogue)
+        elif word in catalogue:
+            out[word] = catalogue[word].function
+        else:
+            raise Usage(_catalogues.unknown_name(kind, word, catalogue))
+    return out
 
-    def __init__(self, **entries: Any) -> None:
+
+class _Recorded(dict[str, Any]):
+    """A trial that records which of its entries are read."""
+
+    def __init__(self, entries: dict[str, Any], read: set[str]) -> None:
         super().__init__(entries)
-        self.asked: set[str] = set()
+        self.read = read
 
     def __getitem__(self, key: str) -> Any:
-        self.asked.add(key)
+        self.read.add(key)
         return super().__getitem__(key)
 
     def get(self, key: str, default: Any = None) -> Any:
-        self.asked.add(key)
+        self.read.add(key)
         return super().get(key, default)
 
+    def __iter__(self) -> Iterator[str]:
+        self.read.update(super().keys())
+        return super().__iter__()
 
-def _asks_for(task: training.Task, entry: str) -> bool:
-    """Whether the task's initialisation or step reads this entry of a trial."""
-    trial = _Asked(activation=activations.relu, optimizer=optimizers.sgd(0.1))
+    def items(self) -> Any:
+        self.read.update(super().keys())
+        return super().items()
+
+    def values(self) -> Any:
+        self.read.update(super().keys())
+        return super().values()
+
+
+def _flatten(trial: _Recorded) -> tuple[list[Any], tuple[str, ...]]:
+    entries = dict(trial.items())  # a traversal of the whole trial reads every entry
+    return list(entries.values()), tuple(entries)
+
+
+def _unflatten(keys: tuple[str, ...], values: Iterable[Any]) -> Any:
+    return dict(zip(keys, values, strict=True))
+
+
+jax.tree_util.register_pytree_node(_Recorded, _flatten, _unflatten)
+
+
+def _read(task: training.Task) -> set[str]:
+    """The entries of a trial that the task's three functions read, found by tracing them once."""
+    read: set[str] = set()
+    trial = _Recorded({"activation": activations.relu, "optimizer": optimizers.sgd(0.1)}, read)
 
     def once(key: jax.Array, data: Any) -> Any:
-        return task.step(trial, task.init(trial, key), data, key)[1]
+        carry, metrics = task.step(trial, task.init(trial, key), data, key)
+        return metrics, task.evaluate(trial, carry, data)
 
     try:
         jax.eval_shape(once, jax.random.key(0), task.data)
     except Exception as error:
-        raise Usage(f"task {task.name!r} fails with a trial of activation and optimizer: {_told(error)}") from error
-    return entry in trial.asked
-
-
-def _told(error: BaseException) -> str:
-    """An error of the user's own code: kind, text, and the last line that is not of a package."""
-    if isinstance(error, SyntaxError):
-        return f"SyntaxError: {error.msg} ({Path(error.filename or '').name}, line {error.lineno})"
-    own = [
-        f
-        for f in traceback.extract_tb(error.__traceback__)
-        if "site-packages" not in f.filename and "<" not in f.filename
-    ]
-    where = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}{where}"
-
-
-def _imported(path: Path) -> Any:
-    if not path.exists():
-        raise Usage(f"there is no file {path}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise Usage(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault(path.stem, module)
-    sys.path.insert(0, str(path.resolve().parent))  # as `python file.py` would: its neighbours can be imported
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise Usage(f"{path} does not import: {_told(error)}") from error
-    finally:
-        sys.path.remove(str(path.resolve().parent))
-    return module
+        raise Usage(
+            f"task {task.name!r} fails for a trial of activation and optimizer: {_files.described(error)}"
+        ) from error
+    return read & set(ENTRIES)

@@ -5,7 +5,7 @@ import pytest
 
 from jaxopt_lite.bench import _optimizer_facts as facts
 from jaxopt_lite.bench import _optimizer_times as times
-from jaxopt_lite.bench._optimizers import SECTIONS, optimizers, render_optimizers
+from jaxopt_lite.bench._optimizers import OPTIMIZER_SECTIONS, optimizers, render_optimizers
 from jaxopt_lite.optimizers import CATALOGUE
 
 
@@ -48,5 +48,5 @@ def test_small_measurements_render() -> None:
     page = render_optimizers(figures)
     for title in ("A large leaf", "A small tree", "Rows", "Low precision"):
         assert f"## {title}" in page
-    assert set(figures) - {"machine"} <= set(SECTIONS)
+    assert set(figures) - {"machine"} <= set(OPTIMIZER_SECTIONS)
     assert jnp.isfinite(figures["rows"]["rows"])

@@ -1,0 +1,38 @@
+"""The list command: what there is, by name."""
+
+from pathlib import Path
+
+from jaxopt_lite._names import unknown
+from jaxopt_lite.cli import _catalogues, _files
+from jaxopt_lite.cli._usage import Usage
+
+
+def show(what: str) -> int:
+    """Print the names of a kind, or the tasks, activations and optimizers of a file, one per line.
+
+    Raises:
+        Usage: there is no such kind or file.
+    """
+    if what.endswith(".py"):
+        return _show_file(what)
+    if what not in _catalogues.KINDS:
+        raise Usage(f"{unknown('kind', what, _catalogues.KINDS)}, or a file.py")
+    _print({name: [title] for name, title in _catalogues.titles(what).items()})
+    return 0
+
+
+def _show_file(file: str) -> int:
+    _files.imported(Path(file))  # complains about the file before anything slow is imported
+    from jaxopt_lite.cli import _contents
+
+    described = _contents.of(Path(file))
+    if not described:
+        raise Usage(f"{file} has no task, activation or optimizer")
+    _print({name: list(cells) for name, cells in described.items()})
+    return 0
+
+
+def _print(lines: dict[str, list[str]]) -> None:
+    width = max(map(len, lines))
+    for name, cells in lines.items():
+        print(f"{name:{width}}  {'  '.join(cells)}".rstrip())

@@ -1,0 +1,97 @@
+"""The settings of the sweep command: their defaults, and how their text is read and checked."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from jaxopt_lite.cli import _catalogues, _files
+from jaxopt_lite.cli._usage import Usage
+
+DEFAULTS: dict[str, Any] = {
+    "task": "digits",
+    "activation": "sigmoid,tanh,relu,leaky_relu",
+    "optimizer": "sgd,momentum,adagrad,rmsprop,adam",
+    "learning_rate": "1e-4:1:8",
+    "trials": None,
+    "seeds": 3,
+    "steps": 500,
+    "batch_size": None,
+}
+_RATES = "--learning-rate takes low:high:count, low:high with --trials, or a list such as 0.01,0.1"
+
+
+def flag_of(setting: str) -> str:
+    """How a setting is written on the command line."""
+    return "TASK" if setting == "task" else "--" + setting.replace("_", "-")
+
+
+def check(settings: dict[str, Any]) -> None:
+    """Check everything that can be checked without importing JAX.
+
+    Raises:
+        Usage: a setting that cannot work.
+    """
+    task_file = _files.file_of(settings["task"])
+    for kind in ("activation", "optimizer"):
+        chosen = [name for name in names(settings[kind], f"--{kind}") if _files.file_of(name) is None]
+        if task_file is None:  # otherwise the file may register further names
+            _catalogues.check(f"{kind}s", chosen)
+    if task_file is None:
+        _catalogues.check("tasks", [settings["task"]])
+    for name in ("seeds", "steps", "trials"):
+        if settings[name] is not None and not 1 <= settings[name] < 1 << 31:
+            raise Usage(f"--{name} {settings[name]}: it must be at least 1 and less than 2³¹")
+    size = settings["batch_size"]
+    if size not in (None, "full") and not (size.isdecimal() and int(size) > 0):
+        raise Usage(f"--batch-size {size}: it must be a number of at least 1, or full")
+    if size is not None and task_file is not None:
+        raise Usage(f"--batch-size {size}: it is for built-in tasks; the task in {task_file} sets its own batch size")
+    rates(settings["learning_rate"], settings["trials"])
+
+
+def names(text: str, flag: str) -> list[str]:
+    """A comma-separated list without repetitions.
+
+    Raises:
+        Usage: the list is empty.
+    """
+    listed = [name.strip() for name in text.split(",") if name.strip()]
+    if not listed:
+        raise Usage(f"{flag} is empty: give at least one name")
+    return list(dict.fromkeys(listed))
+
+
+def rates(text: str, trials: int | None) -> list[float] | tuple[float, float]:
+    """Learning rates: a list, or the bounds between which `trials` of them are drawn.
+
+    `low:high:count` gives `count` rates spaced evenly on a logarithmic scale, rounded to six digits.
+
+    Raises:
+        Usage: the text is none of the accepted forms.
+    """
+    parts = text.split(":") if ":" in text else text.split(",")
+    try:
+        numbers = [float(part) for part in parts]
+    except ValueError:
+        raise Usage(f"--learning-rate {text}: not a number; {_RATES}") from None
+    bounds = numbers[:2] if ":" in text else numbers
+    if not all(0 < x < math.inf for x in bounds):
+        raise Usage(f"--learning-rate {text}: a learning rate must be a positive number; {_RATES}")
+    if ":" not in text:
+        return list(dict.fromkeys(numbers))
+    if len(numbers) not in (2, 3) or numbers[0] >= numbers[1]:
+        raise Usage(f"--learning-rate {text}: low must be below high; {_RATES}")
+    if len(numbers) == 2:
+        if trials is None:
+            raise Usage(f"--learning-rate {text} is a continuous range: add a count ({text}:8) or --trials N")
+        return numbers[0], numbers[1]
+    count = numbers[2]
+    if not (math.isfinite(count) and count == int(count) and count >= 2):
+        raise Usage(f"--learning-rate {text}: the count must be a whole number of at least 2; {_RATES}")
+    ratio = numbers[1] / numbers[0]
+    return [float(f"{numbers[0] * ratio ** (i / (count - 1)):.6g}") for i in range(int(count))]
+
+
+def store_name(task: str) -> str:
+    """The folder name of a task's sweeps."""
+    return "".join(c if c.isalnum() or c == "_" else "-" for c in Path(task.rpartition(":")[0] or task).stem)

@@ -1,0 +1,120 @@
+"""Help, lists and cards: what there is, and the nearest name for what there is not."""
+
+import subprocess
+import sys
+
+import pytest
+
+from jaxopt_lite import activations, optimizers
+
+NO_JAX = [["--help"], ["sweep", "--help"], *(["list", kind] for kind in ("activations", "optimizers", "tasks"))]
+NO_JAX += [["list", "wrappers"], ["list", "schedules"], ["explain", "guard"], ["explain", "adabelief"]]
+
+
+@pytest.mark.parametrize("arguments", NO_JAX, ids=" ".join)
+def test_help_lists_and_messages_do_not_import_jax(arguments, tmp_path):
+    code = (
+        "import sys; from jaxopt_lite.cli import main\n"
+        f"try: main({arguments!r})\nexcept SystemExit: pass\n"
+        "heavy = {'jax', 'numpy', 'flax', 'optax', 'matplotlib', 'rich'} & set(sys.modules); assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout or done.stderr
+
+
+@pytest.mark.parametrize("kind", ["activations", "optimizers"])
+def test_lists_have_every_row_of_the_catalogue(kind, command):
+    catalogue = {"activations": activations.CATALOGUE, "optimizers": optimizers.CATALOGUE}[kind]
+    status, out, _ = command("list", kind)
+    assert status == 0
+    assert [line.split()[0] for line in out.splitlines()] == list(catalogue)
+
+
+WRAPPERS = [
+    "accumulate",
+    "average",
+    "chain",
+    "clip_by_global_norm",
+    "compress",
+    "guard",
+    "lift",
+    "partition_by_path",
+    "split_master",
+    "stochastic_rounding",
+]
+
+
+@pytest.mark.parametrize("kind, names", [("wrappers", WRAPPERS), ("schedules", ["linear_schedule", "sgdr_schedule"])])
+def test_wrappers_and_schedules_are_listed_and_explained(kind, names, command):
+    listed = {line.split()[0]: line for line in command("list", kind)[1].splitlines()}
+    for name in names:
+        assert len(listed[name].split()) > 3
+        status, out, _ = command("explain", name)
+        assert status == 0
+        assert out.startswith(f"optimizers.{name}(")
+        assert (getattr(optimizers, name).__doc__ or "").split("\n")[0] in out
+
+
+@pytest.mark.parametrize("name", ["tanh", "adam", "guard"])
+def test_explain_prints_a_card_and_writes_nothing(name, command, tmp_path):
+    status, out, _ = command("explain", name)
+    assert status == 0
+    assert name in out
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["tanh", "adam"])
+def test_explain_draws_a_picture_where_out_says(name, command, tmp_path):
+    status, out, _ = command("explain", name, "--out", "card.png")
+    assert status == 0
+    assert "card.png" in out
+    picture = (tmp_path / "card.png").read_bytes()
+    assert picture.startswith(b"\x89PNG") and len(picture) > 10_000
+
+
+WRONG = {
+    "capital letter": (["explain", "adamW"], "did you mean 'adamw'?"),
+    "wrapper misspelt": (["explain", "gard"], "did you mean 'guard'?"),
+    "schedule misspelt": (["explain", "cosine_decay"], "did you mean 'cosine_decay_schedule'?"),
+    "activation misspelt": (["explain", "tanhh"], "did you mean 'tanh'?"),
+    "optimizer of optax": (["explain", "adabelief"], "optimizers.lift(optax.adabelief)"),
+    "optimizer of optax in a sweep": (["sweep", "--optimizer", "adabelief"], "optimizers.lift(optax.adabelief)"),
+    "wrapper of optax": (["explain", "MultiSteps"], "optimizers.accumulate"),
+    "nothing like it": (["explain", "qqqq"], "see jaxopt-lite list activations"),
+    "no name": (["explain"], "needs a NAME"),
+    "name and all": (["explain", "tanh", "--all"], "not both"),
+    "gallery without a folder": (["explain", "--all"], "--out"),
+    "picture of a wrapper": (["explain", "guard", "--out", "x.png"], "activations and optimizers only"),
+    "picture without a suffix": (["explain", "tanh", "--out", "x"], ".png"),
+    "unknown list": (["list", "model"], "valid names are activations"),
+    "unknown command": (["swep"], "did you mean 'sweep'?"),
+    "unknown flag": (["sweep", "--activaton", "tanh"], "did you mean '--activation'?"),
+    "no store": (["report", "nothing"], "holds no sweep"),
+    "unknown benchmark": (["bench", "sweeps"], "did you mean 'sweep'?"),
+    "unknown section": (["bench", "optimizers", "--only", "larg"], "did you mean 'large'?"),
+    "page in no folder": (["bench", "sweep", "--out", "no/page.md"], "there is no folder no"),
+    "no command": ([], "COMMAND"),
+}
+
+
+@pytest.mark.parametrize("arguments, message", WRONG.values(), ids=WRONG)
+def test_wrong_input_gets_one_line_and_status_2(arguments, message, command, tmp_path):
+    status, out, err = command(*arguments)
+    assert status == 2
+    assert message in err
+    assert len(err.splitlines()) == 1, err
+    assert out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [ValueError("internal"), TypeError("internal"), KeyError("internal")])
+def test_an_error_inside_the_package_keeps_its_traceback(error, command, monkeypatch):
+    from jaxopt_lite.cli import _catalogues
+
+    def broken(kind):
+        raise error
+
+    monkeypatch.setattr(_catalogues, "titles", broken)
+    with pytest.raises(type(error), match="internal"):
+        command("list", "tasks")

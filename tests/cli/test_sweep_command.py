@@ -1,0 +1,204 @@
+"""The sweep command: what it prints, what it keeps, and that wrong input changes nothing."""
+
+import json
+import re
+import shutil
+import signal
+import sqlite3
+import time
+from contextlib import closing
+
+import pytest
+
+from tests.cli.processes import SMALL, finished, started
+
+
+def test_json_is_one_object_and_nothing_else(swept, folder):
+    assert swept.returncode == 0, swept.stderr
+    figures = json.loads(swept.stdout)
+    assert figures["trials"] == 4
+    assert {"programs", "compile_seconds", "run_seconds", "trials_per_second", "best", "store"} <= set(figures)
+    assert figures["best"]["optimizer"] == "adam"
+    assert figures["best"]["learning_rate"] in (0.01, 0.1)
+    assert "4/4 trials" in swept.stderr
+    assert (folder / "done" / "report.html").stat().st_size > 10_000
+
+
+def test_report_shows_and_exports_a_store(swept, folder, command, tmp_path):
+    assert swept.returncode == 0, swept.stderr
+    status, out, err = command("report", str(folder / "done"), "--out", "page.html", "--csv", "table.csv")
+    assert status == 0, err
+    assert "adam" in out
+    assert (tmp_path / "page.html").read_text().lstrip().lower().startswith("<!doctype html")
+    assert len((tmp_path / "table.csv").read_text().splitlines()) == 5
+
+
+def test_resuming_a_finished_sweep_returns_its_results(swept, folder, command, tmp_path):
+    assert swept.returncode == 0, swept.stderr
+    shutil.copytree(folder / "done", tmp_path / "done")
+    status, out, err = command("sweep", "--store", "done", "--resume", "--json")
+    assert status == 0, err
+    assert json.loads(out)["best"] == json.loads(swept.stdout)["best"]
+    assert json.loads(out)["trials_run"] == 0
+
+
+def test_a_dry_run_writes_nothing(command, tmp_path):
+    status, out, err = command("sweep", "--dry-run")
+    assert status == 0, err
+    assert "160 settings × 3 seeds = 480 runs" in out
+    assert re.search(r"chunks .* of 8 runs", out)
+    assert re.search(r"memory .* MB", out)
+    assert re.search(r"estimate .* s of training", out)
+    assert list(tmp_path.iterdir()) == []
+
+
+LONG = ["sweep", "spirals", *SMALL[:6], "--seeds", "30", "--steps", "3000", "--store", "cut"]
+
+
+def wait_for_progress(process, store):
+    """Return when the ledger of a running sweep has a run that is past its first segment."""
+    for line in process.stderr:
+        if "trials" in line:
+            break
+    while process.poll() is None:
+        with closing(sqlite3.connect(f"file:{store / 'ledger.sqlite'}?mode=ro", uri=True)) as ledger:
+            if ledger.execute("SELECT MAX(step) FROM trials").fetchone()[0]:
+                return
+        time.sleep(0.01)
+    raise AssertionError(f"the sweep ended before its first segment: {process.stderr.read()}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_then_resume(number, tmp_path):
+    with started(*LONG, cwd=tmp_path) as process:
+        wait_for_progress(process, tmp_path / "cut")
+        process.send_signal(number)
+        _, err = process.communicate()
+    assert process.returncode == 130
+    assert "jaxopt-lite sweep --store cut --resume" in err
+    assert "Traceback" not in err
+    resumed = finished("sweep", "--store", "cut", "--resume", "--json", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    figures = json.loads(resumed.stdout)
+    assert figures["done"] == 60
+    assert 0 < figures["trials_run"] <= 60
+
+
+def test_two_sweeps_started_at_once_use_two_folders(tmp_path):
+    pair = [started("sweep", "spirals", *SMALL, "--json", cwd=tmp_path) for _ in range(2)]
+    outputs = [process.communicate() for process in pair]
+    assert [process.returncode for process in pair] == [0, 0], outputs
+    assert {json.loads(out)["store"] for out, _ in outputs} == {"runs/spirals", "runs/spirals-2"}
+    assert [json.loads(out)["done"] for out, _ in outputs] == [4, 4]
+
+
+TASK = """
+import numpy as np
+from flax import nnx
+from jaxopt_lite import training
+
+class Net(nnx.Module):
+    def __init__(self, rngs):
+        self.layer = nnx.Linear(3, 2, rngs=rngs)
+    def __call__(self, x):
+        return self.layer(x)
+
+rng = np.random.default_rng(0)
+x = rng.normal(size=(60, 3)).astype("float32")
+y = (x.sum(axis=1) > 0).astype("int32")
+mine = training.supervised(lambda trial, rngs: Net(rngs), ((x[:40], y[:40]), (x[40:], y[40:])), batch_size=10)
+nothing = mine._replace(init=lambda trial, key: 0.0, step=lambda trial, carry, data, key: (carry, {"loss": carry}),
+                        evaluate=lambda trial, carry, data: {"test_loss": carry})
+number = 5
+broken = lambda: 1 / 0
+"""
+
+
+def test_a_task_of_a_file_is_swept_over_the_entries_that_it_reads(command, tmp_path):
+    (tmp_path / "task.py").write_text(TASK)
+    rates = ["--optimizer", "sgd,adam", "--learning-rate", "0.01:1", "--trials", "6", "--seeds", "1", "--steps", "30"]
+    status, out, err = command("sweep", "task.py:mine", *rates, "--json")
+    assert status == 0, err
+    figures = json.loads(out)
+    assert figures["trials"] == 6
+    assert "activation" not in figures["best"]
+    assert figures["store"] == "runs/task"
+
+
+BAD = {
+    "unknown activation": (["--activation", "rleu"], "did you mean 'relu'"),
+    "unknown optimizer": (["--optimizer", "adamm"], "did you mean 'adam'"),
+    "unknown task": (["digit"], "did you mean 'digits'"),
+    "gated activation": (["--activation", "swiglu"], "takes two inputs"),
+    "no activation": (["--activation", ","], "--activation is empty"),
+    "negative rate": (["--learning-rate", "-0.1"], "positive"),
+    "negative rate in a range": (["--learning-rate=-1:1:3"], "positive"),
+    "no number": (["--learning-rate", "fast"], "not a number"),
+    "nan rate": (["--learning-rate", "nan"], "positive"),
+    "continuous range": (["--learning-rate", "1e-4:1"], "--trials"),
+    "range upside down": (["--learning-rate", "1:1e-4:8"], "low must be below high"),
+    "half a rate": (["--learning-rate", "1e-4:1:2.5"], "whole number"),
+    "zero seeds": (["--seeds", "0"], "at least 1"),
+    "zero steps": (["--steps", "0"], "at least 1"),
+    "seeds in words": (["--seeds", "three"], "invalid int value"),
+    "batch of nothing": (["--batch-size", "0"], "at least 1"),
+    "store that exists": (["--store", "../done"], "--resume"),
+    "store below a file": (["--store", "../file/store"], "is a file"),
+    "store that cannot be": (["--store", "/proc/store"], "cannot write"),
+    "resume without a store": (["--resume"], "needs --store"),
+    "resume of nothing": (["--resume", "--store", "nothing"], "holds no sweep"),
+    "resume of another": (["--resume", "--store", "../done", "--steps", "21"], "--steps 20, not 21"),
+    "resume of another task": (["digits", "--resume", "--store", "../done"], "TASK spirals, not digits"),
+    "damaged ledger": (["--resume", "--store", "../damaged"], "damaged"),
+    "no such file": (["nowhere.py:task"], "no file"),
+    "no such object": (["../task.py:min"], "no object 'min': did you mean 'mine'?"),
+    "no task": (["../task.py:number"], "of type int, not a training.Task"),
+    "broken file": (["../broken.py:task"], "ZeroDivisionError: division by zero (broken.py, line 2)"),
+    "activation that the task does not read": (
+        ["../task.py:mine", "--activation", "tanh,sigmoid"],
+        "--activation tanh,sigmoid has no effect: task 'task' does not read trial['activation']",
+    ),
+    "task that reads nothing": (["../task.py:nothing"], "nothing to sweep"),
+    "task function that fails": (["../task.py:broken"], "ZeroDivisionError: division by zero (task.py, line 19)"),
+    "file without a name": (["../task.py"], "as ../task.py:name"),
+    "batch size for a file": (["../task.py:mine", "--batch-size", "5"], "sets its own batch size"),
+    "batch larger than the data": (["spirals", "--batch-size", "100000"], "--batch-size 100000"),
+    "file that needs what is not there": (
+        ["../needs.py:task"],
+        "ModuleNotFoundError: No module named 'nowhere_at_all'",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def surroundings(folder, swept):
+    """A folder with stores and files that wrong input refers to."""
+    assert swept.returncode == 0, swept.stderr
+    (folder / "file").write_text("")
+    (folder / "task.py").write_text(TASK)
+    (folder / "broken.py").write_text("x = 1\ny = x / 0\n")
+    (folder / "needs.py").write_text("import nowhere_at_all\n")
+    (folder / "damaged").mkdir(exist_ok=True)
+    (folder / "damaged" / "ledger.sqlite").write_bytes(b"SQLite format 3\0" + b"x" * 5000)
+    return folder
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize("arguments, message", BAD.values(), ids=BAD)
+def test_wrong_input_gets_one_line_and_status_2_and_changes_no_file(
+    surroundings, arguments, message, request, monkeypatch, command
+):
+    empty = surroundings / re.sub(r"\W+", "-", request.node.callspec.id)
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    before = contents(surroundings)
+    status, out, err = command("sweep", *arguments)
+    assert status == 2
+    assert message in err
+    assert len(err.splitlines()) == 1, err
+    assert out == ""
+    assert list(empty.iterdir()) == []
+    assert {p: b for p, b in contents(surroundings).items() if "__pycache__" not in p.parts} == before
