@@ -32,7 +32,11 @@ def leaderboard(study: Study, found: Verdict) -> str:
     body = "".join(_leader(study, line, frame, len(head)) for line in shown)
     what = " × ".join(spoken(name) for name in study.structure.kinds)
     more = f", best {len(shown)} of {len(everyone)}" if len(shown) < len(everyone) else ""
-    tied = "≈: within the 95 % interval of the best. " if any(line.standing == "tied" for line in shown) else ""
+    tied = (
+        "≈: not distinguishable from the best (the 95 % interval of the difference includes 0). "
+        if any(line.standing == "tied" for line in shown)
+        else ""
+    )
     note = f'<p class="note">{tied}Means and 95 % intervals over {count(len(study.facts["seeds"]), "seed")}.</p>'
     table = f"<table><thead><tr>{''.join(head)}</tr></thead><tbody>{body}</tbody></table>"
     return f"<h2>Best of each {escape(what)}{more}</h2>{note}{_scroll(table, 'Leaderboard')}"

@@ -18,7 +18,7 @@ class Line(NamedTuple):
     Attributes:
         setting: whose line it is.
         place: 1 for the best; None without a score.
-        standing: `best`, `tied` (its mean lies within the interval of the best), `behind` or `unscored`.
+        standing: `best`, `tied` (cannot be distinguished from the best), `behind` or `unscored`.
         swept: its settings, by column.
         score: its objective with the interval, or why there is none.
         others: the means of its other scores.

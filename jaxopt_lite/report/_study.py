@@ -27,7 +27,11 @@ class Structure(NamedTuple):
 
 
 class Study(NamedTuple):
-    """Results read once for a report: as `Results`, with its settings put together, best first, and their places."""
+    """Results read once for a report: as `Results`, with its settings, best first, their places, and the ties.
+
+    `tied` are the settings that cannot be distinguished from the best: the 95 % interval of the difference, paired by
+    seed, includes 0 (`Results.tied`). With a single seed there is no interval, and the list is empty.
+    """
 
     columns: dict[str, list[Any]]
     swept: tuple[str, ...]
@@ -38,6 +42,7 @@ class Study(NamedTuple):
     settings: list["Setting"]
     places: dict[tuple[int, ...], int]  # of a setting in that order, by its trials
     structure: Structure
+    tied: list["Setting"]
 
     @property
     def runs(self) -> int:
@@ -58,6 +63,7 @@ def study_of(results: "Results") -> Study:
         settings=settings,
         places={setting.trials: i for i, setting in enumerate(settings)},
         structure=_structure(results),
+        tied=results.tied() if settings and settings[0].seeds > 1 else [],
     )
 
 

@@ -26,8 +26,9 @@ def table(results: "Results", rows: int = 10) -> "Leaderboard":
     """The best setting of each combination of names (activation × optimizer), best first, to print with rich.
 
     Where a sweep has only numbers, the best settings themselves. Means with 95 % intervals over seeds (Student's t),
-    rounded to what the interval supports; `≈` marks those that lie within the interval of the best. Columns that do
-    not fit are left out: first the picture of the interval, then the other scores, last first.
+    rounded to what the interval supports. `≈` marks settings that cannot be distinguished from the best: the 95 %
+    interval of the difference, paired by seed, includes 0. Columns that do not fit are omitted: first the picture of
+    the interval, then the other scores, last first.
 
     Args:
         results: of a sweep, finished or not.
@@ -101,7 +102,7 @@ class Leaderboard:
         if self._found.best is None:
             notes.append(self._found.answer)
         if any(line.standing == "tied" for line in self._lines):
-            notes.append(f"≈ within the 95 % interval of the best: {seeds} cannot tell them apart")
+            notes.append("≈ not distinguishable from the best: the 95 % interval of the difference includes 0")
         made = [str(facts.get("task", "")), count(facts.get("steps", 0), "step"), seeds, progress(self._study)]
         if len(self._lines) < self._total:
             made.append(f"best {len(self._lines)} of {self._total} {'combinations' if structure.kinds else 'settings'}")

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from jaxopt_lite.sweeps import Setting
 
 
+_PAIRED = " (the 95 % interval of the difference, paired by seed, includes 0)"
+
+
 class Verdict(NamedTuple):
     """The findings of a sweep.
 
@@ -18,7 +21,8 @@ class Verdict(NamedTuple):
         answer: the best setting and its score.
         cautions: what a careful reader should know before acting on it.
         best: the best finished setting, None where nothing has finished.
-        tied: other settings whose mean lies within the 95 % interval of the best.
+        tied: other settings that cannot be distinguished from the best: the 95 % interval of the difference, paired by
+            seed, includes 0.
         progress: how many runs are done, diverged or still to do.
     """
 
@@ -34,18 +38,8 @@ def verdict(study: Study) -> Verdict:
     """Read the findings off a table of study, finished or not."""
     finished = [s for s in study.settings if has_score(s, study.objective)]
     best = finished[0] if finished else None
-    tied = tied_with(best, finished, study.objective)
-    cautions = [*_open(study), *_ties(study, best, tied), *_edges(study), *_selection(study, best)]
-    return Verdict(_question(study), _answer(study, best, finished), cautions, best, tied, progress(study))
-
-
-def tied_with(best: "Setting | None", settings: list["Setting"], objective: str) -> list["Setting"]:
-    """The settings, other than the best, whose mean lies within its 95 % interval."""
-    if best is None:
-        return []
-    mean, half_width = best.scores[objective]
-    near = half_width if half_width >= 0 else 0.0  # NaN of a single seed: only equals are tied
-    return [s for s in settings if s is not best and abs(s.scores[objective].mean - mean) <= near]
+    cautions = [*_open(study), *_ties(study, best), *_edges(study), *_selection(study, best)]
+    return Verdict(_question(study), _answer(study, best, finished), cautions, best, study.tied, progress(study))
 
 
 def progress(study: Study) -> str:
@@ -115,13 +109,16 @@ def _open(study: Study) -> list[str]:
     return [f"Not final: {left:,} of {count(len(status), 'run')} are still to do."] if left else []
 
 
-def _ties(study: Study, best: "Setting | None", tied: list["Setting"]) -> list[str]:
-    if best is None or len(study.settings) < 2:
+def _ties(study: Study, best: "Setting | None") -> list[str]:
+    """Which settings cannot be distinguished from the best, by differences paired by seed."""
+    tied, rest = study.tied, sum(has_score(s, study.objective) for s in study.settings) - 1
+    if best is None or rest < 1:
         return []
     if best.seeds == 1:
-        return ["One seed gives no interval: small differences between settings may be luck."]
+        return ["One seed gives no interval: small differences between settings may be due to chance."]
     if not tied:
-        return ["No other setting comes within its interval."]
+        others = "the other setting" if rest == 1 else f"each of the {rest:,} other settings"
+        return [f"Better than {others}: the 95 % interval of the difference, paired by seed, excludes 0."]
     kinds = study.structure.kinds
     seeds = count(best.seeds, "seed")
     usual = usual_decimals(s.scores[study.objective] for s in (best, *tied))
@@ -132,9 +129,10 @@ def _ties(study: Study, best: "Setting | None", tied: list["Setting"]) -> list[s
     if kinds:
         rivals.pop(named(best, kinds), None)
     if not rivals:
-        return [f"{seeds} cannot tell it from {count(len(tied), 'other setting')} of the same combination."]
+        what = f"{count(len(tied), 'other setting')} of the same combination"
+        return [f"{seeds} do not distinguish it from {what}{_PAIRED}."]
     what = count(len(rivals), "other combination" if kinds else "other setting")
-    return [f"{seeds} cannot tell it from {what} with a mean within its interval: {_some(list(rivals.values()))}."]
+    return [f"{seeds} do not distinguish it from {what}{_PAIRED}: {_some(list(rivals.values()))}."]
 
 
 def _edges(study: Study) -> list[str]:

@@ -87,7 +87,8 @@ def mixed(swept: Callable[..., Results]) -> Results:
         return "diverged" if hot and (row.columns["activation"] == "relu" or row.seed == 1) else "done"
 
     def score(row: Row) -> float:
-        better = {"relu": 0.0, "tanh": 0.004}[row.columns["activation"]]
+        # tanh is better by 0.004 in the mean, but not with every seed
+        better = 0.004 + 0.01 * ((row.seed + 1) % 3 - row.seed) if row.columns["activation"] == "tanh" else 0.0
         return hump(row) + better - 0.1 * (row.columns["optimizer"] == "sgd")
 
     cells = grid(activation=["relu", "tanh"], optimizer=["sgd", "adam"], learning_rate=RATES)

@@ -58,7 +58,8 @@ def test_question_answer_and_cautions(text: str) -> None:
     assert "<strong>tanh, adam, learning rate 0.01</strong>" in text
     assert "test accuracy 0.954 ± 0.025 <small>mean and 95 % interval over 3 seeds" in text
     assert (
-        "3 seeds cannot tell it from 1 other combination with a mean within its interval: relu, adam (0.950)." in text
+        "3 seeds do not distinguish it from 1 other combination (the 95 % interval of the difference, paired by seed, "
+        "includes 0): relu, adam (0.950)." in text
     )
     assert "expect a little less on fresh data" in text
 
@@ -170,6 +171,18 @@ def test_best_at_the_end_of_what_was_tried(swept: Any, tmp_path: Path) -> None:
     )
 
 
+def test_better_than_all_others(swept: Any, tmp_path: Path) -> None:
+    text = report.page(swept([{"learning_rate": rate} for rate in (0.01, 0.1, 1.0)]), tmp_path / "p").read_text()
+    assert "Better than each of the 2 other settings: the 95 % interval of the difference" in text
+
+
+def test_three_agreeing_seeds_do_not_prove_superiority(swept: Any, tmp_path: Path) -> None:
+    scores = {"relu": (0.975, 0.975, 0.975), "gelu": (0.97, 0.9749, 0.9799)}
+    results = swept([{"activation": a} for a in scores], score=lambda row: scores[row.columns["activation"]][row.seed])
+    text = report.page(results, tmp_path / "p").read_text()
+    assert "3 seeds do not distinguish it from 1 other combination" in text and "Better than" not in text
+
+
 def test_nothing_lies_beyond_zero(swept: Any, tmp_path: Path) -> None:
     score = lambda row: 0.9 - row.columns["momentum"] / 10  # noqa: E731
     results = swept([{"momentum": momentum} for momentum in (0.0, 0.5, 0.9)], score=score)
@@ -179,7 +192,7 @@ def test_nothing_lies_beyond_zero(swept: Any, tmp_path: Path) -> None:
 def test_one_seed_is_said_to_be_one(swept: Any, tmp_path: Path) -> None:
     results = swept([{"learning_rate": rate} for rate in (0.001, 0.01, 0.1)], seeds=1)
     text = report.page(results, tmp_path / "p").read_text()
-    assert "one seed, no interval" in text and "may be luck" in text and "±" not in text
+    assert "one seed, no interval" in text and "may be due to chance" in text and "±" not in text
 
 
 def test_equal_results_give_equal_pages(mixed: Any, tmp_path: Path) -> None:

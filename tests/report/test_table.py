@@ -10,6 +10,7 @@ from rich.console import Console
 from jaxopt_lite import report
 from jaxopt_lite.report._numbers import interval, setting_labels, supported_decimals
 from jaxopt_lite.sweeps import Mean
+from tests.report.conftest import grid
 
 
 def printed(results: Any, width: int = 80, rows: int = 10, encoding: str = "utf-8") -> str:
@@ -30,7 +31,7 @@ def test_best_setting_of_each_combination_best_first(mixed: Any) -> None:
     assert ["tanh" in body[0], "adam" in body[0], "0.01" in body[0]] == [True] * 3
     assert [("relu" in b, "adam" in b) for b in body] == [(False, True), (True, True), (False, False), (True, False)]
     assert "0.954 ± 0.025" in body[0]
-    assert body[1].lstrip().startswith("≈ 2")  # 0.950 lies within 0.954 ± 0.025
+    assert body[1].lstrip().startswith("≈ 2")  # the difference, 0.004 ± 0.043, includes 0
     assert "≈" not in body[2]
     assert body[0].rstrip().endswith("1/15") and body[1].rstrip().endswith("3/15") and body[2].rstrip().endswith("0")
 
@@ -139,9 +140,27 @@ def test_a_table_needs_neither_matplotlib_nor_jax_of_its_own() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_tied_are_those_with_a_mean_in_the_interval_of_the_best(swept: Any) -> None:
-    means = {0.1: 0.95, 0.2: 0.93, 0.3: 0.92}  # seeds differ by 0.01: half the interval is 0.0248
-    cells = [{"learning_rate": rate} for rate in means]
-    lines = printed(swept(cells, score=lambda row: means[row.columns["learning_rate"]] + 0.01 * (row.seed - 1)))
-    assert [line.lstrip()[0] for line in lines.splitlines() if "±" in line] == ["1", "≈", "3"]
-    assert "≈" not in printed(swept(cells, seeds=1, score=lambda row: means[row.columns["learning_rate"]]))
+SCORES = {  # by activation: a score for each of three seeds
+    "relu": (0.975, 0.975, 0.975),
+    "gelu": (0.97, 0.9749, 0.9799),
+    "tanh": (0.9, 0.905, 0.91),
+}
+
+
+def test_agreeing_seeds_do_not_beat_a_rival_whose_interval_covers_them(swept: Any) -> None:
+    results = swept(grid(activation=list(SCORES)), score=lambda row: SCORES[row.columns["activation"]][row.seed])
+    lines = [line.split() for line in printed(results, 120).splitlines() if "0.9" in line]
+    assert [line[:3] for line in lines] == [["1", "relu", "0.975"], ["≈", "2", "gelu"], ["3", "tanh", "0.905"]]
+
+
+def test_differences_are_paired_by_seed(swept: Any) -> None:
+    # the intervals of the means overlap; with every seed the first is better by the same amount
+    better = {"relu": 0.03, "gelu": 0.0}
+    results = swept(
+        grid(activation=list(better)), score=lambda row: 0.9 + 0.05 * row.seed + better[row.columns["activation"]]
+    )
+    assert "≈" not in printed(results, 120)
+
+
+def test_one_seed_ties_nothing(swept: Any) -> None:
+    assert "≈" not in printed(swept([{"learning_rate": rate} for rate in (0.01, 0.0101)], seeds=1))
