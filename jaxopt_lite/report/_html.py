@@ -47,11 +47,18 @@ def settings_table(study: Study, found: Verdict) -> str:
     everyone = lines(study, found)
     if found.best is None and all(s == "waiting" for s in study.columns["status"]):
         return ""
-    best_first = "descending" if study.mode == "max" else "ascending"
     head = [*_swept_heads(study, sortable=True)]
-    head.append(_th(spoken(study.objective), number=True, sortable=True, first=best_first, sorted_now=True))
+    head.append(
+        _th(
+            spoken(study.objective),
+            number=True,
+            sortable=True,
+            first=_best_first(study, study.objective),
+            sorted_now=True,
+        )
+    )
     others = score_names(study)[1:]
-    head += [_th(spoken(name), number=True, sortable=True, first=_better(name)) for name in others]
+    head += [_th(spoken(name), number=True, sortable=True, first=_best_first(study, name)) for name in others]
     head.append(_th("seeds", sortable=True))
     body = "".join(_setting(study, line, others) for line in everyone)
     better = "higher" if study.mode == "max" else "lower"
@@ -160,8 +167,9 @@ def _objective(study: Study) -> str:
     return f"{spoken(study.objective)} {'↑' if study.mode == 'max' else '↓'}"
 
 
-def _better(name: str) -> str:
-    return "ascending" if "loss" in name or "error" in name else "descending"
+def _best_first(study: Study, name: str) -> str:
+    """The order in which a column sorts at the first click: best first, ascending where the direction is unknown."""
+    return "descending" if study.modes.get(name) == "max" else "ascending"
 
 
 def _swept_heads(study: Study, sortable: bool = False) -> list[str]:

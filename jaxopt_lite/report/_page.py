@@ -4,9 +4,10 @@ import base64
 import hashlib
 import os
 import tempfile
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from jaxopt_lite.report._curves import curves, metric_of
 from jaxopt_lite.report._heatmap import heatmaps
@@ -22,18 +23,41 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent
 
 
-def page(results: "Results", path: str | Path) -> Path:
-    """Write the page of a sweep, finished or not, and say where.
+def page(results: "Results", path: str | Path, *, modes: Mapping[str, Literal["min", "max"]] | None = None) -> Path:
+    """Write one self-contained HTML page about a sweep, finished or not.
 
-    It holds the question and the answer in a sentence with how far to trust it, the best setting of each combination,
-    heat maps, learning curves, all settings (sortable), diverged runs and how it was made. Without matplotlib it says
-    so in place of the pictures. The file is replaced at once: a reader never sees half a page.
+    The page holds the question and the answer with its uncertainty, the best setting of each combination of names,
+    heat maps, learning curves, all settings in a table that sorts and filters, the diverged runs, and how the sweep was
+    run. It makes no network requests and follows the reader's light or dark mode. Without matplotlib a sentence stands
+    in place of the pictures. The file is replaced atomically.
+
+    Args:
+        results: the results of a sweep.
+        path: where the page is written; an existing file is replaced. Its folder must exist.
+        modes: for scores other than the objective, `"min"` if small values are good, `"max"` if large ones are. A click
+            on the head of such a column sorts the best first. Columns without a mode sort ascending first. By default
+            the modes stored with the sweep.
+
+    Returns:
+        The path of the page.
 
     Raises:
-        OSError: the folder does not exist or may not be written to.
+        ValueError: `modes` names an unknown score or holds anything but `"min"` and `"max"`.
+        OSError: the folder does not exist or is not writable.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> from jaxopt_lite import report, sweeps
+        >>> columns = {"rate": [0.1, 0.1, 0.2, 0.2], "seed": [0, 1, 0, 1], "status": ["done"] * 4,
+        ...            "nll": [0.50, 0.41, 0.53, 0.45], "accuracy": [0.91, 0.93, 0.90, 0.92]}
+        >>> table = sweeps.Results(columns, ("rate",), "nll", "min", {"seeds": [0, 1], "steps": 10}, [{}] * 4, None)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     written = report.page(table, pathlib.Path(folder, "report.html"), modes={"accuracy": "max"})
+        ...     print(written.name, written.stat().st_size > 10_000)
+        report.html True
     """
     path = Path(path)
-    text = _text(results)
+    text = _text(results, modes)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -48,8 +72,8 @@ def page(results: "Results", path: str | Path) -> Path:
     return path
 
 
-def _text(results: "Results") -> str:
-    study = study_of(results)
+def _text(results: "Results", modes: Mapping[str, str] | None) -> str:
+    study = study_of(results, modes)
     found = verdict(study)
     style = (_HERE / "page.css").read_text(encoding="utf-8")
     script = (_HERE / "page.js").read_text(encoding="utf-8")

@@ -1,7 +1,10 @@
 """Which columns of a sweep are kinds of thing and which are numbers, and what became of each combination."""
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from jaxopt_lite._names import unknown
 
 if TYPE_CHECKING:
     from jaxopt_lite.sweeps import Results, Setting
@@ -43,6 +46,7 @@ class Study(NamedTuple):
     places: dict[tuple[int, ...], int]  # of a setting in that order, by its trials
     structure: Structure
     tied: list["Setting"]
+    modes: dict[str, str]  # "min" or "max", for the scores whose direction is known
 
     @property
     def runs(self) -> int:
@@ -50,9 +54,18 @@ class Study(NamedTuple):
         return len(self.columns["status"])
 
 
-def study_of(results: "Results") -> Study:
-    """Read some results for a report."""
+def study_of(results: "Results", modes: Mapping[str, str] | None = None) -> Study:
+    """Read some results for a report.
+
+    Raises:
+        ValueError: `modes` names a score that the results do not have, or a direction other than "min" or "max".
+    """
     settings = results.settings()
+    for name, mode in (modes or {}).items():
+        if name not in results.score_names():
+            raise ValueError(unknown("score", name, results.score_names()))
+        if mode not in ("min", "max"):
+            raise ValueError(f'the mode of {name} must be "min" or "max", got {mode!r}')
     return Study(
         columns=results.columns,
         swept=results.swept,
@@ -64,6 +77,7 @@ def study_of(results: "Results") -> Study:
         places={setting.trials: i for i, setting in enumerate(settings)},
         structure=_structure(results),
         tied=results.tied() if settings and settings[0].seeds > 1 else [],
+        modes={**results.facts.get("modes", {}), **(modes or {}), results.objective: results.mode},
     )
 
 

@@ -132,6 +132,37 @@ def test_the_sorted_column_says_so_and_sorts_by_numbers(text: str) -> None:
     assert any(v and v.startswith("0.954") and len(v) > 6 for v in values)  # not the rounded number
 
 
+def first_order(text: str, column: str) -> str:
+    """The order in which a column of the table of all settings sorts at the first click."""
+    order = re.search(rf'data-first="(\w+)"[^>]*><button[^>]*>{column}</button>', text)
+    assert order is not None
+    return order[1]
+
+
+@pytest.mark.parametrize("name", ["mse", "nll", "perplexity"])
+def test_the_best_comes_first_whatever_the_name_of_the_objective(swept: Any, tmp_path: Path, name: str) -> None:
+    results = swept([{"learning_rate": rate} for rate in (0.001, 0.01)], objective=name, mode="min")
+    text = report.page(results, tmp_path / "page.html").read_text()
+    assert first_order(text, name) == "ascending" and "the lowest " + name in text
+
+
+def test_the_direction_of_other_scores_is_given_or_stored(swept: Any, tmp_path: Path) -> None:
+    cells = [{"learning_rate": rate} for rate in (0.001, 0.01)]
+    plain, stored = swept(cells), swept(cells, modes={"test_loss": "max"})  # a stored mode, whatever the name suggests
+    assert first_order(report.page(plain, tmp_path / "a").read_text(), "test loss") == "ascending"
+    assert first_order(report.page(stored, tmp_path / "b").read_text(), "test loss") == "descending"
+    given = report.page(plain, tmp_path / "c", modes={"test_loss": "max"}).read_text()
+    assert first_order(given, "test loss") == "descending"
+
+
+def test_wrong_modes_are_refused(swept: Any, tmp_path: Path) -> None:
+    results = swept([{"learning_rate": 0.01}])
+    with pytest.raises(ValueError, match="unknown score 'test_los': did you mean 'test_loss'"):
+        report.page(results, tmp_path / "a", modes={"test_los": "min"})
+    with pytest.raises(ValueError, match='the mode of test_loss must be "min" or "max", got \'up\''):
+        report.page(results, tmp_path / "a", modes={"test_loss": "up"})  # type: ignore[dict-item]
+
+
 NASTY = "<script>alert('1')</script>&\"$x_$"
 
 
