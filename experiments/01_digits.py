@@ -12,7 +12,6 @@ from typing import Any
 
 from jaxopt_lite import report, sweeps
 from jaxopt_lite.cli import main
-from jaxopt_lite.report._style import save
 
 HERE = Path(__file__).parent
 LOSS = 0.3
@@ -148,8 +147,8 @@ def study(store: Path) -> None:
     results = sweeps.Results.load(store)
     told = predictions(results)
     (_, accuracies), *_ = report.heatmaps(results)
-    save(accuracies, HERE / "01-digits-accuracy.png")
-    save(report.curves(results), HERE / "01-digits-curves.png")
+    accuracies.savefig(HERE / "01-digits-accuracy.png", dpi=150)
+    report.curves(results).savefig(HERE / "01-digits-curves.png", dpi=150)
     (HERE / "01-digits.md").write_text(page(results, told), encoding="utf-8")
     for text, found, held in told:
         print(f"{'held  ' if held else 'failed'}  {text}\n        {found}")

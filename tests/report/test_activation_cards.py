@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jaxopt_lite.activations import CATALOGUE
-from jaxopt_lite.report._activation_cards import activation_card, activation_gallery, activation_picture
+from jaxopt_lite.report import activation_card, activation_gallery, activation_picture
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
@@ -31,7 +31,7 @@ def test_an_unknown_name_offers_the_nearest() -> None:
 
 def test_cards_need_no_jax() -> None:
     code = (
-        "import sys; from jaxopt_lite.report._activation_cards import activation_card; activation_card('tanh');"
+        "import sys; from jaxopt_lite.report import activation_card; activation_card('tanh');"
         "print('jax' in sys.modules, 'matplotlib' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

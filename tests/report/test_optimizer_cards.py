@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jaxopt_lite.optimizers import CATALOGUE
-from jaxopt_lite.report._optimizer_cards import optimizer_card, optimizer_picture
+from jaxopt_lite.report import optimizer_card, optimizer_picture
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
@@ -23,7 +23,7 @@ def test_card(name: str) -> None:
 
 def test_card_without_jax() -> None:
     code = (
-        "import sys; from jaxopt_lite.report._optimizer_cards import optimizer_card; optimizer_card('adam');"
+        "import sys; from jaxopt_lite.report import optimizer_card; optimizer_card('adam');"
         "assert not {'jax', 'optax', 'matplotlib'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
