@@ -17,7 +17,7 @@ def show(what: str) -> int:
         return _show_file(what)
     if what not in _catalogues.KINDS:
         raise Usage(f"{unknown('kind', what, _catalogues.KINDS)}, or a file.py")
-    _print({name: [title] for name, title in _catalogues.titles(what).items()})
+    _print([[name, title] for name, title in _catalogues.titles(what).items()])
     return 0
 
 
@@ -28,11 +28,12 @@ def _show_file(file: str) -> int:
     described = _contents.of(Path(file))
     if not described:
         raise Usage(f"{file} has no task, activation or optimizer")
-    _print({name: list(cells) for name, cells in described.items()})
+    _print([[name, *cells] for name, cells in described.items()])
     return 0
 
 
-def _print(lines: dict[str, list[str]]) -> None:
-    width = max(map(len, lines))
-    for name, cells in lines.items():
-        print(f"{name:{width}}  {'  '.join(cells)}".rstrip())
+def _print(rows: list[list[str]]) -> None:
+    """Print rows of equal length as columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -73,20 +73,27 @@ def space(task: training.Task, settings: dict[str, Any], given: dict[str, Any]) 
         raise Usage(
             f"task {task.name!r} reads neither trial['activation'] nor trial['optimizer'], so there is nothing to sweep"
         )
-    made = {"activation": _activations, "optimizer": _optimizers}
-    return {entry: sweeps.choice(made[entry](settings)) for entry in ENTRIES if entry in read}
+    out = {}
+    if "activation" in read:
+        out["activation"] = sweeps.choice(_activations(task, settings))
+    if "optimizer" in read:
+        out["optimizer"] = sweeps.choice(_optimizers(settings))
+    return out
 
 
-def _activations(settings: dict[str, Any]) -> dict[str, Any]:
+def _activations(task: training.Task, settings: dict[str, Any]) -> dict[str, Any]:
     found = _found("activations", names(settings["activation"], "--activation"))
     for name, function in found.items():
         row = activations.CATALOGUE.get(name)
         if row is not None and row.kind == "gated":
             raise Usage(f"--activation {name} takes two inputs, so it cannot stand between two dense layers")
+        x = jax.ShapeDtypeStruct((2, 4), "float32")
         try:
-            jax.eval_shape(function, jax.ShapeDtypeStruct((2, 4), "float32"))
+            y = jax.eval_shape(function, x)
         except Exception as error:
             raise Usage(f"--activation {name} is not a function of one array: {_files.described(error)}") from error
+        if getattr(y, "shape", None) != x.shape:
+            _trace(task, name, {"activation": function, "optimizer": optimizers.sgd(0.1)})
     return found
 
 
@@ -106,7 +113,13 @@ def _optimizers(settings: dict[str, Any]) -> dict[str, Any]:
                 f"--optimizer {name} returns {type(made).__name__}, not an optimizer of this package; "
                 "wrap one of optax in optimizers.lift"
             )
-        out[name] = factory(rate)
+        try:
+            out[name] = factory(rate)
+        except TypeError as error:
+            raise Usage(
+                f"--optimizer {name} must pass its learning rate on unchanged, because a sweep gives it a "
+                f"distribution: {_files.described(error)}"
+            ) from error
     return out
 
 
@@ -173,6 +186,16 @@ def _read(task: training.Task) -> set[str]:
     """The entries of a trial that the task's three functions read, found by tracing them once."""
     read: set[str] = set()
     trial = _Recorded({"activation": activations.relu, "optimizer": optimizers.sgd(0.1)}, read)
+    _trace(task, "activation and optimizer", trial)
+    return read & set(ENTRIES)
+
+
+def _trace(task: training.Task, label: str, trial: Any) -> None:
+    """Trace the task's three functions for a trial.
+
+    Raises:
+        Usage: one of them fails; `label` says what the trial is.
+    """
 
     def once(key: jax.Array, data: Any) -> Any:
         carry, metrics = task.step(trial, task.init(trial, key), data, key)
@@ -181,7 +204,4 @@ def _read(task: training.Task) -> set[str]:
     try:
         jax.eval_shape(once, jax.random.key(0), task.data)
     except Exception as error:
-        raise Usage(
-            f"task {task.name!r} fails for a trial of activation and optimizer: {_files.described(error)}"
-        ) from error
-    return read & set(ENTRIES)
+        raise Usage(f"task {task.name!r} fails for a trial of {label}: {_files.described(error)}") from error

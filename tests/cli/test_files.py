@@ -1,0 +1,79 @@
+"""Activations and optimizers in a user's file: listed, explained and swept as `file.py:name`."""
+
+import json
+
+import pytest
+
+PARTS = '''
+import jax.numpy as jnp
+from jaxopt_lite import optimizers as opt
+
+def wavy(x, frequency=3.0):
+    """x + sin(frequency · x)."""
+    return x + jnp.sin(frequency * x)
+
+def slow_sgd(learning_rate):
+    """SGD with clipped gradients."""
+    return opt.chain(opt.clip_by_global_norm(0.1), opt.sgd(learning_rate))
+
+def pair(x):
+    return x, x
+
+def scaled(learning_rate):
+    return opt.sgd(0.5 * learning_rate)
+'''
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "parts.py"
+    path.write_text(PARTS)
+    return str(path)
+
+
+def test_the_activations_and_optimizers_of_a_file_are_listed(file, command):
+    status, out, err = command("list", file)
+    assert status == 0, err
+    assert [line.split()[:2] for line in out.splitlines()] == [
+        ["wavy", "activation"],
+        ["slow_sgd", "optimizer"],
+        ["scaled", "optimizer"],
+    ]
+    assert "SGD with clipped gradients." in out
+
+
+def test_a_function_of_a_file_is_explained(file, command):
+    status, out, err = command("explain", f"{file}:wavy")
+    assert status == 0, err
+    assert out.startswith("wavy(x, frequency=3.0)\n")
+    assert "x + sin(frequency · x)." in out
+
+
+def test_the_functions_of_a_file_are_swept_beside_those_of_the_catalogue(file, command, tmp_path):
+    names = ["--activation", f"tanh,{file}:wavy", "--optimizer", f"sgd,{file}:slow_sgd"]
+    sizes = ["--learning-rate", "0.1", "--seeds", "1", "--steps", "5"]
+    status, out, err = command("sweep", "spirals", *names, *sizes, "--store", "swept", "--json")
+    assert status == 0, err
+    assert json.loads(out)["trials"] == 4
+    status, _, err = command("report", "swept", "--csv", "table.csv")
+    assert status == 0, err
+    rows = [line.split(",")[:2] for line in (tmp_path / "table.csv").read_text().splitlines()[1:]]
+    assert sorted(rows) == [["tanh", "sgd"], ["tanh", "slow_sgd"], ["wavy", "sgd"], ["wavy", "slow_sgd"]]
+
+
+WRONG = {
+    "misspelt activation": (["--activation", "{}:wavi"], "no object 'wavi': did you mean 'wavy'?"),
+    "two outputs": (["--activation", "{}:pair"], "task 'spirals' fails for a trial of pair"),
+    "not a function of the rate": (["--optimizer", "{}:wavy"], "--optimizer wavy"),
+    "computes with the rate": (["--optimizer", "{}:scaled"], "must pass its learning rate on unchanged"),
+}
+
+
+@pytest.mark.parametrize("arguments, message", WRONG.values(), ids=WRONG)
+def test_a_function_that_cannot_be_used_gets_one_line_and_status_2(arguments, message, file, command):
+    arguments = [argument.format(file) for argument in arguments]
+    status, out, err = command("sweep", "spirals", *arguments, "--steps", "5")
+    assert status == 2
+    assert message in err
+    assert len(err.splitlines()) == 1
+    assert out == ""
