@@ -1,4 +1,4 @@
-"""Optimizer states in one byte a number: a small floating-point code, rounded at random."""
+"""Optimizer states in one byte a number: a small floating-point code with stochastic rounding."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -12,23 +12,27 @@ from jaxopt_lite.optimizers._transform import Parts, Transform, build
 
 # The float32 bits below the code's three digits of mantissa.
 CUT = 20
-# Marks a coded array in the inner state by its shape, and keeps its dtype; not empty, as Orbax saves no empty arrays.
-BLANK = (1,) * 8
-NEVER_NEGATIVE = frozenset({"nu", "nu_max", "v", "n", "e_g", "e_x", "sum_of_squares", "vr", "vc"})
+# The largest float32 number without those bits.
+LARGEST = 0x7F7
+NOT_FINITE = 255
 
 
 class Code(NamedTuple):
-    """A coded array: the byte of each entry, and the exponent that the highest code stands for."""
+    """A coded array.
+
+    `byte` is the uint8 code of each entry, `base` the exponent and leading digits of the code 0 (int32). `signed` is
+    1 if the array has negative entries and 0 otherwise; its dtype is that of the array.
+    """
 
     byte: Any
-    top: Any
+    base: Any
+    signed: Any
 
 
 class CompressState(NamedTuple):
-    """Steps done, which seed the rounding, the codes, and the inner state with a blank in the place of each."""
+    """Steps done, which seed the rounding, and the inner state with a `Code` in the place of each large array."""
 
     count: Any
-    codes: tuple[Code, ...]
     inner: Any
 
 
@@ -39,67 +43,69 @@ class Compress(NamedTuple):
 
     def init(self, params: Any, data: Mapping[str, Any], fixed: Mapping[str, Any], parts: Parts) -> CompressState:
         """The inner state, coded."""
-        return _coded(parts["tx"].init(params), jnp.zeros((), jnp.int32), fixed["min_size"])
+        return compressed(parts["tx"].init(params), jnp.zeros((), jnp.int32), fixed["min_size"])
 
     def update(
         self, grads: Any, state: Any, params: Any, fixed: Mapping[str, Any], parts: Parts, extra: Mapping[str, Any]
     ) -> tuple[Any, CompressState]:
         """The inner step on the decoded state, which is coded again."""
-        updates, inner = parts["tx"](grads, _decoded(state), params, **extra)
-        return updates, _coded(inner, next_count(state.count), fixed["min_size"])
+        updates, inner = parts["tx"](grads, decompressed(state), params, **extra)
+        return updates, compressed(inner, next_count(state.count), fixed["min_size"])
 
 
-def _coded(state: Any, count: jax.Array, min_size: int) -> CompressState:
-    paths, treedef = jax.tree_util.tree_flatten_with_path(state)
-    kept: list[Any] = []
-    codes: list[Code] = []
-    for i, (path, x) in enumerate(paths):
-        if jnp.ndim(x) == 0 or jnp.size(x) < min_size or x.dtype not in (jnp.float32, jnp.bfloat16, jnp.float16):
-            kept.append(x)
-            continue
-        bits = random_bits(stream(count, i, "codes"), x.shape)
-        codes.append(encode(x.astype(jnp.float32), bits, signed=not _names(path) & NEVER_NEGATIVE))
-        kept.append(jnp.zeros(BLANK, x.dtype))
-    return CompressState(count=count, codes=tuple(codes), inner=jax.tree.unflatten(treedef, kept))
+def compressed(inner: Any, count: jax.Array, min_size: int) -> CompressState:
+    """A state with its large floating arrays coded."""
+    leaves, treedef = jax.tree.flatten(inner)
+    coded = [_coded(x, stream(count, i, "codes"), min_size) for i, x in enumerate(leaves)]
+    return CompressState(count=count, inner=jax.tree.unflatten(treedef, coded))
 
 
-def _decoded(state: CompressState) -> Any:
-    codes = iter(state.codes)
-    return jax.tree.map(lambda x: decode(next(codes)).astype(x.dtype) if jnp.shape(x) == BLANK else x, state.inner)
+def decompressed(state: CompressState) -> Any:
+    """The inner state with every array decoded."""
+    is_code = lambda x: isinstance(x, Code)  # noqa: E731
+    return jax.tree.map(lambda x: decode(x) if is_code(x) else x, state.inner, is_leaf=is_code)
 
 
-def _names(path: tuple) -> set[str]:
-    return {str(getattr(key, "key", getattr(key, "name", ""))) for key in path}
+def _coded(x: Any, key: jax.Array, min_size: int) -> Any:
+    if jnp.ndim(x) == 0 or jnp.size(x) < min_size or x.dtype not in (jnp.float32, jnp.bfloat16, jnp.float16):
+        return x
+    return encode(x, random_bits(key, x.shape))
 
 
-def encode(x: jax.Array, bits: jax.Array, signed: bool) -> Code:
-    """`x` in one byte an entry: eight levels an octave over 16 octaves and a sign, or over 32 octaves without one.
+def encode(x: jax.Array, bits: jax.Array) -> Code:
+    """`x` in one byte an entry: eight levels an octave, over 16 octaves and a sign or over 32 octaves without one.
 
-    The levels are float32 numbers with three digits of mantissa, below the largest of the array. Between two levels
-    one is taken at random, right on average; so is 0 below the lowest, except in the unsigned code, where the lowest
-    stands for all that is not 0: a second moment that became 0 under a first one would make the step infinite.
+    The levels are float32 numbers with three digits of mantissa, below the largest of the array. An entry between two
+    levels is rounded up or down at random, unbiased; so is an entry below the lowest level, to it or to 0. In an
+    array without negative entries every entry below the lowest level except 0 becomes the lowest: a second moment that
+    became 0 beside a first one that did not would make the step infinite.
     """
-    levels = 127 if signed else 255
-    size = jnp.abs(x)
-    top = jax.lax.bitcast_convert_type(jnp.max(size), jnp.uint32).astype(jnp.int32) >> CUT
+    # The values decide about the sign, as names cannot: Adan's `v` is signed, Adafactor's is not.
+    signed = jnp.any(x < 0)
+    levels = jnp.where(signed, 126, 254)
+    size = jnp.abs(x.astype(jnp.float32))
+    finite = jnp.isfinite(size)
+    largest = jnp.max(jnp.where(finite, size, 0))
+    top = jnp.minimum(jax.lax.bitcast_convert_type(largest, jnp.uint32).astype(jnp.int32) >> CUT, LARGEST - 1)
     base = top + 1 - levels
     mask = jnp.uint32(2**CUT - 1)
     level = ((jax.lax.bitcast_convert_type(size, jnp.uint32) + (bits & mask)) >> CUT).astype(jnp.int32) - base
     lowest = _number(base + 1)
-    chance = (bits >> 8).astype(jnp.float32) * jnp.float32(2.0**-24)
-    below = (chance * lowest < size).astype(jnp.int32) if signed else (size > 0).astype(jnp.int32)
+    chance = jnp.where(signed, (bits >> 8).astype(jnp.float32) * jnp.float32(2.0**-24), 0)
+    below = (chance * lowest < size).astype(jnp.int32)
     code = jnp.clip(jnp.where(size < lowest, below, jnp.maximum(level, 1)), 0, levels)
-    if signed:
-        return Code(byte=jnp.where(x < 0, -code, code).astype(jnp.int8), top=top)
-    return Code(byte=code.astype(jnp.uint8), top=top)
+    code = jnp.where(finite, jnp.where(x < 0, code + 128, code), NOT_FINITE)
+    return Code(byte=code.astype(jnp.uint8), base=base, signed=signed.astype(x.dtype))
 
 
 def decode(code: Code) -> jax.Array:
-    """The float32 array that a code stands for."""
-    signed = code.byte.dtype == jnp.int8
-    level = jnp.abs(code.byte.astype(jnp.int32))
-    size = jnp.where(level > 0, _number(level + code.top + 1 - (127 if signed else 255)), 0.0)
-    return jnp.where(code.byte < 0, -size, size) if signed else size
+    """The array that a code stands for; entries that were not finite are NaN."""
+    byte = code.byte.astype(jnp.int32)
+    signed = code.signed > 0
+    level = jnp.where(signed, byte & 127, byte)
+    size = jnp.where(level > 0, _number(level + code.base), 0)
+    value = jnp.where(signed & (byte > 127), -size, size)
+    return jnp.where(byte == NOT_FINITE, jnp.nan, value).astype(code.signed.dtype)
 
 
 def _number(bits: jax.Array) -> jax.Array:
@@ -109,18 +115,35 @@ def _number(bits: jax.Array) -> jax.Array:
 def compress(tx: Any, min_size: int = 256) -> Transform:
     """Keep the state of `tx` in one byte a number: 2 bytes a parameter for Adam instead of 8.
 
-    Every floating array of the state with `min_size` entries or more is coded after each step: three binary digits of
-    mantissa over the 16 octaves below the array's largest entry with a sign, over 32 octaves for second moments
-    (known by the names optax and this package give them). Rounded to nearest, a slow average would stand still; it is
-    rounded at random, with bits from a counter hash. Costs time: the state is decoded and coded in every step.
+    Every floating array of the state with at least `min_size` entries is coded after each step and decoded before the
+    next: three binary digits of mantissa over the 16 octaves below the array's largest entry, or over 32 octaves if no
+    entry is negative, as in second moments. Rounded to nearest, a slowly moving average would stand still, so codes
+    are rounded at random, with bits from a counter hash. This costs time in every step. An entry that becomes infinite
+    or NaN is NaN from then on, as it is without `compress`; the other entries go on.
 
-    `tx` is a transform of ours or of optax; `min_size` is structure.
+    Args:
+        tx: the transform whose state is kept in bytes, one of this package or of optax.
+        min_size: the smallest number of entries of an array that is coded, at least 1. It is static. Smaller arrays
+            keep their dtype: a code has two more scalars.
 
-    >>> tx = compress(adam(1e-3))
-    >>> state = tx.init(jnp.zeros(10_000))
-    >>> sum(x.nbytes for x in jax.tree.leaves(state)) / 10_000 < 2.01
-    True
+    Returns:
+        A transform with the settings of `tx` as leaves. Its state has a `Code` in the place of each large array.
 
-    Source: the idea of 8-bit states is Dettmers et al. 2022; the code is our own.
+    Raises:
+        TypeError: `tx` is not a transform, or `min_size` is not an integer.
+        ValueError: `min_size` is below 1.
+
+    Example:
+        >>> tx = compress(adam(1e-3))
+        >>> state = tx.init(jnp.zeros(10_000))
+        >>> sum(x.nbytes for x in jax.tree.leaves(state)) / 10_000 < 2.01
+        True
+
+    Reference:
+        The idea of 8-bit states: Dettmers, Lewis, Shleifer and Zettlemoyer 2022. The code is of this package.
     """
-    return build(Compress(), {}, {"min_size": int(min_size)}, {"tx": tx})
+    if isinstance(min_size, bool) or not isinstance(min_size, int):
+        raise TypeError(f"compress: min_size={min_size!r} must be an integer, as 256")
+    if min_size < 1:
+        raise ValueError(f"compress: min_size={min_size} must be 1 or more")
+    return build(Compress(), {}, {"min_size": min_size}, {"tx": tx})
