@@ -48,6 +48,11 @@ def with_settings(state: Any, /, **changes: Any) -> Any:
     >>> float(settings(state)["learning_rate"])
     0.5
     """
+    if hasattr(state, "hyperparams"):
+        raise TypeError(
+            "with_settings was given a state of optax.inject_hyperparams, which overwrites the settings at each step: "
+            "assign state.hyperparams[name] instead"
+        )
     places = list(_places(state, ()))
     if not places:
         raise TypeError(

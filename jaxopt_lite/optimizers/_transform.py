@@ -13,6 +13,8 @@ from jax.core import Tracer
 from jax.tree_util import DictKey, GetAttrKey, SequenceKey
 
 from jaxopt_lite.optimizers._arguments import Counted, freeze, opened, same, sort, thaw
+from jaxopt_lite.optimizers._inject import InjectedUpdate, inside_inject_hyperparams
+from jaxopt_lite.optimizers._settings import copied
 
 Parts = Mapping[Any, Any]
 
@@ -205,7 +207,11 @@ def build(
     numbers, rest = sort(rule.name, data, own)
     structure = tuple((name, freeze(value)) for name, value in {**rest, **(fixed or {})}.items())
     inner = {key: as_transform(tx, rule.name) for key, tx in (parts or {}).items()}
-    return assemble(rule, inner, numbers, structure)
+    tx = assemble(rule, inner, numbers, structure)
+    if inside_inject_hyperparams():
+        update: Any = InjectedUpdate(tx.update, lambda: copied(rule.name, numbers, opened(structure)))
+        return Transform(tx.init, update)
+    return tx
 
 
 def assemble(rule: Rule, parts: Mapping[Any, Transform], data: Mapping[str, Any], fixed: tuple) -> Transform:

@@ -1,0 +1,119 @@
+"""`optax.inject_hyperparams` around our factories gives optax's numbers."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxopt_lite import optimizers as opt
+from tests.optimizers.optimizer_cases import CASES, Case
+
+PARAMS = {"b": jnp.linspace(-1, 1, 3), "w": jnp.cos(jnp.arange(6.0)).reshape(2, 3)}
+RATES = (0.1, 0.05, 0.2, 0.025)
+# Some settings came to optax after the oldest version that we support.
+WITH_OPTAX = {
+    name: case
+    for name, case in CASES.items()
+    if case.optax is not None and set(case.settings) <= set(inspect.signature(case.optax).parameters)
+}
+
+
+def grads(step: int) -> Any:
+    return jax.tree.map(lambda p: jnp.cos(p * (step + 1)), PARAMS)
+
+
+def rate_at(count: Any) -> Any:
+    return jnp.asarray(RATES)[count]
+
+
+def run(tx: Any, change: Callable[[Any, int], Any] = lambda state, step: state, jit: bool = True) -> list[Any]:
+    state, params, every = tx.init(PARAMS), PARAMS, []
+    update = jax.jit(tx.update) if jit else tx.update
+    for step in range(len(RATES)):
+        updates, state = update(grads(step), change(state, step), params)
+        params = optax.apply_updates(params, updates)
+        every.append(params)
+    return every
+
+
+def assigned(state: Any, step: int) -> Any:
+    state.hyperparams["learning_rate"] = jnp.float32(RATES[step])
+    return state
+
+
+def same(ours: Any, theirs: Any) -> None:
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6), ours, theirs)
+
+
+@pytest.mark.parametrize("case", WITH_OPTAX.values(), ids=WITH_OPTAX.keys())
+@pytest.mark.parametrize("way", ["constant", "schedule", "assigned"])
+def test_equals_injected_optax(case: Case, way: str) -> None:
+    rate: Any = rate_at if way == "schedule" else 0.1
+    change = {"change": assigned} if way == "assigned" else {}
+    ours = optax.inject_hyperparams(case.ours)(rate, **case.settings)
+    theirs = optax.inject_hyperparams(case.optax)(rate, **case.settings)
+    same(run(ours, **change), run(theirs, **change))
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_equals_the_same_schedule_without_injection(case: Case) -> None:
+    injected = optax.inject_hyperparams(case.ours)
+    expected = run(case(rate_at))
+    same(run(injected(rate_at, **case.settings), jit=False), expected)
+    same(run(injected(0.1, **case.settings), assigned, jit=False), expected)
+
+
+WRAPPED: dict[str, Callable[[Any], Any]] = {
+    "optax.chain": lambda learning_rate: optax.chain(optax.clip(0.5), opt.adam(learning_rate)),
+    "chain": lambda learning_rate: opt.chain(opt.clip(learning_rate), opt.adamw(learning_rate)),
+    "guard": lambda learning_rate: opt.guard(opt.adam(learning_rate)),
+    "partition": lambda learning_rate: opt.partition_by_path({"b": opt.sgd(learning_rate), ".*": opt.sgd(0.3)}),
+    "lift": lambda learning_rate: opt.lift(optax.lamb)(learning_rate),
+    "accumulate": lambda learning_rate: opt.accumulate(opt.adam(learning_rate), 1),
+}
+
+
+@pytest.mark.parametrize("make", WRAPPED.values(), ids=WRAPPED.keys())
+def test_reaches_transforms_inside_wrappers(make: Callable[[Any], Any]) -> None:
+    injected, expected = optax.inject_hyperparams(make), run(make(rate_at))
+    for jit in (True, False):
+        same(run(injected(rate_at), jit=jit), expected)
+        same(run(injected(0.1), assigned, jit=jit), expected)
+
+
+def test_one_trace_for_all_values_and_the_state_keeps_its_structure() -> None:
+    tx = optax.inject_hyperparams(opt.adamw)(learning_rate=0.1)
+    traces = []
+
+    @jax.jit
+    def update(state: Any) -> Any:
+        traces.append(1)
+        return tx.update(PARAMS, state, PARAMS)[1]
+
+    state = tx.init(PARAMS)
+    for rate in RATES:
+        state.hyperparams["learning_rate"] = jnp.float32(rate)
+        state = update(state)
+        assert float(opt.settings(state)["inner_state.learning_rate"]) == np.float32(rate)
+    assert len(traces) == 1
+    jax.lax.scan(
+        lambda state, g: (tx.update(g, state, PARAMS)[1], None), state, jax.tree.map(lambda p: p[None], PARAMS)
+    )
+
+
+def test_with_settings_refuses_an_injected_state() -> None:
+    state = optax.inject_hyperparams(opt.adam)(learning_rate=0.1).init(PARAMS)
+    with pytest.raises(TypeError, match=r"assign state.hyperparams\[name\] instead"):
+        opt.with_settings(state, learning_rate=0.3)
+
+
+def test_transforms_built_elsewhere_read_the_state() -> None:
+    adam = opt.adam(jnp.float32(0.1))
+    state = opt.with_settings(adam.init(PARAMS), learning_rate=0.3)
+    expected, _ = opt.adam(0.3).update(PARAMS, opt.adam(0.3).init(PARAMS))
+    same(adam.update(PARAMS, state)[0], expected)
