@@ -1,4 +1,4 @@
-"""Which sweep a ledger holds: what must be equal for it to be gone on with."""
+"""Which sweep a ledger holds: what must match to resume it."""
 
 import hashlib
 import json
@@ -15,8 +15,8 @@ from jaxopt_lite.sweeps._plan import Plan
 from jaxopt_lite.sweeps._program import Traced, stride
 
 
-def facts_of(planned: Plan, traced: dict[int, list[Traced]]) -> dict[str, Any]:
-    """What a ledger keeps of a plan and its programs."""
+def facts_of(planned: Plan) -> dict[str, Any]:
+    """What a ledger keeps of a plan."""
     task = planned.task
     return {
         "task": task.name,
@@ -29,13 +29,12 @@ def facts_of(planned: Plan, traced: dict[int, list[Traced]]) -> dict[str, Any]:
         "settings": len(planned.trials),
         "structures": planned.structures,
         "widths": planned.widths,
-        "digests": {str(nth): list(own[0].digests) for nth, own in traced.items()},
         "numbers": _numbers(planned),
         "data": _digest(task.data),
         "device": f"{planned.devices[0].platform}: {planned.devices[0].device_kind}",
         "workers": planned.workers,
         "versions": {
-            "python": platform.python_version(),
+            "python": ".".join(platform.python_version_tuple()[:2]),
             "jax": jax.__version__,
             "flax": flax.__version__,
             "optax": optax.__version__,
@@ -43,44 +42,49 @@ def facts_of(planned: Plan, traced: dict[int, list[Traced]]) -> dict[str, Any]:
     }
 
 
-def check_same(ledger: Ledger, planned: Plan) -> None:
-    """Find out whether a ledger holds the sweep of a plan.
+def check_same(ledger: Ledger, planned: Plan, facts: dict[str, Any]) -> None:
+    """Check that a ledger holds the sweep of a plan and its facts.
 
     Raises:
-        StoreError: it does not; the message says in what they differ.
+        StoreError: it does not; the message names the first difference.
     """
-    held, facts = ledger.facts(), facts_of(planned, {})
-    named = {
-        "task": "task",
-        "steps": "steps",
-        "seeds": "seeds",
-        "columns": "columns",
-        "settings": "settings",
-        "data": "data",
-    }
-    for key, name in named.items():
-        if held.get(key) != facts[key]:
-            told = "" if key == "data" else f": it holds {held.get(key)}, asked for is {facts[key]}"
-            raise _differs(ledger, f"in its {name}{told}")
+    stored = ledger.facts()
+    for key in ("task", "objective", "mode", "steps", "seeds", "columns", "settings", "data"):
+        if stored.get(key) != facts[key]:
+            values = "" if key == "data" else f": the store has {stored.get(key)}, requested {facts[key]}"
+            raise _differs(ledger, f"in its {key}{values}")
     for old, new in zip(ledger.rows(), planned.rows(), strict=True):
-        if json.dumps(old.columns) != json.dumps(new.columns):  # NaN is equal to itself here
-            raise _differs(ledger, f"in its trials: where it has {_brief(old)}, asked for is {_brief(new)}")
-    if held.get("numbers") != facts["numbers"]:
+        if json.dumps(old.columns) != json.dumps(new.columns):  # as texts, in which NaN equals NaN
+            raise _differs(ledger, f"in its trials: the store has {_brief(old)}, requested {_brief(new)}")
+    if stored.get("numbers") != facts["numbers"]:
         raise _differs(ledger, "in a setting that is not swept, such as b1 of adam")
 
 
-def check_programs(ledger: Ledger, facts: dict[str, Any]) -> None:
-    """Find out whether what is left of a sweep would be run by the programs that ran the rest.
+def check_versions(ledger: Ledger, facts: dict[str, Any], remaining: list[int]) -> bool:
+    """Whether a ledger was written with these versions on this kind of device, so that programs can be compared.
 
     Raises:
-        StoreError: it would not: the task's code, a version or the device is another.
+        StoreError: it was not, and some groups remain to be run.
     """
-    held = ledger.facts()
-    for what in ("versions", "device"):
-        if facts["digests"] and held[what] != facts[what]:
-            raise _differs(ledger, f"in its {what}: it was begun with {held[what]}, this is {facts[what]}")
-    if any(held["digests"].get(nth) != digests for nth, digests in facts["digests"].items()):
-        raise _differs(ledger, "in its compiled program, so that the numbers would not be those of one sweep")
+    stored = ledger.facts()
+    for key in ("versions", "device"):
+        if stored[key] != facts[key]:
+            if remaining:
+                raise _differs(ledger, f"in its {key}: it was started with {stored[key]}, this is {facts[key]}")
+            return False
+    return True
+
+
+def check_program(ledger: Ledger, group: int, program: Traced) -> None:
+    """Check that a program is the one whose numbers a ledger holds.
+
+    Raises:
+        StoreError: the task's code (its model, initialisation, step or evaluation) differs.
+    """
+    if ledger.facts()["digests"].get(str(group)) != list(program.digests):
+        raise _differs(
+            ledger, "in its compiled program (the model, its initialisation, the step or the evaluation has changed)"
+        )
 
 
 def _differs(ledger: Ledger, how: str) -> StoreError:

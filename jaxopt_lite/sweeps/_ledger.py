@@ -14,6 +14,8 @@ from urllib.parse import quote
 
 import numpy as np
 
+from jaxopt_lite.sweeps._lock import Lock
+
 FORMAT = 1
 FILE = "ledger.sqlite"
 FINAL = ("done", "diverged")
@@ -56,55 +58,81 @@ class Outcome(NamedTuple):
 class Ledger:
     """Plan, trials, scores, curves and the state of unfinished trials; every change is one transaction."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, store: Path | None, writing: sqlite3.Connection | None = None
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, store: Path | None, lock: Lock | None = None) -> None:
         self._db = connection
-        self._writing = writing  # held by one process at a time; the system lets go of it when the process dies
+        self._lock = lock
         self.store = store
 
     @classmethod
-    def create(cls, store: Path | None, facts: dict[str, Any], rows: Iterable[Row]) -> "Ledger":
+    def create(
+        cls, store: Path | None, facts: dict[str, Any], rows: Iterable[Row], lock: Lock | None = None
+    ) -> "Ledger":
         """A new ledger at `store` (a folder that has none yet), or in memory.
 
+        Args:
+            store: the folder; None for a ledger in memory.
+            facts: what is known of the sweep, as values that JSON can hold.
+            rows: one for each run.
+            lock: the lock on the folder, if the caller holds it already; `close` releases it.
+
         Raises:
-            StoreError: the folder holds a ledger, is a file, or cannot be written to.
+            StoreError: the folder holds a ledger, is a file, cannot be written to, or is locked by another process.
         """
         if store is None:
             db = _connected(":memory:")
             _fill(db, facts, rows)
             return cls(db, None)
-        check(store, resume=False)
-        unborn = store / f"{FILE}.{os.getpid()}"
-        try:
-            store.mkdir(parents=True, exist_ok=True)
-            with closing(_connected(str(unborn))) as db:
-                _fill(db, facts, rows)
-            unborn.rename(store / FILE)  # a kill before this leaves no ledger, one after it a whole one
-        except (OSError, sqlite3.OperationalError) as error:
-            raise _unwritable(store, error) from None
-        return cls.open(store, write=True)
+        with ExitStack() as undo:
+            if lock is None:
+                lock = locked(store, resume=False)
+                undo.callback(lock.release, undo=True)
+            unfinished = store / f"{FILE}.{os.getpid()}"
+            try:
+                unfinished.unlink(missing_ok=True)
+                with closing(_connected(str(unfinished))) as db:
+                    _fill(db, facts, rows)
+                _moved(unfinished, store / FILE)  # a kill before this leaves no ledger, one after it a complete one
+            except FileExistsError:
+                raise _taken(store) from None
+            except (OSError, sqlite3.OperationalError) as error:
+                raise _unwritable(store, error) from None
+            finally:
+                with suppress(OSError):
+                    unfinished.unlink(missing_ok=True)
+            ledger = cls.open(store, write=True, lock=lock)
+            undo.pop_all()
+        return ledger
 
     @classmethod
-    def open(cls, store: Path, *, write: bool) -> "Ledger":
-        """The ledger that stands at `store`.
+    def open(cls, store: Path, *, write: bool, lock: Lock | None = None) -> "Ledger":
+        """The ledger in the folder `store`. Without `write` the file does not change.
+
+        Args:
+            store: the folder.
+            write: whether `record` and `note` will be called.
+            lock: the lock on the folder, if the caller holds it already; `close` releases it. Without it, `write` locks
+                the folder.
 
         Raises:
-            StoreError: there is none, it is damaged or of another format, or `write` is asked of a read-only one or
-                one that another process is writing.
+            StoreError: there is none, it is damaged or of another format, or `write` is requested for a read-only one
+                or one that another process is writing.
         """
         if not exists(store):
             raise StoreError(f"{store} holds no sweep: there is no {FILE} in it")
         path = store / FILE
         with ExitStack() as undo:
+            if write and lock is None:
+                lock = locked(store, resume=True)
+                undo.callback(lock.release, undo=True)
             try:
                 db = undo.enter_context(closing(_connected(_address(path, "rw" if write else "ro"), uri=True)))
                 found = db.execute("PRAGMA quick_check").fetchone()[0]
                 if found != "ok":
                     raise StoreError(f"the ledger {path} is damaged ({found}): restore a copy or name another store")
-                writing = undo.enter_context(closing(_claimed(store))) if write else None
-                ledger = cls(db, store, writing)
+                ledger = cls(db, store, lock)
                 form = ledger.facts().get("format")
+                if form != FORMAT:
+                    raise StoreError(f"the ledger {path} has format {form}; this version reads format {FORMAT}")
                 if write:
                     db.execute("PRAGMA journal_mode=WAL")
             except sqlite3.OperationalError as error:
@@ -113,8 +141,6 @@ class Ledger:
                 raise StoreError(
                     f"the ledger {path} is damaged ({error}): restore a copy or name another store"
                 ) from None
-            if form != FORMAT:
-                raise StoreError(f"the ledger {path} has format {form}; this version reads format {FORMAT}")
             undo.pop_all()
         return ledger
 
@@ -188,12 +214,15 @@ class Ledger:
             )
 
     def close(self) -> None:
-        """Close the file; what was written last moves into it, so that it can be read where nothing can be written."""
-        if self._writing is not None:
-            with suppress(sqlite3.OperationalError):  # somebody is reading: the next to close it will do so
+        """Close the file and release the lock; a ledger that was written is then one file, readable where nothing can
+        be written.
+        """
+        if self._lock is not None:
+            with suppress(sqlite3.OperationalError):  # a reader has it open: the next writer to close does this
                 self._db.execute("PRAGMA journal_mode=DELETE")
-            self._writing.close()
         self._db.close()
+        if self._lock is not None:
+            self._lock.release()
 
     def _transaction(self) -> AbstractContextManager[sqlite3.Connection]:
         return _transaction(self._db)
@@ -223,17 +252,39 @@ def _fill(db: sqlite3.Connection, facts: dict[str, Any], rows: Iterable[Row]) ->
         )
 
 
-def _claimed(store: Path) -> sqlite3.Connection:
-    """The right to write to a store: an exclusive transaction on a file beside the ledger; readers do not need it."""
-    db = sqlite3.connect(store / "ledger.lock", isolation_level=None, timeout=0, check_same_thread=False)
+def locked(store: Path, resume: bool) -> Lock:
+    """Lock a store, after the checks of `check`.
+
+    Raises:
+        StoreError: `check` refuses the store, or another process is writing to it.
+    """
+    check(store, resume)
     try:
-        db.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError as error:
-        db.close()
-        if "locked" not in str(error):
-            raise
+        lock = Lock(store)
+    except BlockingIOError:
         raise StoreError(f"another process is running the sweep in {store}: wait, or name another store") from None
-    return db
+    except (OSError, sqlite3.OperationalError) as error:
+        raise _unwritable(store, error) from None
+    try:
+        check(store, resume)  # another process may have created or removed a ledger before we had the lock
+    except StoreError:
+        lock.release(undo=True)
+        raise
+    return lock
+
+
+def _moved(source: Path, target: Path) -> None:
+    """Rename a file to a name that does not exist yet.
+
+    Raises:
+        FileExistsError: `target` exists.
+    """
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links; the lock keeps other sweeps away
+        source.rename(target)
 
 
 def exists(store: Path) -> bool:
@@ -250,7 +301,7 @@ def check(store: Path, resume: bool) -> None:
     if resume and not exists(store):
         raise StoreError(f"{store} holds no sweep to resume: there is no {FILE} in it")
     if not resume and exists(store):
-        raise StoreError(f"{store} already holds a sweep: resume it (--resume, resume=True) or name another store")
+        raise _taken(store)
     nearest = next((folder for folder in (store, *store.absolute().parents) if folder.exists()), Path())
     if not nearest.is_dir():
         raise StoreError(f"cannot write to the store {store}: {nearest} is a file; name a folder")
@@ -272,6 +323,10 @@ def _connected(where: str, uri: bool = False) -> sqlite3.Connection:
 
 def _address(path: Path, mode: str) -> str:
     return f"file:{quote(str(path.resolve()))}?mode={mode}"
+
+
+def _taken(store: Path) -> StoreError:
+    return StoreError(f"{store} already holds a sweep: resume it (--resume, resume=True) or name another store")
 
 
 def _unwritable(store: Path, error: Exception) -> StoreError:

@@ -10,9 +10,10 @@ from typing import Any
 import jax
 
 from jaxopt_lite.sweeps import _ledger, _results
-from jaxopt_lite.sweeps._identity import check_programs, check_same, facts_of, states
+from jaxopt_lite.sweeps._identity import check_program, check_same, check_versions, facts_of, states
 from jaxopt_lite.sweeps._ledger import FINAL, Ledger
 from jaxopt_lite.sweeps._lines import Lines
+from jaxopt_lite.sweeps._lock import Lock
 from jaxopt_lite.sweeps._plan import Plan, plan
 from jaxopt_lite.sweeps._program import Programs, Traced, trace
 from jaxopt_lite.sweeps._progress import Progress, Tally
@@ -81,24 +82,48 @@ def execute(
     note: dict[str, Any] | None = None,
 ) -> Results:
     """Carry out a plan; the arguments are those of `run`."""
-    where = Path(store) if store is not None else None
-    if where is not None:
-        _ledger.check(where, resume)
-    tell = Lines(planned.task.objective) if progress is True else progress or (lambda _: None)
-    clock = time.perf_counter()
-    ledger = Ledger.open(where, write=True) if resume and where else None
+    if store is None:
+        if resume:
+            raise ValueError("resume=True needs store=..., the folder of the sweep to resume")
+        return _executed(planned, None, None, progress, note)
+    lock = _ledger.locked(Path(store), resume)
     try:
-        if ledger is not None:
-            check_same(ledger, planned)
-        left = _left(planned, ledger)
-        traced, programs, compiled = _prepared(planned, left, tell, clock)
-        facts = facts_of(planned, traced) | (note or {})
-        if ledger is not None:
-            check_programs(ledger, facts)
-        compile_seconds = time.perf_counter() - clock
-        if ledger is None:
-            ledger = Ledger.create(where, facts, planned.rows())
-        tally = Tally(planned, ledger, tell)
+        previous = Ledger.open(Path(store), write=False) if resume else None
+        return _executed(planned, previous, (Path(store), lock), progress, note)
+    finally:
+        lock.release(undo=not _ledger.exists(Path(store)))
+
+
+def _executed(
+    planned: Plan,
+    previous: Ledger | None,
+    place: tuple[Path, Lock] | None,
+    progress: Callable[[Progress], None] | bool,
+    note: dict[str, Any] | None,
+) -> Results:
+    """`execute` for the new ledger at `place`, or the one of which `previous` is a reader."""
+    report = Lines(planned.task.objective) if progress is True else progress or (lambda _: None)
+    clock = time.perf_counter()
+    try:
+        done = {row.id for row in previous.rows() if row.status in FINAL} if previous else set()
+        facts, comparable = facts_of(planned), True
+        remaining = [nth for nth, rows in enumerate(planned.runners()) if any(r.row not in done for r in rows)]
+        if previous is not None:
+            check_same(previous, planned, facts)
+            comparable = check_versions(previous, facts, remaining)
+        traced, programs, compiled = _prepared(planned, remaining, report, clock, previous, comparable)
+        facts |= {"digests": {str(nth): list(own[0].digests) for nth, own in traced.items()}, **(note or {})}
+    finally:
+        if previous is not None:
+            previous.close()
+    compile_seconds = time.perf_counter() - clock
+    store, lock = place or (None, None)
+    if previous is not None and store is not None:
+        ledger = Ledger.open(store, write=True, lock=lock)
+    else:
+        ledger = Ledger.create(store, facts, planned.rows(), lock)
+    try:
+        tally = Tally(planned, ledger, report)
         jobs = planned.jobs(states(ledger, planned, traced), tally.over)
         data = [jax.device_put(planned.task.data, device) for device in planned.devices]
         try:
@@ -106,56 +131,59 @@ def execute(
         finally:
             before = ledger.facts()
             last = {
-                "programs": len({d for own in traced.values() for one in own for d in one.digests}),
+                "programs": len({d for nth in remaining for one in traced[nth] for d in one.digests}),
                 "compiled": compiled,
                 "compile_seconds": compile_seconds,
                 "run_seconds": tally.seconds,
                 "trials": tally.ran,
             }
-            whole = {k: before.get(k, 0.0) + last[k] for k in ("compile_seconds", "run_seconds")}
-            ledger.note(**whole, last=last)
+            total = {k: before.get(k, 0.0) + last[k] for k in ("compile_seconds", "run_seconds")}
+            ledger.note(**total, last=last)
         return _results.read(ledger)
     finally:
-        if ledger is not None:
-            ledger.close()
-
-
-def _left(planned: Plan, ledger: Ledger | None) -> list[int]:
-    """The groups that still have something to run."""
-    over = {row.id for row in ledger.rows() if row.status in FINAL} if ledger is not None else set()
-    rows = planned.runners()
-    return [nth for nth, own in enumerate(rows) if any(row.row not in over for row in own)]
+        ledger.close()
 
 
 def _prepared(
-    planned: Plan, left: list[int], tell: Callable[[Progress], None], clock: float
+    planned: Plan,
+    remaining: list[int],
+    report: Callable[[Progress], None],
+    clock: float,
+    previous: Ledger | None,
+    comparable: bool,
 ) -> tuple[dict[int, list[Traced]], dict[int, list[Programs]], int]:
-    """The programs of some groups for each device, traced and compiled, and how many had to be compiled.
+    """The traced programs of all groups, the compiled ones of the groups `remaining`, and how many were compiled.
 
-    They are traced one after the other in the caller's thread, where the caller's settings of JAX hold, and compile in
-    others meanwhile. Mistakes in a task show here; nothing is written yet.
+    Both are lists with one entry per device. Programs are traced one after the other in the caller's thread, where the
+    caller's settings of JAX hold, and compile in other threads meanwhile. Errors in a task, and programs that differ
+    from those of the ledger `previous`, are found here; nothing is written yet. Nothing is traced if the programs are
+    not `comparable`, which means that no group remains.
     """
-    total, ready = len(left) * len(planned.devices), 0
+    total, ready = len(remaining) * len(planned.devices), 0
     waiting: dict[Future[tuple[Programs, int]], int] = {}
     traced: dict[int, list[Traced]] = {}
+    groups = range(len(planned.groups)) if comparable else []
 
     def say() -> None:
         seconds = time.perf_counter() - clock
-        tell(Progress("compile", total, ready, planned.runs, 0, 0, 0, 0.0, 0.0, seconds, None))
+        report(Progress("compile", total, ready, planned.runs, 0, 0, 0, 0.0, 0.0, seconds, None))
 
     say()
     pool = ThreadPoolExecutor(os.cpu_count() or 1)
     try:
-        for nth in left:
-            for device in planned.devices:
+        for nth in groups:
+            for device in planned.devices if nth in remaining else planned.devices[:1]:
                 program = trace(planned.task, planned.groups[nth], planned.widths[nth], device)
                 traced.setdefault(nth, []).append(program)
-                waiting[pool.submit(program.compiled)] = nth
-        for ready, future in enumerate(as_completed(waiting), start=1):  # noqa: B007 - `say` tells of it
+                if previous is not None:
+                    check_program(previous, nth, program)
+                if nth in remaining:
+                    waiting[pool.submit(program.compiled)] = nth
+        for ready, future in enumerate(as_completed(waiting), start=1):  # noqa: B007 - `say` reports it
             future.result()
             say()
     finally:
-        pool.shutdown(cancel_futures=True)  # after an interrupt, what has not begun to compile never will
+        pool.shutdown(cancel_futures=True)
     programs: dict[int, list[Programs]] = {}
     for future, nth in waiting.items():
         programs.setdefault(nth, []).append(future.result()[0])

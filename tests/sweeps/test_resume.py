@@ -89,9 +89,9 @@ def test_an_interrupt_keeps_what_is_done(tmp_path):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"steps": 41}, "in its steps: it holds 40, asked for is 41"),
+        ({"steps": 41}, "in its steps: the store has 40, requested 41"),
         ({"seeds": 3}, "in its seeds"),
-        ({"space": small.space((0.01, 0.2, 1.0))}, r"learning_rate 0.1, asked for is .*learning_rate 0.2"),
+        ({"space": small.space((0.01, 0.2, 1.0))}, r"learning_rate 0.1, requested .*learning_rate 0.2"),
         ({"task": small.task()._replace(data=small.data(60))}, "in its data"),
         ({"task": small.task()._replace(name="other")}, "in its task"),
     ],

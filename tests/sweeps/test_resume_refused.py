@@ -1,0 +1,69 @@
+"""What differs from the sweep in a store is refused, and the store does not change."""
+
+import jax.numpy as jnp
+import pytest
+
+from jaxopt_lite import sweeps, training
+
+
+def task(width=8, scale=1.0, **changes):
+    """w falls from `scale`, in `width` copies."""
+
+    def init(trial, key):
+        return jnp.full(width, scale)
+
+    def step(trial, carry, data, key):
+        return carry - 0.01 * trial["rate"], {"loss": carry[0]}
+
+    def evaluate(trial, carry, data):
+        return {"test_loss": carry[0], "train_loss": carry.sum()}
+
+    return training.Task(init, step, evaluate, jnp.zeros(1))._replace(**changes)
+
+
+def files(store):
+    return {path.name: path.read_bytes() for path in store.iterdir() if not path.name.endswith("-shm")}
+
+
+SPACE = {"rate": sweeps.values([1.0, 2.0])}
+CHANGES = {
+    "the model": ({"task": task(width=32)}, "in its compiled program"),
+    "the initialisation": ({"task": task(scale=3.0)}, "in its compiled program"),
+    "the objective": ({"task": task(objective="train_loss")}, "in its objective: the store has test_loss"),
+    "the mode": ({"task": task(mode="max")}, "in its mode: the store has min, requested max"),
+    "steps": ({"steps": 401}, "in its steps"),
+}
+
+
+@pytest.fixture(scope="module", params=["finished", "killed"])
+def store(request, tmp_path_factory):
+    """A store with a finished sweep, and one whose process died: its last transactions are in a file of their own."""
+    folder = tmp_path_factory.mktemp(request.param)
+    sweeps.run(task(), SPACE, steps=400, store=folder / "s")
+    if request.param == "finished":
+        return folder / "s"
+    from jaxopt_lite.sweeps._ledger import Ledger, Outcome
+
+    ledger = Ledger.open(folder / "s", write=True)
+    ledger.record([Outcome(1, "waiting", 0, {}, {}, None)])
+    (folder / "copy").mkdir()
+    for name in ("ledger.sqlite", "ledger.sqlite-wal", "ledger.lock"):
+        (folder / "copy" / name).write_bytes((folder / "s" / name).read_bytes())
+    ledger.close()
+    return folder / "copy"
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_sweep_is_refused_and_no_byte_of_the_store_changes(store, change):
+    arguments, message = CHANGES[change]
+    before = files(store)
+    with pytest.raises(sweeps.StoreError, match=message):
+        sweeps.run(**({"task": task(), "space": SPACE, "steps": 400} | arguments), store=store, resume=True)
+    assert files(store) == before
+
+
+def test_finished_results_are_read_by_other_versions(tmp_path, monkeypatch):
+    sweeps.run(task(), SPACE, steps=5, store=tmp_path / "s")
+    monkeypatch.setattr("jaxopt_lite.sweeps._identity.optax.__version__", "0.0.1")
+    again = sweeps.run(task(), SPACE, steps=5, store=tmp_path / "s", resume=True)
+    assert again.columns["status"] == ["done", "done"]
