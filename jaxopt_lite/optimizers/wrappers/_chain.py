@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from jaxopt_lite.optimizers._transform import Parts, Transform, build
+from jaxopt_lite.optimizers.wrappers._clip import WHOLE
 
 
 class Chain(NamedTuple):
@@ -27,8 +28,8 @@ class Chain(NamedTuple):
         for update, inner in zip(parts.values(), state, strict=True):
             grads, inner = update(grads, inner, params, **extra)
             after.append(inner)
-            # Only a group's first transform gets the gradients of all groups: the next one's are already changed.
-            extra = {name: value for name, value in extra.items() if name != "whole_updates"}
+            # Only the first transform of a group gets the gradients of all groups: the next one's differ from them.
+            extra = {name: value for name, value in extra.items() if name != WHOLE}
         return grads, tuple(after)
 
 

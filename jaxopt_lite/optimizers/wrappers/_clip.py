@@ -11,9 +11,12 @@ from jaxopt_lite.optimizers._norms import norm_in_units
 from jaxopt_lite.optimizers._settings import copied, resolved
 from jaxopt_lite.optimizers._transform import Parts, State, Transform, build
 
+# The keyword by which `partition_by_path` gives the gradients of all groups to the clip in one of them.
+WHOLE = "whole_updates"
+
 
 class Clip(NamedTuple):
-    """The rule of a bound: `bounded(grads, settings, whole)` gives the updates; it keeps nothing but its settings."""
+    """The rule of a bound: `bounded(grads, settings, whole)` gives the updates; its state is its settings."""
 
     name: str
     bounded: Callable[[Any, Mapping[str, jax.Array], Any], Any]
@@ -27,7 +30,7 @@ class Clip(NamedTuple):
     ) -> tuple[Any, State]:
         """The bounded updates, in their own dtypes."""
         now = resolved(state.settings, fixed, state.count)
-        updates = self.bounded(grads, now, extra.get("whole_updates", grads))
+        updates = self.bounded(grads, now, extra.get(WHOLE, grads))
         return updates, State(count=next_count(state.count), settings=state.settings, moments={})
 
 

@@ -10,6 +10,7 @@ from jaxopt_lite.optimizers._arithmetic import next_count, working
 from jaxopt_lite.optimizers._norms import global_norm
 from jaxopt_lite.optimizers._settings import copied, resolved
 from jaxopt_lite.optimizers._transform import Parts, Transform, build
+from jaxopt_lite.optimizers.wrappers._clip import WHOLE
 
 LARGEST_SCALE = 2.0**24
 
@@ -59,7 +60,8 @@ class Guard(NamedTuple):
         """The inner step where the gradient is good; else zero updates and the inner state as it was."""
         s = resolved(state.settings, fixed, state.count)
         if "loss_scale" in s:
-            grads = jax.tree.map(lambda g: (g.astype(working(g.dtype)) / state.scale).astype(g.dtype), grads)
+            grads = _unscaled(grads, state.scale)
+            extra = {k: _unscaled(v, state.scale) if k == WHOLE else v for k, v in extra.items()}
         norm = global_norm(grads).astype(jnp.float32)
         finite = jnp.isfinite(norm)
         spike = _is_spike(norm, state, s) if "max_spike" in s else jnp.zeros((), bool)
@@ -69,6 +71,10 @@ class Guard(NamedTuple):
         updates = jax.tree.map(lambda u: jnp.where(take, u, jnp.zeros_like(u)), updates)
         inner = jax.tree.map(lambda new, old: jnp.where(take, new, old), inner, state.inner)
         return updates, _counted(state, s, norm, finite, spike)._replace(inner=inner)
+
+
+def _unscaled(grads: Any, scale: jax.Array) -> Any:
+    return jax.tree.map(lambda g: (g.astype(working(g.dtype)) / scale).astype(g.dtype), grads)
 
 
 def _is_spike(norm: jax.Array, state: GuardState, s: Mapping[str, jax.Array]) -> jax.Array:

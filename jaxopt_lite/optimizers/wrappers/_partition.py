@@ -1,13 +1,22 @@
 """Different optimizers for different parameters, chosen by their names."""
 
+import itertools
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
-from jax.tree_util import GetAttrKey
 
 from jaxopt_lite.optimizers._transform import Init, Parts, Transform, build
+from jaxopt_lite.optimizers.wrappers._average import Average
+from jaxopt_lite.optimizers.wrappers._chain import Chain
+from jaxopt_lite.optimizers.wrappers._clip import BY_NORM, WHOLE
+from jaxopt_lite.optimizers.wrappers._compress import Compress
+from jaxopt_lite.optimizers.wrappers._guard import Guard
+from jaxopt_lite.optimizers.wrappers._split_master import Master
+from jaxopt_lite.optimizers.wrappers._stochastic_rounding import Rounding
+
+KEEP_GRADIENTS = (Average, Compress, Guard, Master, Rounding)
 
 
 class Partition(NamedTuple):
@@ -22,66 +31,116 @@ class Partition(NamedTuple):
         return f"partition_by_path({{{', '.join(f'{pattern!r}: {tx!r}' for pattern, tx in groups)}}})"
 
     def init(self, params: Any, data: Mapping[str, Any], fixed: Mapping[str, Any], parts: Parts) -> tuple:
-        """Every group's first state, of its own parameters."""
+        """The first state of each group, of the group's parameters."""
         groups = self._groups(params)
         return tuple(tx.init(_only(params, groups, i)) for i, tx in enumerate(parts.values()))
 
     def update(
         self, grads: Any, state: Any, params: Any, fixed: Mapping[str, Any], parts: Parts, extra: Mapping[str, Any]
     ) -> tuple[Any, tuple]:
-        """Each group's updates where its parameters stand."""
+        """The updates of all groups in one tree."""
         groups = self._groups(grads)
+        extra = dict(extra)
+        whole = {WHOLE: extra.pop(WHOLE, grads)}
         steps: dict[str, Any] = {}
         after = []
-        extra = {**extra, "whole_updates": extra.get("whole_updates", grads)}
         for i, (update, inner) in enumerate(zip(parts.values(), state, strict=True)):
-            own = None if params is None else _only(params, groups, i)
-            updates, inner = update(_only(grads, groups, i), inner, own, **extra)
+            members = None if params is None else _only(params, groups, i)
+            more = extra | whole if _clips_whole(update) else extra
+            updates, inner = update(_only(grads, groups, i), inner, members, **more)
             steps |= updates
             after.append(inner)
-        return jax.tree_util.tree_map_with_path(lambda path, _: steps[path_name(path)], grads), tuple(after)
+        return jax.tree.unflatten(jax.tree.structure(grads), [steps[name] for name, _ in _named(grads)]), tuple(after)
 
     def _groups(self, tree: Any) -> list[int]:
-        """The number of the first pattern found in each leaf's path."""
-        paths = [path_name(path) for path, _ in jax.tree_util.tree_flatten_with_path(tree)[0]]
-        found = [next((i for i, p in enumerate(self.patterns) if re.search(p, path)), -1) for path in paths]
-        missing = [path for path, group in zip(paths, found, strict=True) if group < 0]
+        """The number of the first pattern found in the path of each leaf."""
+        paths = [path_name(path) for path, _ in _leaves(tree)]
+        matches = [next((i for i, p in enumerate(self.patterns) if re.search(p, path)), -1) for path in paths]
+        missing = [path for path, group in zip(paths, matches, strict=True) if group < 0]
         if missing:
             raise ValueError(
                 f"partition_by_path: no pattern of {list(self.patterns)} matches {', '.join(map(repr, missing[:5]))}: "
                 "add one for the rest, as '.*'"
             )
-        return found
+        return matches
+
+
+def _clips_whole(update: Any) -> bool:
+    """Whether the gradients that this transform is given reach a `clip_by_global_norm` unchanged.
+
+    Only then does the transform get the gradients of all groups, as one more keyword. It does not pass through optax's
+    transforms, which may refuse it, nor through `accumulate`, behind which gradients are others.
+    """
+    rule = getattr(update, "rule", None)
+    if rule == BY_NORM:
+        return True
+    if isinstance(rule, Chain):
+        return any(_clips_whole(part) for _, part in update.parts[:1])
+    return isinstance(rule, (Partition, *KEEP_GRADIENTS)) and any(_clips_whole(part) for _, part in update.parts)
 
 
 def path_name(path: tuple) -> str:
-    """A leaf's path as "layer/kernel"; the inside of an NNX variable has no name of its own."""
-    if path and isinstance(path[-1], GetAttrKey) and path[-1].name in ("value", "raw_value"):
-        path = path[:-1]
+    """The path of a leaf as "layer/kernel"."""
     return "/".join(str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", k)))) for k in path)
 
 
+def _is_box(x: Any) -> bool:
+    # A variable of NNX or a box of Linen, told by a method of each, as this package does not import Flax.
+    return hasattr(type(x), "get_metadata") or hasattr(type(x), "unbox")
+
+
+def _leaves(tree: Any) -> list[tuple[tuple, Any]]:
+    """The leaves with their paths, in which the array inside a variable of Flax has the variable's name."""
+    boxes = jax.tree_util.tree_flatten_with_path(tree, is_leaf=_is_box)[0]
+    inside = [(path, jax.tree_util.tree_flatten_with_path(box)[0]) for path, box in boxes]
+    return [((*path, *below[1:]), x) for path, leaves in inside for below, x in leaves]
+
+
+def _named(tree: Any) -> list[tuple[str, Any]]:
+    """The leaves with their names; of equal ones, as of `{"a/b": x, "a": {"b": y}}`, the later get a number."""
+    leaves, used = [], set()
+    for path, x in _leaves(tree):
+        name = start = path_name(path)
+        for k in itertools.count(2):
+            if name not in used:
+                break
+            name = f"{start}#{k}"
+        used.add(name)
+        leaves.append((name, x))
+    return leaves
+
+
 def _only(tree: Any, groups: list[int], group: int) -> dict[str, Any]:
-    """The group's leaves by path: a plain dictionary, which every transform and every module system can hold."""
-    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return {path_name(path): x for (path, x), g in zip(leaves, groups, strict=True) if g == group}
+    """The group's leaves by name: a plain dictionary, which every transform and checkpoint supports."""
+    return {name: x for (name, x), g in zip(_named(tree), groups, strict=True) if g == group}
 
 
 def partition_by_path(groups: Mapping[str, Any]) -> Transform:
     """Another transform for each group of parameters, by name: `{"bias|norm": sgd(0.1), ".*": adamw(1e-3)}`.
 
-    The keys are regular expressions, searched in each parameter's path ("encoder/layer_0/kernel"); the first that
-    matches decides. The values are transforms of ours or of optax; each sees its group as a dictionary from path to
-    array. `clip_by_global_norm` at the beginning of a group
-    takes the norm of all groups together.
+    A parameter belongs to the first pattern that is found in its path. Each transform gets the parameters and gradients
+    of its group as a dictionary from path to array. Where the gradients of a group reach a `clip_by_global_norm`
+    unchanged, as in `chain(clip_by_global_norm(1.0), adam(1e-3))`, it clips by the norm of all groups together.
 
-    Raises `ValueError` for a pattern that is none, and at `init` for a parameter that no pattern matches.
+    Args:
+        groups: a dictionary from regular expressions to transforms of this package or of optax. An expression is
+            searched for (`re.search`) in paths like "encoder/layer_0/kernel".
 
-    >>> tx = partition_by_path({"bias": sgd(1.0), ".*": sgd(0.1)})
-    >>> params = {"bias": jnp.zeros(1), "kernel": jnp.zeros(1)}
-    >>> updates, _ = tx.update({"bias": jnp.ones(1), "kernel": jnp.ones(1)}, tx.init(params))
-    >>> float(updates["bias"][0]), round(float(updates["kernel"][0]), 3)
-    (-1.0, -0.1)
+    Returns:
+        A transform whose leaves are the settings of all groups; its state is the tuple of their states, in the order
+        of `groups`. Updates have the tree of the gradients.
+
+    Raises:
+        ValueError: `groups` is not a dictionary or empty, or a key is not a regular expression; from `init` and
+            `update`, no pattern matches the path of a parameter.
+        TypeError: a value is not a transform.
+
+    Example:
+        >>> tx = partition_by_path({"bias": sgd(1.0), ".*": sgd(0.1)})
+        >>> params = {"bias": jnp.zeros(1), "kernel": jnp.zeros(1)}
+        >>> updates, _ = tx.update({"bias": jnp.ones(1), "kernel": jnp.ones(1)}, tx.init(params))
+        >>> float(updates["bias"][0]), round(float(updates["kernel"][0]), 3)
+        (-1.0, -0.1)
     """
     if not isinstance(groups, Mapping) or not groups:
         raise ValueError(f"partition_by_path was given {groups!r}: give a dictionary of patterns and transforms")
@@ -89,5 +148,5 @@ def partition_by_path(groups: Mapping[str, Any]) -> Transform:
         try:
             re.compile(pattern)
         except (re.error, TypeError) as error:
-            raise ValueError(f"partition_by_path: {pattern!r} is no regular expression: {error}") from error
+            raise ValueError(f"partition_by_path: {pattern!r} is not a regular expression: {error}") from error
     return build(Partition(tuple(groups)), {}, {}, dict(enumerate(groups.values())))
