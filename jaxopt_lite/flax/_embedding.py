@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jaxopt_lite.flax._signature import Signature
 from jaxopt_lite.optimizers import rows
 
 
@@ -29,7 +30,7 @@ class RowState(nnx.Variable):
     """The state of the table's own optimizer."""
 
 
-class Embedding(nnx.Module):
+class Embedding(Signature, nnx.Module):
     """An embedding table with its own row optimizer.
 
     `nnx.Embed` and a dense optimizer write the whole table at every step, here a step costs what its rows cost.

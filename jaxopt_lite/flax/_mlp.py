@@ -9,11 +9,12 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxopt_lite.activations import CATALOGUE
+from jaxopt_lite.flax._signature import Signature
 
 Array = jax.Array
 
 
-class MLP(nnx.Module):
+class MLP(Signature, nnx.Module):
     """Dense layers of the given sizes, with one activation between them and none after the last.
 
     Args:

@@ -5,6 +5,7 @@ from typing import Any
 import optax
 from flax import nnx
 
+from jaxopt_lite.flax._signature import Signature
 from jaxopt_lite.optimizers import settings, with_settings
 
 
@@ -17,7 +18,7 @@ def _started(params: Any) -> Any:
     raise RuntimeError("this optimizer holds its state already: build a new one to start again")
 
 
-class Optimizer(nnx.Optimizer):
+class Optimizer(Signature, nnx.Optimizer):
     """`nnx.Optimizer` for transforms whose settings are data: arrays and tracers pass, and no setting is a new trace.
 
     `nnx.Optimizer` keeps the transform as a static attribute, where arrays are refused and every new float is a new

@@ -1,5 +1,8 @@
 """Layers for NNX and Linen: parameters, gradients, and the same numbers as the plain layers they replace."""
 
+import inspect
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -58,7 +61,7 @@ def test_linen_layers_start_at_the_catalogue_and_learn(layer: str, name: str, fe
 def test_other_starting_numbers_and_a_wrong_name() -> None:
     assert float(layers.PReLU(negative_slope=0.1).negative_slope[...]) == pytest.approx(0.1)
     assert linen.PReLU(start={"negative_slope": 0.1}).init(jax.random.key(0), X)["params"]["negative_slope"] == 0.1
-    with pytest.raises(TypeError, match=r"prelu has no learned number 'slope'; it has: negative_slope"):
+    with pytest.raises(TypeError, match=r"unexpected keyword argument .slope."):
         layers.PReLU(slope=0.1)
 
 
@@ -114,3 +117,41 @@ def test_layers_train_inside_a_model() -> None:
     losses = [float(step(model)) for _ in range(30)]
     assert losses[-1] < 0.5 * losses[0]
     assert float(jnp.abs(model.second.fn.negative_slope[...] - 0.25).max()) > 0
+
+
+@pytest.mark.parametrize("layer", [*LEARNED, "ActDense", "GatedDense", "MLP", "Embedding", "Optimizer"])
+def test_signatures_name_the_arguments(layer: str) -> None:
+    cls = getattr(layers, layer)
+    assert list(inspect.signature(cls).parameters) == list(inspect.signature(cls.__init__).parameters)[1:]
+    for parameter in inspect.signature(cls).parameters:
+        assert parameter in cls.__doc__
+
+
+@pytest.mark.parametrize("layer", LEARNED)
+def test_wrong_numbers_of_features(layer: str) -> None:
+    for module in (getattr(layers, layer), lambda features: getattr(linen, layer)(features).init(jax.random.key(0), X)):
+        with pytest.raises(ValueError, match=r"features=-1; give the number of channels"):
+            module(-1)
+        with pytest.raises(TypeError, match=r"features=0.25 is not an integer"):
+            module(0.25)
+
+
+def test_starting_values_of_each_channel() -> None:
+    start = jnp.linspace(0.0, 0.5, 6)
+    np.testing.assert_array_equal(layers.PReLU(6, negative_slope=start).negative_slope[...], start)
+    with pytest.raises(ValueError, match=r"negative_slope has shape \(5,\); with features=6 give shape \(\)"):
+        layers.PReLU(6, negative_slope=jnp.zeros(5))
+
+
+def test_a_linen_module_cannot_call_an_nnx_layer() -> None:
+    class Net(nn.Module):
+        fn: Any
+
+        @nn.compact
+        def __call__(self, x: jax.Array) -> jax.Array:
+            return self.fn(nn.Dense(3)(x))
+
+    with pytest.raises(TypeError, match=r"PReLU is an NNX layer, and the Linen module Net called it.*linen.PReLU"):
+        Net(layers.PReLU()).init(jax.random.key(0), X)
+    wrapped = Net(nnx.bridge.ToLinen(layers.PReLU, skip_rng=True))
+    assert "fn" in wrapped.init(jax.random.key(0), X)["params"]
