@@ -7,6 +7,7 @@ from jaxopt_lite.optimizers._norms import global_norm
 from jaxopt_lite.optimizers._settings import settings, with_settings
 from jaxopt_lite.optimizers._takeover import from_optax, swap
 from jaxopt_lite.optimizers._transform import State, Transform
+from jaxopt_lite.optimizers._types import Schedule
 from jaxopt_lite.optimizers.rules._adadelta import adadelta
 from jaxopt_lite.optimizers.rules._adagrad import adagrad
 from jaxopt_lite.optimizers.rules._adam import adam, adamw
@@ -23,13 +24,11 @@ from jaxopt_lite.optimizers.schedules._decays import (
     linear_schedule,
     polynomial_schedule,
 )
+from jaxopt_lite.optimizers.schedules._joined import join_schedules, sgdr_schedule
+from jaxopt_lite.optimizers.schedules._onecycle import cosine_onecycle_schedule, linear_onecycle_schedule
 from jaxopt_lite.optimizers.schedules._piecewise import (
-    cosine_onecycle_schedule,
-    join_schedules,
-    linear_onecycle_schedule,
     piecewise_constant_schedule,
     piecewise_interpolate_schedule,
-    sgdr_schedule,
 )
 from jaxopt_lite.optimizers.schedules._warmups import (
     inverse_sqrt_schedule,
@@ -52,6 +51,7 @@ from jaxopt_lite.optimizers.wrappers._stochastic_rounding import stochastic_roun
 __all__ = [
     "CATALOGUE",
     "Optimizer",
+    "Schedule",
     "State",
     "Transform",
     "accumulate",

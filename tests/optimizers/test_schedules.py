@@ -1,7 +1,9 @@
 """Schedules: equal to optax's step by step, data through every transformation, and checked at the call."""
 
+import dataclasses
+import functools
 import pickle
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +35,8 @@ CALLS: dict[str, tuple[str, tuple[Any, ...], dict[str, Any]]] = {
     "piecewise cosine": ("piecewise_interpolate_schedule", ("cosine", 0.3, {10: 0.1, 30: 2.0}), {}),
     "restarts": ("sgdr_schedule", ([ONCE, {**ONCE, "peak_value": 0.5}],), {}),
 }
+# 0.58·50 is 29 in float32 and below 29 in float64.
+CORNER = ("linear_onecycle_schedule", (50, 0.3), {"pct_start": 0.58})
 OWN: dict[str, Any] = {
     "inverse root": opt.inverse_sqrt_schedule(0.0, 0.3, 10),
     "stable": opt.warmup_stable_decay_schedule(0.0, 0.3, 10, 20, 10, 0.01),
@@ -42,7 +46,7 @@ SCHEDULES = {name: getattr(opt, call[0])(*call[1], **call[2]) for name, call in 
 COUNTS = jnp.arange(50)
 
 
-@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
+@pytest.mark.parametrize("call", [*CALLS.values(), CORNER], ids=[*CALLS.keys(), "linear one-cycle corner"])
 def test_equals_optax(call: Any) -> None:
     name, args, kwargs = call
     ours, theirs = getattr(opt, name)(*args, **kwargs), getattr(optax, name)(*args, **kwargs)
@@ -74,6 +78,90 @@ def test_is_data(schedule: Any) -> None:
         np.testing.assert_allclose(updates, -direct[t], rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES.keys())
+def test_equality(schedule: Any) -> None:
+    for others in (SCHEDULES, {name: as_arrays(other) for name, other in SCHEDULES.items()}):
+        for name, other in others.items():
+            equal = schedule is SCHEDULES[name] and others is SCHEDULES
+            assert (schedule == other) is equal and (schedule != other) is not equal
+    arrays = as_arrays(schedule)
+    assert arrays == as_arrays(schedule) and not arrays != as_arrays(schedule)  # noqa: SIM202
+    assert arrays != jax.tree.map(lambda x: x + 1, arrays)
+    stacked = jax.tree.map(lambda x: jnp.stack([x, x]), arrays)
+    assert stacked == jax.tree.map(lambda x: jnp.stack([x, x]), arrays) != arrays
+    assert schedule not in (None, 0.3, tuple(schedule))
+
+
+def as_arrays(schedule: Any) -> Any:
+    return jax.tree.map(jnp.float32, schedule)
+
+
+def test_schedules_of_equal_numbers_differ_by_their_rule() -> None:
+    constant, root = opt.warmup_constant_schedule(0.0, 0.3, 10), opt.inverse_sqrt_schedule(0.0, 0.3, 10)
+    assert constant != root and not constant == root  # noqa: SIM201
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES.keys())
+def test_prints_as_it_is_written(schedule: Any) -> None:
+    assert eval(repr(schedule), {name: getattr(opt, name) for name in opt.__all__}) == schedule
+
+
+def test_corners_of_one_cycle_are_those_of_optax() -> None:
+    """They follow from the leaves, in float32 as the state has them, and optax computes them in float64."""
+    shares = [i / 100 for i in range(1, 101)]
+    for steps in (7, 10, 40, 50, 100, 365, 1000, 12345, 100_000):
+        schedules = [opt.linear_onecycle_schedule(steps, 1.0, share, share) for share in shares]
+        schedules += [opt.cosine_onecycle_schedule(steps, 1.0, share) for share in shares]
+        starts = np.array([schedule.pct_start for schedule in schedules], np.float32)
+        np.testing.assert_array_equal(np.floor(starts * np.float32(steps)), [int(s * steps) for s in shares] * 2)
+        np.testing.assert_allclose(starts, shares * 2, rtol=3e-7)
+        np.testing.assert_array_equal(starts[:100], [np.float32(schedule.pct_final) for schedule in schedules[:100]])
+
+
+class Halving(NamedTuple):
+    """A schedule of a user's: a NamedTuple with a call."""
+
+    init_value: Any
+    every: Any
+
+    def __call__(self, count: Any) -> Any:
+        return self.init_value * 0.5 ** jnp.floor(jnp.asarray(count, float) / self.every)
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["value"], meta_fields=["name"])
+@dataclasses.dataclass(frozen=True)
+class Named:
+    """A schedule of a user's with a static field."""
+
+    value: Any
+    name: str
+
+    def __call__(self, count: Any) -> Any:
+        return self.value / (1.0 + count)
+
+
+@pytest.mark.parametrize("schedule, leaves", [(Halving(0.8, 2.0), [0.8, 2.0]), (Named(0.8, "mine"), [0.8])])
+def test_users_schedules_are_data(schedule: Any, leaves: Any) -> None:
+    tx = opt.adam(schedule, eps=Halving(1e-8, 100.0))
+    assert jax.tree.leaves(opt.sgd(schedule)) == leaves and tx == opt.adam(schedule, eps=Halving(1e-8, 100.0))
+    joined = opt.join_schedules([schedule, opt.constant_schedule(0.3)], [4])
+    assert jax.tree.leaves(joined) == [*leaves, 0.3, 4.0]
+    traces = []
+
+    @jax.jit
+    def update(state: Any) -> Any:
+        traces.append(1)
+        return tx.update(jnp.ones(2), state)
+
+    for scale in (1.0, 2.0):
+        now = jax.tree.map(lambda x, s=scale: x * s, schedule)
+        state = opt.with_settings(tx.init(jnp.zeros(2)), learning_rate=now)
+        for t in range(3):
+            updates, state = update(state)
+            np.testing.assert_allclose(updates, -float(now(t)), rtol=1e-5)
+    assert len(traces) == 1
+
+
 def test_slopes_agree_with_differences() -> None:
     with double():
         for name, schedule in SCHEDULES.items():
@@ -102,6 +190,10 @@ WRONG: dict[str, tuple[Any, str]] = {
     "boundaries": (lambda: opt.join_schedules([opt.constant_schedule(1.0)], [3]), "1 schedules and 1 boundaries"),
     "shape": (lambda: opt.piecewise_interpolate_schedule("square", 1.0), "give 'linear' or 'cosine'"),
     "scale": (lambda: opt.piecewise_constant_schedule(1.0, {3: -1.0}), "scale -1 is negative"),
+    "no rounds": (lambda: opt.sgdr_schedule([]), "given no rounds"),
+    "rate": (lambda: opt.exponential_decay(1.0, 10, 0.0), "decay_rate=0 must be above 0"),
+    "warm-up": (lambda: opt.warmup_constant_schedule(0.0, 1.0, -1), "warmup_steps=-1 must not be negative"),
+    "begin": (lambda: opt.linear_schedule(0.0, 1.0, 10, -1), "transition_begin=-1 must not be negative"),
     "steps": (lambda: opt.cosine_decay_schedule(1.0, -3), "decay_steps=-3 must be above 0"),
 }
 

@@ -1,58 +1,85 @@
-"""Schedules that fall (or rise) from a first value: constant, polynomial, linear, exponential, cosine, inverse root."""
+"""Schedules that move from a first value to a last one: constant, polynomial, linear, exponential, cosine."""
 
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from jaxopt_lite.optimizers._types import Number
 from jaxopt_lite.optimizers.schedules._schedule import half_cosine, numbers, schedule, share_done, time
 
 
 @schedule("constant_schedule")
 class ConstantSchedule(NamedTuple):
-    """The same value at every step."""
+    """The schedule that `constant_schedule` makes."""
 
-    value: Any
+    value: Number
 
     def __call__(self, count: Any) -> Any:
         """The value."""
         return self.value
 
 
-def constant_schedule(value: Any) -> ConstantSchedule:
-    """`value` at every step: a schedule that does not vary, for places where a schedule is wanted.
+def constant_schedule(value: Number) -> ConstantSchedule:
+    """The same value at every step.
 
-    >>> constant_schedule(0.5)(7)
-    0.5
+    Args:
+        value: the value.
+
+    Returns:
+        A schedule whose leaf is the value.
+
+    Raises:
+        ValueError: if `value` is NaN.
+        TypeError: if it is a boolean or a string.
+
+    Example:
+        >>> constant_schedule(0.5)(7)
+        0.5
     """
     return ConstantSchedule(**numbers("constant_schedule", value=value))
 
 
 @schedule("polynomial_schedule")
 class Polynomial(NamedTuple):
-    """From one value to another along a power."""
+    """The schedule that `polynomial_schedule` makes."""
 
-    init_value: Any
-    end_value: Any
-    power: Any
-    transition_steps: Any
-    transition_begin: Any
+    init_value: Number
+    end_value: Number
+    power: Number
+    transition_steps: Number
+    transition_begin: Number
 
     def __call__(self, count: Any) -> jax.Array:
         """The value at `count`."""
-        left = 1 - share_done(time(count) - self.transition_begin, self.transition_steps)
-        return self.end_value + (self.init_value - self.end_value) * left**self.power
+        remaining = 1 - share_done(time(count) - self.transition_begin, self.transition_steps)
+        return self.end_value + (self.init_value - self.end_value) * remaining**self.power
 
 
 def polynomial_schedule(
-    init_value: Any, end_value: Any, power: Any, transition_steps: Any, transition_begin: Any = 0
+    init_value: Number, end_value: Number, power: Number, transition_steps: Number, transition_begin: Number = 0
 ) -> Polynomial:
-    """From `init_value` to `end_value` along a power: `end_value + (init_value − end_value)·(1 − share)^power`.
+    """From one value to another along a power: `end_value + (init_value − end_value)·(1 − share)^power`.
 
-    `share` is the part of `transition_steps` > 0 that is done since `transition_begin`. All five are leaves.
+    `share` is `(count − transition_begin) / transition_steps`, kept within [0, 1].
 
-    >>> round(float(polynomial_schedule(1.0, 0.0, 2, 10)(5)), 3)
-    0.25
+    Args:
+        init_value: the value up to `transition_begin`.
+        end_value: the value after `transition_begin + transition_steps`.
+        power: the exponent; 1 gives a line, larger ones a faster change at first.
+        transition_steps: the steps from the first to the last value, > 0.
+        transition_begin: the step at which the change begins, ≥ 0.
+
+    Returns:
+        A schedule whose leaves are the five numbers.
+
+    Raises:
+        ValueError: if a Python number is out of its range.
+        TypeError: if an argument is a boolean or a string.
+
+    Example:
+        >>> round(float(polynomial_schedule(1.0, 0.0, 2, 10)(5)), 3)
+        0.25
     """
     given = numbers(
         "polynomial_schedule",
@@ -67,12 +94,12 @@ def polynomial_schedule(
 
 @schedule("linear_schedule")
 class Linear(NamedTuple):
-    """From one value to another along a line."""
+    """The schedule that `linear_schedule` makes."""
 
-    init_value: Any
-    end_value: Any
-    transition_steps: Any
-    transition_begin: Any
+    init_value: Number
+    end_value: Number
+    transition_steps: Number
+    transition_begin: Number
 
     def __call__(self, count: Any) -> jax.Array:
         """The value at `count`."""
@@ -80,11 +107,27 @@ class Linear(NamedTuple):
         return self.init_value + (self.end_value - self.init_value) * share
 
 
-def linear_schedule(init_value: Any, end_value: Any, transition_steps: Any, transition_begin: Any = 0) -> Linear:
-    """From `init_value` to `end_value` in `transition_steps` > 0 equal steps, beginning at `transition_begin`.
+def linear_schedule(
+    init_value: Number, end_value: Number, transition_steps: Number, transition_begin: Number = 0
+) -> Linear:
+    """From one value to another in equal steps.
 
-    >>> round(float(linear_schedule(1.0, 0.0, 10)(4)), 3)
-    0.6
+    Args:
+        init_value: the value up to `transition_begin`.
+        end_value: the value after `transition_begin + transition_steps`.
+        transition_steps: the steps from the first to the last value, > 0.
+        transition_begin: the step at which the change begins, ≥ 0.
+
+    Returns:
+        A schedule whose leaves are the four numbers.
+
+    Raises:
+        ValueError: if a Python number is out of its range.
+        TypeError: if an argument is a boolean or a string.
+
+    Example:
+        >>> round(float(linear_schedule(1.0, 0.0, 10)(4)), 3)
+        0.6
     """
     given = numbers(
         "linear_schedule",
@@ -98,43 +141,53 @@ def linear_schedule(init_value: Any, end_value: Any, transition_steps: Any, tran
 
 @schedule("exponential_decay", "staircase")
 class ExponentialDecay(NamedTuple):
-    """A constant share less every so many steps."""
+    """The schedule that `exponential_decay` makes."""
 
-    init_value: Any
-    transition_steps: Any
-    decay_rate: Any
-    transition_begin: Any
+    init_value: Number
+    transition_steps: Number
+    decay_rate: Number
+    transition_begin: Number
     staircase: bool
-    end_value: Any
+    end_value: Number | None
 
     def __call__(self, count: Any) -> jax.Array:
         """The value at `count`."""
-        after = jnp.maximum(time(count) - self.transition_begin, 0)
-        p = after / self.transition_steps
-        value = self.init_value * self.decay_rate ** (jnp.floor(p) if self.staircase else p)
+        share = jnp.maximum(time(count) - self.transition_begin, 0) / self.transition_steps
+        value = self.init_value * self.decay_rate ** (jnp.floor(share) if self.staircase else share)
         if self.end_value is None:
             return value
-        bounded = jnp.where(
-            jnp.asarray(self.decay_rate) < 1, jnp.maximum(value, self.end_value), jnp.minimum(value, self.end_value)
-        )
-        return bounded
+        falling = jnp.asarray(self.decay_rate) < 1
+        return jnp.where(falling, jnp.maximum(value, self.end_value), jnp.minimum(value, self.end_value))
 
 
 def exponential_decay(
-    init_value: Any,
-    transition_steps: Any,
-    decay_rate: Any,
-    transition_begin: Any = 0,
+    init_value: Number,
+    transition_steps: Number,
+    decay_rate: Number,
+    transition_begin: Number = 0,
     staircase: bool = False,
-    end_value: Any = None,
+    end_value: Number | None = None,
 ) -> ExponentialDecay:
     """Exponential decay: `init_value · decay_rate^((count − transition_begin) / transition_steps)`.
 
-    Before `transition_begin` it is `init_value`; with `staircase` the exponent is rounded down; `end_value`, if
-    given, is the bound it does not pass. `transition_steps` > 0. Numbers are leaves, `staircase` is structure.
+    Args:
+        init_value: the value up to `transition_begin`.
+        transition_steps: the steps in which the value is multiplied once by `decay_rate`, > 0.
+        decay_rate: the factor, > 0; above 1 the value grows.
+        transition_begin: the step at which the decay begins, ≥ 0.
+        staircase: round the exponent down, so that the value changes every `transition_steps` steps only. Static.
+        end_value: a bound that the value does not pass; `None` for no bound.
 
-    >>> round(float(exponential_decay(1.0, 10, 0.5)(20)), 3)
-    0.25
+    Returns:
+        A schedule whose leaves are the numbers.
+
+    Raises:
+        ValueError: if a Python number is out of its range.
+        TypeError: if a number is a boolean or a string.
+
+    Example:
+        >>> round(float(exponential_decay(1.0, 10, 0.5)(20)), 3)
+        0.25
     """
     given = numbers(
         "exponential_decay",
@@ -149,32 +202,45 @@ def exponential_decay(
 
 @schedule("cosine_decay_schedule")
 class CosineDecay(NamedTuple):
-    """Half a cosine from the first value down to a share of it."""
+    """The schedule that `cosine_decay_schedule` makes."""
 
-    init_value: Any
-    decay_steps: Any
-    alpha: Any
-    exponent: Any
+    init_value: Number
+    decay_steps: Number
+    alpha: Number
+    exponent: Number
 
     def __call__(self, count: Any) -> jax.Array:
         """The value at `count`."""
-        return self.init_value * (
-            (1 - self.alpha) * half_cosine(share_done(count, self.decay_steps), self.exponent) + self.alpha
-        )
+        fall = half_cosine(share_done(count, self.decay_steps), self.exponent)
+        return self.init_value * ((1 - self.alpha) * fall + self.alpha)
 
 
-def cosine_decay_schedule(init_value: Any, decay_steps: Any, alpha: Any = 0.0, exponent: Any = 1.0) -> CosineDecay:
+def cosine_decay_schedule(
+    init_value: Number, decay_steps: Number, alpha: Number = 0.0, exponent: Number = 1.0
+) -> CosineDecay:
     """Cosine decay: `init_value·((1 − alpha)·(½(1 + cos(π·count/decay_steps)))^exponent + alpha)`.
 
-    After `decay_steps` > 0 steps it stays at `alpha·init_value`. All four are leaves.
+    Args:
+        init_value: the first value.
+        decay_steps: the steps to the last value, > 0; the value stays there.
+        alpha: the last value divided by the first.
+        exponent: the power to which the half cosine is raised.
 
-    >>> round(float(cosine_decay_schedule(1.0, 10)(5)), 3)
-    0.5
+    Returns:
+        A schedule whose leaves are the four numbers.
 
-    Source: Loshchilov and Hutter 2017.
+    Raises:
+        ValueError: if a Python number is out of its range.
+        TypeError: if an argument is a boolean or a string.
+
+    Example:
+        >>> round(float(cosine_decay_schedule(1.0, 10)(5)), 3)
+        0.5
+
+    Reference:
+        Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", 2017.
     """
-    return CosineDecay(
-        **numbers(
-            "cosine_decay_schedule", init_value=init_value, decay_steps=decay_steps, alpha=alpha, exponent=exponent
-        )
+    given = numbers(
+        "cosine_decay_schedule", init_value=init_value, decay_steps=decay_steps, alpha=alpha, exponent=exponent
     )
+    return CosineDecay(**given)

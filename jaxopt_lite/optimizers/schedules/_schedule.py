@@ -1,45 +1,93 @@
 """What a schedule is: a callable of the step count that is a pytree of its numbers."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.tree_util import GetAttrKey
 
 from jaxopt_lite.optimizers._arguments import number, same
+from jaxopt_lite.optimizers._types import Number, Schedule
+
+POSITIVE = frozenset({"transition_steps", "decay_steps", "decay_rate", "div_factor", "final_div_factor"})
+NOT_NEGATIVE = frozenset({"warmup_steps", "stable_steps", "transition_begin", "pct_start", "pct_final"})
+Class = TypeVar("Class", bound=type)
 
 
-def schedule(name: str, *flags: str) -> Any:
-    """Register a NamedTuple as the schedule of the function `name`; `flags` are its fields that are structure."""
+def schedule(name: str, *flags: str) -> Callable[[Class], Class]:
+    """Register a NamedTuple as the schedule that a public function makes.
+
+    Args:
+        name: the function's name, for `repr`.
+        *flags: the fields that are static; the others are leaves.
+
+    Returns:
+        A decorator of the class. Instances compare by value (arrays by their entries) and print as the call that makes
+        them; a method `_arguments` gives the arguments of that call where they are not the fields.
+    """
 
     def register(cls: Any) -> Any:
         data = tuple(field for field in cls._fields if field not in flags)
 
         def with_keys(self: Any) -> tuple:
-            return [(GetAttrKey(field), getattr(self, field)) for field in data], tuple(getattr(self, f) for f in flags)
+            return [(GetAttrKey(field), getattr(self, field)) for field in data], static(self)
 
-        def bare(self: Any) -> tuple:
-            return [getattr(self, field) for field in data], tuple(getattr(self, f) for f in flags)
+        def without_keys(self: Any) -> tuple:
+            return [getattr(self, field) for field in data], static(self)
 
-        def built(still: tuple, children: Any) -> Any:
-            return cls(**dict(zip(data, children, strict=True)), **dict(zip(flags, still, strict=True)))
+        def static(self: Any) -> tuple:
+            return tuple(getattr(self, field) for field in flags)
+
+        def rebuilt(static: tuple, children: Any) -> Any:
+            return cls(**dict(zip(data, children, strict=True)), **dict(zip(flags, static, strict=True)))
 
         def equal(self: Any, other: Any) -> bool:
-            return type(other) is cls and all(map(same, self, other))
+            return type(other) is cls and _same(self, other)
 
         def shown(self: Any) -> str:
-            return f"{name}({', '.join(f'{field}={getattr(self, field)!r}' for field in cls._fields)})"
+            arguments = getattr(self, "_arguments", self._asdict)()
+            return f"{name}({', '.join(f'{field}={value!r}' for field, value in arguments.items())})"
 
-        jax.tree_util.register_pytree_with_keys(cls, with_keys, built, bare)
-        cls.__eq__, cls.__repr__, cls.__hash__ = equal, shown, tuple.__hash__
+        jax.tree_util.register_pytree_with_keys(cls, with_keys, rebuilt, without_keys)
+        cls.__eq__, cls.__ne__ = equal, lambda self, other: not equal(self, other)
+        cls.__repr__, cls.__hash__ = shown, tuple.__hash__
         return cls
 
     return register
 
 
+def _same(a: Any, b: Any) -> bool:
+    ours: Any = jax.tree.flatten(a)
+    theirs: Any = jax.tree.flatten(b)
+    return ours[1] == theirs[1] and all(map(same, ours[0], theirs[0]))
+
+
 def numbers(where: str, **arguments: Any) -> dict[str, Any]:
-    """The arguments checked, Python numbers as floats."""
-    return {name: None if value is None else number(where, name, value) for name, value in arguments.items()}
+    """The arguments of a schedule, checked.
+
+    Args:
+        where: the public function that was given them.
+        **arguments: numbers, arrays, tracers or objects that become numbers later. `None` is passed on.
+
+    Returns:
+        The arguments by name, Python numbers as floats.
+
+    Raises:
+        TypeError: if one is a boolean or a string.
+        ValueError: if a Python number is NaN or out of the range of its name.
+    """
+    return {name: None if value is None else _number(where, name, value) for name, value in arguments.items()}
+
+
+def _number(where: str, name: str, value: Any) -> Any:
+    if isinstance(value, int | float | np.number) and not isinstance(value, bool):
+        if name in POSITIVE and value <= 0:
+            raise ValueError(f"{where}: {name}={value:g} must be above 0")
+        if name in NOT_NEGATIVE and value < 0:
+            raise ValueError(f"{where}: {name}={value:g} must not be negative")
+    return number(where, name, value)
 
 
 def time(count: Any) -> jax.Array:
@@ -48,30 +96,39 @@ def time(count: Any) -> jax.Array:
 
 
 def share_done(count: Any, steps: Any) -> jax.Array:
-    """How much of `steps` is done, in [0, 1]; all of it if there are none."""
+    """The share `count / steps` of a phase that is done, in [0, 1]; 1 if the phase has no steps."""
     return jnp.where(steps > 0, jnp.clip(time(count) / jnp.maximum(steps, 1e-9), 0, 1), 1.0)
+
+
+def half_cosine(share: jax.Array, exponent: Number) -> jax.Array:
+    """From 1 at share 0 to 0 at share 1, along half a cosine raised to `exponent`."""
+    return jnp.maximum(0.5 * (1 + jnp.cos(jnp.pi * share)), 0) ** exponent
 
 
 @schedule("as_schedule", "function")
 class Function(NamedTuple):
-    """A plain function of the count inside a schedule: structure, as its inside cannot be seen."""
+    """A plain function of the count inside a schedule: static, as JAX cannot look inside it."""
 
-    function: Any
+    function: Schedule
 
     def __call__(self, count: Any) -> Any:
-        """The function's value."""
+        """The function's value at `count`."""
         return self.function(count)
 
 
 def as_schedule(where: str, value: Any) -> Any:
-    """A schedule as it is, a plain function as structure, a number as a constant."""
-    if isinstance(value, tuple) and callable(value):
-        return value
-    if callable(value):
-        return Function(value)
-    raise TypeError(f"{where} was given {value!r}: give schedules, as constant_schedule(0.1)")
+    """A schedule that is a pytree of leaves.
 
+    Args:
+        where: the public function that was given it.
+        value: a schedule. A plain function becomes static structure.
 
-def half_cosine(share: jax.Array, exponent: Any) -> jax.Array:
-    """From 1 at share 0 to 0 at share 1, along half a cosine raised to `exponent`."""
-    return jnp.maximum(0.5 * (1 + jnp.cos(jnp.pi * share)), 0) ** exponent
+    Returns:
+        A callable pytree.
+
+    Raises:
+        TypeError: if `value` is not callable.
+    """
+    if not callable(value):
+        raise TypeError(f"{where} was given {value!r}: give schedules, as constant_schedule(0.1)")
+    return Function(value) if jax.tree_util.all_leaves([value]) else value
