@@ -1,6 +1,7 @@
 """Every optax factory: which of its numbers are data, that it equals optax, that it survives float16."""
 
 import inspect
+import pickle
 import warnings
 from typing import Any
 
@@ -12,6 +13,7 @@ import optax.contrib
 import pytest
 
 from jaxopt_lite import optimizers as opt
+from tests.precision import double
 
 # Factories that take transformations or functions instead of numbers: `chain`, the wrappers, and optax's own take them.
 TAKES_NO_NUMBERS = frozenset(
@@ -201,3 +203,58 @@ def test_inject_hyperparams_is_not_needed() -> None:
             tx = opt.lift(FACTORIES[name])(learning_rate=0.1, **SMALL.get(name, {}))
             params = jnp.ones((4, 4))
             jax.eval_shape(lambda tx, p: tx.update(p, tx.init(p), p), tx, params)
+
+
+def test_divergence_is_visible() -> None:
+    """Gradient descent on w² with a rate of 50 multiplies w by −99 until it overflows."""
+
+    def end(tx: Any) -> Any:
+        params = jnp.ones(1)
+        state = tx.init(params)
+        for _ in range(22):
+            updates, state = tx.update(2 * params, state, params)
+            params = optax.apply_updates(params, updates)
+        return params
+
+    assert np.isnan(end(opt.lift(optax.sgd)(50.0))).all() and np.isnan(end(optax.sgd(50.0))).all()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_step_size_that_overflows_is_visible() -> None:
+    tx, params = opt.lift(optax.contrib.prodigy)(1e30), jnp.ones(3)
+    state = tx.init(params)
+    for _ in range(3):
+        updates, state = tx.update(jnp.full(3, 1e30), state, params)
+    assert not np.isfinite(updates).any()
+
+
+@pytest.mark.parametrize("offset", [0, -3, 3])
+def test_adafactor_with_an_offset_equals_optax(offset: int) -> None:
+    params = {"w": jnp.cos(jnp.arange(12.0)).reshape(3, 4)}
+    lifted = opt.lift(optax.adafactor)(1e-3, decay_offset=offset)
+    plain = optax.adafactor(1e-3, decay_offset=offset)
+    state, other = lifted.init(params), plain.init(params)
+    for _ in range(3):
+        updates, state = lifted.update(params, state, params)
+        expected, other = plain.update(params, other, params)
+        np.testing.assert_allclose(updates["w"], expected["w"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("factory", [optax.nadam, optax.nadamw, optax.lamb])
+def test_pickles(factory: Any) -> None:
+    tx = opt.lift(factory)(1e-3)
+    again = pickle.loads(pickle.dumps(tx))
+    assert again == tx and again.update == tx.update and hash(again) == hash(tx)
+    assert "0x" not in repr(tx)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float16])
+@pytest.mark.parametrize("factory", [optax.novograd, optax.contrib.sophia, optax.adam])
+@pytest.mark.filterwarnings("ignore")
+def test_keeps_dtypes_in_double_precision(factory: Any, dtype: Any) -> None:
+    with double():
+        tx, params = opt.lift(factory)(1e-3), {"w": jnp.ones((3, 4), dtype)}
+        state = tx.init(params)
+        updates, after = tx.update(params, state, params, obj_fn=lambda p: jnp.sum(p["w"] ** 2))
+        assert updates["w"].dtype == dtype
+        assert [x.dtype for x in jax.tree.leaves(after)] == [x.dtype for x in jax.tree.leaves(state)]

@@ -1,5 +1,6 @@
 """Any optax factory as a transform whose settings are data."""
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import numpy as np
 import optax
 
 from jaxopt_lite.optimizers._arguments import Counted, freeze, opened
-from jaxopt_lite.optimizers._arithmetic import next_count, widened
+from jaxopt_lite.optimizers._arithmetic import next_count, real, widened
 from jaxopt_lite.optimizers._norms import all_finite
 from jaxopt_lite.optimizers._settings import copied, resolved
 from jaxopt_lite.optimizers._transform import Init, Parts, Transform, build
@@ -21,7 +22,7 @@ SEEDS = frozenset({"seed", "key"})
 
 
 class LiftedState(NamedTuple):
-    """Steps done, the settings, and the state of optax's own transformation."""
+    """Steps done, the settings, and the state of optax's transformation."""
 
     count: Any
     settings: dict[str, Any]
@@ -35,7 +36,7 @@ class Lifted(NamedTuple):
 
     @property
     def foreign(self) -> bool:
-        """Its code is not ours."""
+        """Whether it runs code outside of this package."""
         return True
 
     @property
@@ -49,47 +50,66 @@ class Lifted(NamedTuple):
         return f"lift({self.name})({arguments})"
 
     def init(self, params: Any, data: Mapping[str, Any], fixed: Mapping[str, Any], parts: Parts) -> LiftedState:
-        """Optax's first state, in a precision where its numbers mean something."""
+        """The first state of optax's transformation for parameters of at least float32."""
         check_params(self.name, params)
         kept = copied(self.name, data, fixed)
         count = jnp.zeros((), jnp.int32)
-        inner = self._made(resolved(kept, fixed, count), fixed).init(widened(params))
+        wide = widened(params)
+        inner = self._transformation(resolved(kept, fixed, count), fixed, wide).init(wide)
         return LiftedState(count=count, settings=kept, inner=jax.tree.map(_strong, inner))
 
     def update(
         self, grads: Any, state: Any, params: Any, fixed: Mapping[str, Any], parts: Parts, extra: Mapping[str, Any]
     ) -> tuple[Any, LiftedState]:
-        """Optax's step on gradients and parameters of at least float32; updates go back to the gradients' dtypes."""
-        tx = self._made(resolved(state.settings, fixed, state.count), fixed)
-        wide = None if params is None else widened(params)
-        steps, inner = tx.update(widened(grads), state.inner, wide, **extra)
-        steps, inner = _kept_finite(grads, steps, inner, state.inner)
-        steps = jax.tree.map(_narrowed, steps, grads)
+        """The step of optax's transformation for gradients and parameters of at least float32."""
+        wide = widened(grads)
+        tx = self._transformation(resolved(state.settings, fixed, state.count), fixed, wide)
+        steps, inner = tx.update(wide, state.inner, None if params is None else widened(params), **extra)
+        steps, inner = _after_zero_gradients(grads, steps, inner, state.inner)
+        steps = jax.tree.map(lambda u, g: u.astype(g.dtype), steps, grads)
         inner = jax.tree.map(lambda new, old: _strong(new, old.dtype), inner, state.inner)
         return steps, LiftedState(count=next_count(state.count), settings=state.settings, inner=inner)
 
-    def _made(self, numbers: Mapping[str, Any], fixed: Mapping[str, Any]) -> optax.GradientTransformationExtraArgs:
-        still = {name: value for name, value in fixed.items() if not isinstance(value, Counted)}
-        return optax.with_extra_args_support(self.factory(**still, **numbers))
+    def _transformation(
+        self, numbers: Mapping[str, Any], fixed: Mapping[str, Any], tree: Any
+    ) -> optax.GradientTransformationExtraArgs:
+        static = {name: value for name, value in fixed.items() if not isinstance(value, Counted)}
+        # A float64 setting would widen float32 moments in one branch of a condition and not in the other.
+        kinds = [real(x.dtype) for x in jax.tree.leaves(tree)]
+        kind = functools.reduce(jnp.promote_types, kinds, jnp.float32)
+        return optax.with_extra_args_support(self.factory(**static, **{k: v.astype(kind) for k, v in numbers.items()}))
 
 
 def lift(factory: Callable[..., Any]) -> Callable[..., Transform]:
-    """An optax factory whose numeric settings become data: `lift(optax.lamb)(learning_rate=1e-3)`.
+    """A factory of optax with its numbers as data: `lift(optax.lamb)(learning_rate=1e-3)`.
 
-    The function it gives takes the factory's own arguments. Numbers among them, and the factory's numeric defaults,
-    become leaves wherever the factory's code lets them be traced (found out by one abstract call, remembered); the
-    others, flags and functions stay structure. Moments, gradients and parameters of half precision are calculated in
-    float32, and an estimate of the step size that a zero gradient would turn to NaN stays as it was.
+    The numbers among the arguments, defaults included, become leaves of the transform and settings of its state if the
+    code of the factory accepts traced values, which one abstract call per argument finds out. Other numbers, flags
+    and functions are static. Gradients, parameters and moments of half precision are converted to float32.
 
-    Raises `TypeError` for something that is no factory, or for arguments that it does not have.
+    Args:
+        factory: a function that returns an optax transformation, or a `functools.partial` of one.
 
-    >>> tx = lift(optax.lamb)(learning_rate=1e-3, weight_decay=0.1)
-    >>> float(settings(tx.init(jnp.ones(3)))["weight_decay"])
-    0.10000000149011612
+    Returns:
+        A function with the arguments of `factory`. It returns a transform that equals optax's, step for step, with
+        one exception: where a gradient of zeros makes a scalar of the state (an estimate of the step size, say) NaN,
+        which it would be from then on, the step is skipped.
+
+    Raises:
+        TypeError: `factory` is not callable; from the function returned, it does not have such an argument, or the
+            learning rate is neither a number nor a schedule.
+        ValueError: from the function returned, the learning rate is negative.
+
+    Example:
+        >>> tx = lift(optax.lamb)(learning_rate=1e-3, weight_decay=0.1)
+        >>> float(settings(tx.init(jnp.ones(3)))["weight_decay"])
+        0.10000000149011612
     """
     if not callable(factory):
         raise TypeError(f"lift was given {factory!r}: give the factory itself, lift(optax.lamb), not what it returns")
     signature = inspect.signature(factory)
+    # Partials compare by identity, so that an unpickled one differs. Their keywords are among the defaults already.
+    plain = factory.func if isinstance(factory, functools.partial) and not factory.args else factory
 
     def lifted(*args: Any, **kwargs: Any) -> Transform:
         bound = signature.bind(*args, **kwargs)
@@ -97,12 +117,12 @@ def lift(factory: Callable[..., Any]) -> Callable[..., Transform]:
         arguments = {**bound.arguments, **bound.arguments.pop("kwargs", {})}
         numeric = {name: value for name, value in arguments.items() if name not in SEEDS and _varies(value)}
         rest = {name: value for name, value in arguments.items() if name not in numeric}
-        still = _untraceable(factory, numeric, rest)
-        data = {name: value for name, value in numeric.items() if name not in still}
-        fixed = rest | {name: numeric[name] for name in still}
-        return build(Lifted(factory), data, fixed, own=False)
+        static = _untraceable(plain, numeric, rest)
+        data = {name: value for name, value in numeric.items() if name not in static}
+        fixed = rest | {name: numeric[name] for name in static}
+        return build(Lifted(plain), data, fixed, own=False)
 
-    lifted.__name__ = lifted.__qualname__ = getattr(factory, "__name__", "lifted")
+    lifted.__name__ = lifted.__qualname__ = getattr(plain, "__name__", "lifted")
     lifted.__doc__ = factory.__doc__
     return lifted
 
@@ -167,23 +187,20 @@ def _traces(
 
 
 def _strong(x: Any, dtype: Any = None) -> Any:
-    """An array whose dtype no longer depends on its company, so that the state's dtypes stay for ever."""
+    """An array without a weak type, whose dtype cannot change in later steps."""
     x = x if isinstance(x, jax.Array) else jnp.asarray(x)
     return x if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else jnp.asarray(x, dtype=dtype or x.dtype)
 
 
-def _narrowed(u: jax.Array, g: jax.Array) -> jax.Array:
-    """An update in the gradient's dtype; 0 where a finite gradient, too large to be squared, made it non-finite."""
-    kept = u if u.shape != g.shape else jnp.where(jnp.isfinite(u) | ~jnp.isfinite(g), u, 0)
-    return kept.astype(g.dtype)
-
-
-def _kept_finite(grads: Any, steps: Any, new: Any, old: Any) -> tuple[Any, Any]:
-    """Where a finite gradient makes an estimate held as a scalar (of the step size, say) non-finite, skip the step."""
-    held = [x for x in jax.tree.leaves(old) if jnp.shape(x) == () and jnp.issubdtype(x.dtype, jnp.floating)]
-    if not held:
-        return steps, new
+def _after_zero_gradients(grads: Any, steps: Any, new: Any, old: Any) -> tuple[Any, Any]:
+    """Skip the step if all gradients are 0 and a scalar of the state becomes non-finite: it would stay so for ever."""
     scalars = [x for x in jax.tree.leaves(new) if jnp.shape(x) == () and jnp.issubdtype(x.dtype, jnp.floating)]
-    take = all_finite([steps, scalars]) | ~all_finite(grads)
+    if not scalars:
+        return steps, new
+    take = all_finite([steps, scalars]) | ~_all_zero(grads)
     steps = jax.tree.map(lambda u: jnp.where(take, u, jnp.zeros_like(u)), steps)
     return steps, jax.tree.map(lambda a, b: jnp.where(take, a, b), new, old)
+
+
+def _all_zero(tree: Any) -> jax.Array:
+    return functools.reduce(jnp.logical_and, [jnp.all(x == 0) for x in jax.tree.leaves(tree)], jnp.array(True))
