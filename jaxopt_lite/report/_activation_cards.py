@@ -1,14 +1,13 @@
 """An activation's card: its facts as text, a picture of it and its slope, and the gallery of them all."""
 
 import math
-import tempfile
 import textwrap
 import tomllib
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxopt_lite import _names
+from jaxopt_lite.report._document import document, write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,13 +62,17 @@ def activation_gallery(directory: str | Path) -> Path:
     The page needs no network, follows the reader's light or dark mode, and is made anew from the functions themselves.
     """
     directory = Path(directory)
+    rows = _rows()
+    remaining, chapters = dict(rows), {}
+    for title, belongs in _CHAPTERS:
+        chapters[title] = [name for name, row in remaining.items() if belongs(row)]
+        remaining = {name: row for name, row in remaining.items() if name not in chapters[title]}
+    cards = {name: _card(name, row) for name, row in rows.items()}
+    text = document(
+        "gallery.html", styles=("page.css", "gallery.css"), cards=cards, chapters=chapters, threshold=HARDLY
+    )
     directory.mkdir(parents=True, exist_ok=True)
-    path = directory / "index.html"
-    with tempfile.NamedTemporaryFile("w", dir=directory, suffix=".part", delete=False, encoding="utf-8") as part:
-        part.write(_page(_rows()))
-    written = Path(part.name)
-    written.chmod(0o644)
-    return written.replace(path)
+    return write(directory / "index.html", text)
 
 
 def _rows() -> dict[str, dict[str, Any]]:
@@ -172,59 +175,15 @@ def _drawn(name: str, row: dict[str, Any], width: float, height: float, alone: b
     return figure
 
 
-_STYLE = """
-main { max-width: none; }
-body { max-width: 84rem; }
-.f { color: var(--series-0); } .d { color: var(--series-1); } .s { background: var(--lost); padding: 0 .3em; }
-nav { columns: 5 9rem; font-size: .9rem; margin: 1rem 0 2rem; }
-nav a { display: block; }
-a { color: var(--link); text-decoration: none; }
-a:hover { text-decoration: underline; }
-.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 25rem), 1fr)); gap: 1.4rem; }
-.card { border: 1px solid var(--grid); border-radius: .7rem; padding: 1rem 1.1rem; scroll-margin-top: 1rem; }
-.card h3 { margin: 0; font-size: 1.15rem; }
-.card figure { margin: .5rem 0; }
-.card figure svg { min-width: 0; width: 100% !important; }
-.card .formula { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: .85rem; overflow-wrap: anywhere; }
-.card .weak { border-left: .25rem solid var(--lost-ink); padding-left: .6rem; font-size: .92rem; }
-.card .use { border-left: .25rem solid var(--good); padding-left: .6rem; font-size: .92rem; }
-.card dl { grid-template-columns: 5.5rem 1fr; font-size: .85rem; }
-.card .source { color: var(--faint); font-size: .82rem; margin-top: .6rem; }
-"""
-
-
-def _page(rows: dict[str, dict[str, Any]]) -> str:
-    style = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
-    left, chapters = dict(rows), []
-    for title, belongs in _CHAPTERS:
-        members = {name: left.pop(name) for name, row in list(left.items()) if belongs(row)}
-        cards = "\n".join(_card(name, row) for name, row in members.items())
-        chapters.append(f"<h2>{title}</h2>\n<div class='cards'>\n{cards}\n</div>")
-    links = "\n".join(f"<a href='#{name}'>{name}</a>" for name in sorted(rows))
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>{len(rows)} activation functions</title><style>{style}{_STYLE}</style></head><body><main>
-<h1>jaxopt_lite · activations</h1>
-<p class="answer open"><strong>{len(rows)} activation functions, side by side</strong>
-<b class="f">Solid</b>: the function. <b class="d">Dashed</b>: its slope, by which a gradient is multiplied on its way
-down. <b class="s">Shaded</b>: where that slope is below {HARDLY} and a unit hardly learns. Gain: weights of variance
-gain²/fan_in keep the second moment of normal inputs at 1. All curves are computed by the functions themselves.</p>
-<nav>{links}</nav>
-{"".join(chapters)}
-</main></body></html>
-"""
-
-
-def _card(name: str, row: dict[str, Any]) -> str:
+def _card(name: str, row: dict[str, Any]) -> dict[str, Any]:
+    """The values that the template of the gallery shows of one activation."""
     from jaxopt_lite.report._inline import inline
 
-    picture = inline(_drawn(name, row, width=5.2, height=2.9, alone=False), name, f"{name} and its derivative")
     facts = dict(_facts(name, row))
-    shown = ("range", "centre", "shape", "saturates", "gain", "keeps", "learns", "drawn with")
     facts["gain"] = f"{row['gain']:.4g}"
-    details = "".join(f"<dt>{label}</dt><dd>{escape(facts[label])}</dd>" for label in shown if label in facts)
-    return f"""<article class="card" id="{name}"><h3>{name}</h3>
-<p class="formula">{escape(row["formula"])}</p><figure>{picture}</figure>
-<p class="use">{escape(row["use"])}</p><p class="weak">{escape(row["weakness"])}</p>
-<dl>{details}</dl><p class="source">{escape(row["reference"])}</p></article>"""
+    shown = ("range", "centre", "shape", "saturates", "gain", "keeps", "learns", "drawn with")
+    return {
+        "svg": inline(_drawn(name, row, width=5.2, height=2.9, alone=False), name, f"{name} and its derivative"),
+        "facts": {label: facts[label] for label in shown if label in facts},
+        **{key: row[key] for key in ("formula", "use", "weakness", "reference")},
+    }

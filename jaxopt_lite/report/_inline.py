@@ -1,15 +1,14 @@
-"""Pictures as part of a page: themed by its colours, named for those who do not see them, scaled to its width."""
+"""Figures as inline SVG: in the colours of the page's light or dark mode, labelled, scaled to the page's width."""
 
-import re
-from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
 
 from jaxopt_lite.report import _style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# The colours of the page's light and dark mode that stand for those of a picture on paper.
+# Colours of a figure, and the variables of the style sheet that replace them.
 THEMED = {
     _style.INK: "--ink",
     _style.FRAME: "--frame",
@@ -20,22 +19,43 @@ THEMED = {
     _style.OPEN: "--open",
     **{colour: f"--series-{i}" for i, colour in enumerate(_style.PALETTE)},
 }
+_LINK = "{http://www.w3.org/1999/xlink}href"
 
 
-def inline(drawn: "Figure", name: str, description: str) -> str:
-    """The figure as an `<svg>` for a page: `name` (a word) keeps its ids apart from those of other pictures.
+def inline(drawn: "Figure", name: str, description: str) -> Any:
+    """The figure as an `<svg>` element for a page.
 
-    `description` is read aloud instead of the picture.
+    Args:
+        drawn: the figure.
+        name: a word that is unique in the page; it keeps the ids of the element apart from those of other figures.
+        description: what a screen reader says instead.
+
+    Returns:
+        A `Markup`, which templates do not escape.
     """
-    text = _style.svg(drawn, transparent=True)
-    text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
-    text = re.sub(r'(href="#|url\(#)', rf"\1{name}-", text)
-    text = re.sub("|".join(map(re.escape, THEMED)), lambda found: f"var({THEMED[found[0]]}, {found[0]})", text)
-    text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)  # it would hold for the whole page
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r"<!--.*?-->\n?", "", text, flags=re.DOTALL)
-    points = float(re.search(r'width="([\d.]+)pt"', text)[1])  # type: ignore[index]
-    box = re.search(r'viewBox="[^"]+"', text)[0]  # type: ignore[index]
-    label = escape(description, quote=True)
-    opening = f'<svg {box} role="img" aria-label="{label}" style="width:{points / 12:.1f}rem">'
-    return opening + text[text.index(">") + 1 :].replace("\n", " ")
+    from markupsafe import Markup
+
+    root = ElementTree.fromstring(_style.svg(drawn, transparent=True))
+    for parent in root.iter():
+        for child in list(parent):
+            if child.tag.endswith(("}metadata", "}style")):  # a style would apply to the whole page
+                parent.remove(child)
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
+        element.attrib = {key.rpartition("}")[2]: _adapted(key, value, name) for key, value in element.items()}
+    width = float(root.attrib["width"].removesuffix("pt")) / 12
+    box = root.attrib["viewBox"]
+    root.attrib = {"viewBox": box, "role": "img", "aria-label": description, "style": f"width:{width:.1f}rem"}
+    return Markup(ElementTree.tostring(root, encoding="unicode").replace("\n", " "))
+
+
+def _adapted(key: str, value: str, name: str) -> str:
+    """The value of an attribute with ids that begin with the name of the figure, and themed colours."""
+    if key == "id":
+        return f"{name}-{value}"
+    if key == _LINK:
+        return value.replace("#", f"#{name}-")
+    value = value.replace("url(#", f"url(#{name}-")
+    for colour, variable in THEMED.items():
+        value = value.replace(colour, f"var({variable}, {colour})")
+    return value

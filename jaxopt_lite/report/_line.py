@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from jaxopt_lite.report._numbers import NONE, brief, interval, setting_labels, supported_decimals, usual_decimals
 from jaxopt_lite.report._study import Study, combination, fate, groups, has_score, score_names
@@ -10,6 +10,12 @@ from jaxopt_lite.report._verdict import Verdict
 
 if TYPE_CHECKING:
     from jaxopt_lite.sweeps import Mean, Setting
+
+
+TIED = "≈ not distinguishable from the best: the 95 % interval of the difference, paired by seed, includes 0"
+FEW = 3  # with more swept numbers than this the score stands before the numbers
+
+T = TypeVar("T")
 
 
 class Line(NamedTuple):
@@ -80,6 +86,13 @@ def lines(study: Study, found: Verdict, settings: Sequence["Setting"] | None = N
         )
         made.append(line)
     return made
+
+
+def ordered(study: Study, swept: Sequence[T], scores: Sequence[T]) -> list[T]:
+    """The swept columns and those of scores in the order of a table: with many numbers the scores stand before them."""
+    structure = study.structure
+    before = len(structure.kinds) if len(structure.numbers) > FEW else len(swept)
+    return [*swept[:before], *scores, *swept[before:]]
 
 
 def reach(scores: Sequence["Mean"]) -> tuple[float, float]:

@@ -1,26 +1,31 @@
 """One self-contained HTML page of a sweep: opens without a network, in light and dark, on a phone and on paper."""
 
-import base64
-import hashlib
-import os
-import tempfile
 from collections.abc import Mapping
-from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from jaxopt_lite.report._curves import curves, metric_of
+from jaxopt_lite.report._document import document, write
 from jaxopt_lite.report._heatmap import heatmaps
-from jaxopt_lite.report._html import leaderboard, lost_runs, settings_table
 from jaxopt_lite.report._inline import inline
+from jaxopt_lite.report._line import FEW
 from jaxopt_lite.report._numbers import count, interval, seconds, usual_decimals
+from jaxopt_lite.report._page_tables import diverged_runs, leaderboard, settings_table
 from jaxopt_lite.report._study import Study, has_score, spoken, study_of
 from jaxopt_lite.report._verdict import Verdict, named, verdict
 
 if TYPE_CHECKING:
     from jaxopt_lite.sweeps import Results
 
-_HERE = Path(__file__).parent
+_IN_TABLE = "The scores are also in the table of all settings."
+
+
+class Picture(NamedTuple):
+    """A figure of the page under a heading."""
+
+    title: str
+    svg: Any
+    note: str = ""
 
 
 def page(results: "Results", path: str | Path, *, modes: Mapping[str, Literal["min", "max"]] | None = None) -> Path:
@@ -56,112 +61,71 @@ def page(results: "Results", path: str | Path, *, modes: Mapping[str, Literal["m
         ...     print(written.name, written.stat().st_size > 10_000)
         report.html True
     """
-    path = Path(path)
-    text = _text(results, modes)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(temporary).chmod(0o666 & ~mask)  # mkstemp's file is for its owner alone, a page is to be shown around
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return path
-
-
-def _text(results: "Results", modes: Mapping[str, str] | None) -> str:
     study = study_of(results, modes)
     found = verdict(study)
-    style = (_HERE / "page.css").read_text(encoding="utf-8")
-    script = (_HERE / "page.js").read_text(encoding="utf-8")
-    # the browser runs this script and no other, and fetches nothing
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:"
-    sections = [
-        _answer(study, found),
-        leaderboard(study, found),
-        _pictures(study, results),
-        settings_table(study, found),
-        lost_runs(study),
-        _made(study),
-    ]
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<link rel="icon" href="data:,">
-<title>{escape(found.answer)} {escape(str(study.facts.get("task", "")))}</title>
-<style>
-{style}</style>
-</head>
-<body>
-<main>
-{"".join(sections)}
-</main>
-<script>{script}</script>
-</body>
-</html>
-"""
+    text = document(
+        "page.html",
+        styles=("page.css",),
+        script="page.js",
+        task=study.facts.get("task", ""),
+        question=found.question,
+        answer=found.answer,
+        cautions=found.cautions,
+        progress=found.progress,
+        ended=sum(s in ("done", "diverged") for s in study.columns["status"]),
+        runs=study.runs,
+        leaderboard=leaderboard(study, found),
+        settings=settings_table(study, found),
+        diverged=diverged_runs(study),
+        facts=_facts(study),
+        **_answer(study, found),
+        **_pictures(study, results),
+    )
+    return write(Path(path), text)
 
 
-def _answer(study: Study, found: Verdict) -> str:
-    best = found.best
+def _answer(study: Study, found: Verdict) -> dict[str, str]:
+    """The best setting, its score and the uncertainty of it; of many numbers the first few stand in the headline."""
+    best, structure = found.best, study.structure
     if best is None:
-        answer = f'<div class="answer open"><strong>{escape(found.answer)}</strong></div>'
-    else:
-        scored = [s.scores[study.objective] for s in study.settings if has_score(s, study.objective)]
-        score = interval(best.scores[study.objective], usual_decimals(scored))
-        over = f"mean and 95 % interval over {count(best.seeds, 'seed')}" if best.seeds > 1 else "one seed, no interval"
-        answer = (
-            f'<div class="answer"><strong>{escape(named(best, study.structure.varying or study.swept))}</strong>'
-            f'<span class="score">{escape(spoken(study.objective))} {score} <small>{over}</small></span></div>'
-        )
-    cautions = "".join(f"<li>{escape(caution)}</li>" for caution in found.cautions)
-    listed = f'<ul class="cautions">{cautions}</ul>' if cautions else ""
-    return f"<h1>{escape(found.question)}</h1>{answer}{_progress(study, found)}{listed}"
+        return {"score": "", "best": "", "details": "", "uncertainty": ""}
+    names = structure.varying or study.swept
+    shown = len(structure.kinds) + FEW
+    scored = [s.scores[study.objective] for s in study.settings if has_score(s, study.objective)]
+    score = interval(best.scores[study.objective], usual_decimals(scored))
+    return {
+        "score": f"{spoken(study.objective)} {score}",
+        "best": named(best, names[:shown]),
+        "details": named(best, names[shown:]) if names[shown:] else "",
+        "uncertainty": f"mean and 95 % interval over {count(best.seeds, 'seed')}"
+        if best.seeds > 1
+        else "one seed, no interval",
+    }
 
 
-def _progress(study: Study, found: Verdict) -> str:
-    status = study.columns["status"]
-    ended = sum(s in ("done", "diverged") for s in status)
-    if ended == len(status):
-        return ""
-    text = escape(found.progress, quote=True)
-    return f'<progress value="{ended}" max="{len(status)}" aria-label="{text}"></progress>'
-
-
-def _pictures(study: Study, results: "Results") -> str:
+def _pictures(study: Study, results: "Results") -> dict[str, Any]:
+    """The figures as SVG; with many swept numbers all but the first few are folded away."""
+    nothing: dict[str, Any] = {"pictures": [], "more": [], "more_title": "", "curves": None, "missing": ""}
     try:
         maps = heatmaps(results)
         drawn = curves(results) if metric_of(study) else None
-    except ModuleNotFoundError as missing:
-        return f'<h2>Pictures</h2><p class="note">{escape(str(missing))}</p>'
-    text = ""
-    for i, (title, figure) in enumerate(maps):
-        text += f"<h2>{escape(title)}</h2>" + _figure(inline(figure, f"m{i}", f"{title}. {_IN_TABLE}"), title)
-    if drawn is not None:
-        title = "Learning curves"
-        which = "best setting" if has_score(study.settings[0], study.objective) else "setting that came furthest"
-        note = f"The {which}{' of each combination' if study.structure.kinds else ''}."
-        described = f"{title}: {spoken(metric_of(study) or '')} against step. {note} {_IN_TABLE}"
-        text += f'<h2>{title}</h2><p class="note">{note}</p>' + _figure(inline(drawn, "c", described), title)
-    return text
+    except ModuleNotFoundError as error:
+        return {**nothing, "missing": str(error)}
+    made = [Picture(t, inline(figure, f"m{i}", f"{t}. {_IN_TABLE}")) for i, (t, figure) in enumerate(maps)]
+    few = made if len(study.structure.numbers) <= FEW else made[:FEW]
+    more = made[len(few) :]
+    title = f"{count(len(more), 'more picture')}: " + ", ".join(picture.title for picture in more)
+    shown = {**nothing, "pictures": few, "more": more, "more_title": title}
+    if drawn is None:
+        return shown
+    which = "best setting" if has_score(study.settings[0], study.objective) else "setting that came furthest"
+    note = f"The {which}{' of each combination' if study.structure.kinds else ''}."
+    described = f"Learning curves: {spoken(metric_of(study) or '')} against step. {note} {_IN_TABLE}"
+    return {**shown, "curves": Picture("Learning curves", inline(drawn, "c", described), note)}
 
 
-_IN_TABLE = "The scores are also in the table of all settings."
-
-
-def _figure(svg: str, name: str) -> str:
-    label = escape(name, quote=True)
-    return f'<figure><div class="scroll" tabindex="0" role="region" aria-label="{label}">{svg}</div></figure>'
-
-
-def _made(study: Study) -> str:
+def _facts(study: Study) -> dict[str, str]:
+    """How the sweep was run, by label; what is not known is omitted."""
     facts = study.facts
     rows: dict[str, Any] = {
         "task": facts.get("task"),
@@ -169,16 +133,15 @@ def _made(study: Study) -> str:
         "runs": f"{count(len(study.settings), 'setting')} × {count(len(facts['seeds']), 'seed')} = "
         f"{count(study.runs, 'run')} of {count(facts['steps'], 'step')}",
         "seeds": ", ".join(map(str, facts["seeds"])),
-        "throughout": ", ".join(f"{spoken(k)} {v}" for k, v in study.structure.fixed.items()),
+        "not varied": ", ".join(f"{spoken(k)} {v}" for k, v in study.structure.fixed.items()),
         "programs": _programs(facts),
-        "running": _running(study),
+        "run time": _run_time(study),
         "device": facts.get("device"),
         "workers": facts.get("workers"),
         "versions": ", ".join(f"{name} {version}" for name, version in facts.get("versions", {}).items()),
         "command": facts.get("command"),
     }
-    listed = "".join(f"<dt>{escape(k)}</dt><dd>{escape(str(v))}</dd>" for k, v in rows.items() if v not in (None, ""))
-    return f"<h2>How it was made</h2><dl>{listed}</dl>"
+    return {label: str(fact) for label, fact in rows.items() if fact not in (None, "")}
 
 
 def _programs(facts: dict[str, Any]) -> str:
@@ -189,9 +152,9 @@ def _programs(facts: dict[str, Any]) -> str:
     return f"{count(facts['programs'], 'program')}{structures}{spent}"
 
 
-def _running(study: Study) -> str:
+def _run_time(study: Study) -> str:
     spent = study.facts.get("run_seconds")
     ended = sum(s in ("done", "diverged") for s in study.columns["status"])
     if not spent or not ended:
         return ""
-    return f"{seconds(spent)} without compiling, {ended / spent:.3g} runs a second"
+    return f"{seconds(spent)} without compilation, {ended / spent:.3g} runs per second"

@@ -52,7 +52,9 @@ def look() -> AbstractContextManager[None]:
     try:
         from matplotlib import rc_context
     except ModuleNotFoundError:
-        raise ModuleNotFoundError("pictures need matplotlib: pip install 'jaxopt-lite[plot]'") from None
+        raise ModuleNotFoundError(
+            "pictures need matplotlib: pip install 'jaxopt-lite[plot]'", name="matplotlib"
+        ) from None
     return rc_context(RC)
 
 

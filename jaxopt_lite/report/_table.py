@@ -9,7 +9,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from jaxopt_lite.report._line import Line, leaders, reach
+from jaxopt_lite.report._line import TIED, Line, leaders, reach
 from jaxopt_lite.report._numbers import count
 from jaxopt_lite.report._study import Study, has_score, score_names, spoken, study_of
 from jaxopt_lite.report._verdict import progress, verdict
@@ -102,7 +102,7 @@ class Leaderboard:
         if self._found.best is None:
             notes.append(self._found.answer)
         if any(line.standing == "tied" for line in self._lines):
-            notes.append("≈ not distinguishable from the best: the 95 % interval of the difference includes 0")
+            notes.append(TIED)
         made = [str(facts.get("task", "")), count(facts.get("steps", 0), "step"), seeds, progress(self._study)]
         if len(self._lines) < self._total:
             made.append(f"best {len(self._lines)} of {self._total} {'combinations' if structure.kinds else 'settings'}")

@@ -50,7 +50,7 @@ def test_the_gallery_is_one_page_without_a_network(tmp_path: Path) -> None:
     text = page.read_text()
     assert [p.name for p in page.parent.iterdir()] == ["index.html"]
     for name in CATALOGUE:
-        assert f'id="{name}"' in text and f"href='#{name}'" in text
+        assert f'id="{name}"' in text and f'href="#{name}"' in text
     assert text.count("<svg") == len(CATALOGUE)
     assert not re.findall(r"(?:src|href)=[\"']https?:", text) and "<script" not in text
     ids = re.findall(r'\bid="([^"]+)"', text)

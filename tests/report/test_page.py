@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from jaxopt_lite import report
+from tests.report.conftest import grid
 
 
 class Tags(HTMLParser):
@@ -72,11 +73,11 @@ def test_every_part_is_there(text: str) -> None:
         "Learning curves",
         "All settings",
         "Diverged runs",
-        "How it was made",
+        "How the sweep was run",
     ]
     for fact in (
         "2 programs for 2 structures, compiled in 5.0 s",
-        "30 runs a second",
+        "30 runs per second",
         "jax 0.10.2",
         "cpu: cpu",
         "0, 1, 2",
@@ -89,8 +90,8 @@ def test_all_settings_and_diverged_runs(text: str) -> None:
     assert settings.count("<tr class=") == 20
     assert settings.index("0.954 ± 0.025") < settings.index("0.950 ± 0.025") < settings.index("3 of 3 diverged")
     assert "2 done, 1 diverged" in settings
-    lost = text[text.index("<h2>Diverged runs") : text.index("How it was made")]
-    assert "4 runs of 60" in lost and lost.count("<tr>") == 5
+    lost = text[text.index("<h2>Diverged runs") : text.index("How the sweep was run")]
+    assert "4 runs of 60" in lost and lost.count("<tr") == 5
     assert lost.count('<td class="n">5</td>') == 4  # one point of five steps was finite
 
 
@@ -172,7 +173,7 @@ def test_data_is_escaped(swept: Any, tmp_path: Path) -> None:
         cells, task=NASTY, device=NASTY, versions={NASTY: NASTY}, fate=lambda r: "diverged" if r.id == 1 else "done"
     )
     text = report.page(results, tmp_path / "page.html").read_text()
-    assert text.count("<script>") == 1 and "alert('1')" not in text and "&lt;script&gt;" in text
+    assert text.count("<script>") == 1 and "<script>alert" not in text and "&lt;script&gt;" in text
     parsed(text)
 
 
@@ -187,7 +188,7 @@ def test_nothing_finished_still_gives_a_page(swept: Any, tmp_path: Path) -> None
 def test_all_diverged_and_half_done(swept: Any, tmp_path: Path) -> None:
     cells = [{"activation": a, "learning_rate": r} for a in ("relu", "tanh") for r in (0.1, 1.0)]
     lost = report.page(swept(cells, fate=lambda row: "diverged"), tmp_path / "a.html").read_text()
-    assert "Every run diverged" in lost and "nan" not in re.sub(r"<svg.*?</svg>", "", lost, flags=re.DOTALL).lower()
+    assert "Every run diverged" in lost and "nan" not in re.sub(r"<svg.*?</svg>", "", lost, flags=re.DOTALL)
     half = report.page(
         swept(cells, fate=lambda row: "done" if row.id < 6 else "running"), tmp_path / "b.html"
     ).read_text()
@@ -249,4 +250,26 @@ def test_without_matplotlib_the_page_says_what_is_missing(
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     text = report.page(mixed, tmp_path / "page.html").read_text()
-    assert "pictures need matplotlib: pip install &#x27;jaxopt-lite[plot]&#x27;" in text and "0.954 ± 0.025" in text
+    assert "pictures need matplotlib: pip install &#39;jaxopt-lite[plot]&#39;" in text and "0.954 ± 0.025" in text
+
+
+def test_without_jinja2_nothing_is_written(mixed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(ModuleNotFoundError, match="pages need jinja2: pip install") as error:
+        report.page(mixed, tmp_path / "page.html")
+    assert error.value.name == "jinja2" and list(tmp_path.glob("*.html")) == []
+
+
+def test_many_numbers_put_the_score_first_and_fold_pictures_away(swept: Any, tmp_path: Path) -> None:
+    numbers = dict.fromkeys(("learning_rate", "momentum", "weight_decay", "dropout", "warmup"), (0.1, 0.2))
+    score = lambda row: 0.9 - 0.1 * sum(v for v in row.columns.values() if isinstance(v, float))  # noqa: E731
+    results = swept(grid(activation=["relu", "tanh"], **numbers), seeds=2, score=score)
+    text = report.page(results, tmp_path / "page.html").read_text()
+    heads = re.findall(r"<th [^>]*>(?:<button[^>]*>)?([^<]*)", text)
+    assert heads[1:5] == ["activation", "test accuracy ↑", "95 % interval", "learning rate"]
+    shown, _, folded = text.partition("<details>")
+    assert shown.count("<svg") == 3 and folded.partition("</details>")[0].count("<svg") == 2
+    assert "2 more pictures: Test accuracy by dropout" in folded
+    assert "relu, learning rate 0.1, momentum 0.1, weight decay 0.1</strong>" in text
+    assert "dropout 0.1, warmup 0.1</span>" in text
+    parsed(text)

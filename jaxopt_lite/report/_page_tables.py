@@ -1,0 +1,201 @@
+"""The tables of a sweep's page as records for the templates: headers, rows, cells."""
+
+import math
+import statistics
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from jaxopt_lite.report._curves import metric_of
+from jaxopt_lite.report._line import TIED, Line, leaders, lines, ordered, reach
+from jaxopt_lite.report._numbers import count
+from jaxopt_lite.report._study import Study, score_names, spoken
+from jaxopt_lite.report._verdict import Verdict
+
+if TYPE_CHECKING:
+    from jaxopt_lite.sweeps import Mean
+
+MOST = 24  # rows of the leaderboard; the table of all settings has the others
+
+
+class Head(NamedTuple):
+    """A column header; `first` is the order after the first click, `sorted` whether the column is sorted already."""
+
+    text: str
+    number: bool = False
+    first: str | None = None
+    sorted: bool = False
+
+
+class Interval(NamedTuple):
+    """A picture of an interval in percent of its frame; `outside` points to a mean that the frame does not contain."""
+
+    label: str
+    left: float
+    width: float
+    middle: float
+    outside: str = ""
+
+
+class Cell(NamedTuple):
+    """A cell; `value` is what it sorts by."""
+
+    text: Any
+    number: bool = False
+    value: Any = None
+    diverged: bool = False
+    interval: Interval | None = None
+
+
+class Row(NamedTuple):
+    """A row; its standing (best, tied, behind, unscored) is its class in the style sheet."""
+
+    cells: list[Cell]
+    standing: str = ""
+
+
+class Table(NamedTuple):
+    """A table under a heading; one with an `id` sorts and filters."""
+
+    title: str
+    heads: list[Head]
+    rows: list[Row]
+    note: str = ""
+    caption: str = ""
+    id: str = ""
+    tall: bool = False
+
+
+def leaderboard(study: Study, found: Verdict) -> Table | None:
+    """The best setting of each combination of names with a picture of its interval; None without names or scores."""
+    if found.best is None or not study.structure.kinds:
+        return None
+    everyone = leaders(study, found)
+    shown = everyone[:MOST]
+    frame = _frame([line.setting.scores[study.objective] for line in shown if line.place])
+    several, diverged = len(study.facts["seeds"]) > 1, "diverged" in study.columns["status"]
+    score = [Head(f"{spoken(study.objective)} {'↑' if study.mode == 'max' else '↓'}")]
+    score += [Head("95 % interval" if several else "")]
+    heads = [Head(""), *ordered(study, _swept_heads(study), score)]
+    heads += [Head("diverged runs", number=True)] if diverged else []
+    rows = [Row(_leader(study, line, frame, diverged), line.standing) for line in shown]
+    more = f", best {len(shown)} of {len(everyone)}" if len(shown) < len(everyone) else ""
+    seeds = len(study.facts["seeds"])
+    note = f"Means and 95 % intervals over {count(seeds, 'seed')}." if several else "One seed."
+    if any(line.standing == "tied" for line in shown):
+        note = f"{TIED}. {note}"
+    return Table(f"Best of each {' × '.join(map(spoken, study.structure.kinds))}{more}", heads, rows, note)
+
+
+def settings_table(study: Study, found: Verdict) -> Table | None:
+    """All settings, best first; None where no run has ended."""
+    everyone = lines(study, found)
+    if found.best is None and all(s == "waiting" for s in study.columns["status"]):
+        return None
+    names = [study.objective, *(name for name in score_names(study) if name != study.objective)]
+    scores = [Head(spoken(name), number=True, first=_best_first(study, name)) for name in names]
+    scores[0] = scores[0]._replace(sorted=True)
+    heads = [*ordered(study, _swept_heads(study, sortable=True), scores), Head("seeds", first="ascending")]
+    rows = [Row(_setting(study, line, names), line.standing) for line in everyone]
+    better = "higher" if study.mode == "max" else "lower"
+    caption = (
+        f"{count(len(everyone), 'setting')}; {better} is better in {spoken(study.objective)}. "
+        "Click on a header to sort."
+    )
+    return Table("All settings", heads, rows, caption=caption, id="all", tall=True)
+
+
+def diverged_runs(study: Study) -> Table:
+    """Every diverged run, and the step until which it was finite."""
+    found = [i for i, status in enumerate(study.columns["status"]) if status == "diverged"]
+    settings = lines(study, Verdict("", "", [], None, [], ""))
+    labels = {i: line.swept for line in settings for i in line.setting.trials}
+    heads = [*_swept_heads(study), Head("seed", number=True), Head("finite until step", number=True)]
+    rows = []
+    for i in found:
+        cells = [Cell(text, _is_number(study, name)) for name, text in labels[i].items()]
+        rows.append(
+            Row([*cells, Cell(study.columns["seed"][i], number=True), Cell(_last_finite(study, i), number=True)])
+        )
+    share = f"{count(len(found), 'run')} of {study.runs:,}: a loss or a parameter became NaN or infinite."
+    return Table("Diverged runs", heads, rows, share if found else "None.", tall=len(found) > 12)
+
+
+def _leader(study: Study, line: Line, frame: tuple[float, float], diverged: bool) -> list[Cell]:
+    place = f"≈ {line.place}" if line.standing == "tied" else line.place or ""
+    swept = [Cell(text, _is_number(study, name)) for name, text in line.swept.items()]
+    score = [Cell(line.score, diverged=not line.place and line.diverged != "0"), Cell("")]
+    if line.place:
+        score[1] = Cell("", interval=_interval(line.setting.scores[study.objective], *frame))
+    cells = [Cell(place, number=True), *ordered(study, swept, score)]
+    return [*cells, Cell(line.diverged, number=True)] if diverged else cells
+
+
+def _setting(study: Study, line: Line, names: list[str]) -> list[Cell]:
+    setting = line.setting
+    swept = []
+    for name, text in line.swept.items():
+        value = setting.columns[name]
+        swept.append(Cell(text, _is_number(study, name), "" if value is None else value))
+    texts = {**line.others, study.objective: line.score}
+    scores = [Cell(texts[name], number=True, value=_sort_value(line, name)) for name in names]
+    fate = f"{setting.done} done" + (f", {setting.diverged} diverged" if setting.diverged else "")
+    if setting.done + setting.diverged < setting.seeds:
+        fate += f" of {setting.seeds}"
+    return [*ordered(study, swept, scores), Cell(fate, value=fate, diverged=bool(setting.diverged))]
+
+
+def _sort_value(line: Line, name: str) -> str:
+    mean = line.setting.scores[name].mean if name in line.setting.scores else math.nan
+    return repr(mean) if math.isfinite(mean) else ""
+
+
+def _interval(score: "Mean", low: float, high: float) -> Interval:
+    """A dot and its whiskers in percent of the frame, cut at its ends."""
+    wide = score.half_width if math.isfinite(score.half_width) else 0.0
+    size = (high - low) or 1.0
+    left, middle, right = (
+        round(100 * min(1.0, max(0.0, (at - low) / size)), 1)
+        for at in (score.mean - wide, score.mean, score.mean + wide)
+    )
+    outside = "‹" if score.mean < low else "›" if score.mean > high else ""
+    label = f"{score.mean - wide:.4g} to {score.mean + wide:.4g}" if wide else f"{score.mean:.4g}"
+    return Interval(label, left, round(right - left, 1), middle, outside)
+
+
+def _frame(scores: list["Mean"]) -> tuple[float, float]:
+    """Where the pictures of intervals begin and end: around all means, or the better three quarters if the rest is far.
+
+    Far is three times as far from the best; differences between the good ones would be invisible beside it. Very wide
+    intervals are cut at twice the usual width beyond the means.
+    """
+    kept = scores[: max(3, -(-3 * len(scores) // 4))]
+    best, last, worst = scores[0].mean, kept[-1].mean, scores[-1].mean
+    if abs(best - worst) <= 3 * abs(best - last):
+        kept = scores
+    low, high = reach(kept)
+    means = [m.mean for m in kept]
+    widths = [m.half_width for m in kept if math.isfinite(m.half_width)]
+    usual = 2 * statistics.median(widths) if widths else 0.0
+    return max(low, min(means) - usual), min(high, max(means) + usual)
+
+
+def _last_finite(study: Study, row: int) -> str:
+    points = study.curves[row].get(metric_of(study) or "")
+    if points is None:
+        return "–"
+    return str(min(int(np.isfinite(points).sum()) * study.facts["stride"], study.facts["steps"]))
+
+
+def _best_first(study: Study, name: str) -> str:
+    """The order in which a column sorts at the first click: best first, ascending where the direction is unknown."""
+    return "descending" if study.modes.get(name) == "max" else "ascending"
+
+
+def _swept_heads(study: Study, sortable: bool = False) -> list[Head]:
+    names = study.structure.varying or study.swept
+    return [Head(spoken(name), _is_number(study, name), "ascending" if sortable else None) for name in names]
+
+
+def _is_number(study: Study, name: str) -> bool:
+    return name in study.structure.numbers
