@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxopt_lite.activations import CATALOGUE
+from jaxopt_lite.flax._dense import attribute, check_activation
 from jaxopt_lite.flax._signature import Signature
 
 Array = jax.Array
@@ -18,26 +19,51 @@ class MLP(Signature, nnx.Module):
     """Dense layers of the given sizes, with one activation between them and none after the last.
 
     Args:
-        sizes: units of input, hidden and output layers, e.g. `(64, 64, 64, 10)`.
-        activation: a function of arrays; one whose catalogue row has learnable numbers gets them as parameters, a set
-            for each hidden layer.
-        rngs: the random streams that draw the weights.
+        sizes: units of the input, of each hidden layer and of the output, at least two numbers, e.g. `(64, 64, 10)`.
+        activation: a function of arrays, a `bind`, or a module. A function of the catalogue with learnable settings
+            gets them as parameters, a set for each hidden layer; a `bind` of it keeps its settings fixed.
+        rngs: random streams; the stream "params" draws the weights.
+
+    Raises:
+        TypeError: `activation` is not callable.
+        ValueError: `sizes` has fewer than two numbers.
+
+    Example:
+        >>> model = MLP((4, 16, 3), swish, rngs=nnx.Rngs(0))
+        >>> model(jnp.ones((2, 4))).shape
+        (2, 3)
     """
 
     def __init__(self, sizes: Sequence[int], activation: Callable[..., Array], *, rngs: nnx.Rngs) -> None:
-        layers = [nnx.Linear(m, n, rngs=rngs) for m, n in pairwise(sizes)]
-        self.layers = nnx.List(layers) if hasattr(nnx, "List") else layers
-        self.activation = activation
-        row = CATALOGUE.get(getattr(activation, "__name__", ""))
-        learned = [_numbers(row.initial if row else {}) for _ in sizes[2:]]
-        self.learned = nnx.List(learned) if hasattr(nnx, "List") else learned
+        check_activation("MLP", activation)
+        if len(sizes) < 2:
+            raise ValueError(
+                f"MLP: sizes={sizes!r}; give the units of input and output, with hidden layers between them"
+            )
+        self.layers = _list([nnx.Linear(m, n, rngs=rngs) for m, n in pairwise(sizes)])
+        self.activation = attribute(activation)
+        self.learned = _list([_parameters(activation) for _ in sizes[2:]])
 
     def __call__(self, x: Array) -> Array:
+        """Apply the network.
+
+        Args:
+            x: inputs of shape (..., sizes[0]).
+
+        Returns:
+            An array of shape (..., sizes[-1]).
+        """
         for layer, learned in zip(self.layers, self.learned, strict=False):
             x = self.activation(layer(x), **{name: number[...] for name, number in learned.items()})
         return self.layers[-1](x)
 
 
-def _numbers(initial: dict[str, Any]) -> Any:
-    numbers = {name: nnx.Param(jnp.asarray(number, float)) for name, number in initial.items()}
-    return nnx.Dict(numbers) if hasattr(nnx, "Dict") else numbers
+def _parameters(activation: Callable[..., Array]) -> Any:
+    """The learnable settings of a catalogue function as parameters; none for any other callable."""
+    initial = next((row.initial for row in CATALOGUE.values() if row.function is activation), {})
+    parameters = {name: nnx.Param(jnp.asarray(number, float)) for name, number in initial.items()}
+    return nnx.Dict(parameters) if hasattr(nnx, "Dict") else parameters
+
+
+def _list(items: list[Any]) -> Any:
+    return nnx.List(items) if hasattr(nnx, "List") else items  # Flax 0.11 takes plain lists

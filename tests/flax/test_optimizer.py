@@ -83,6 +83,43 @@ def test_schedules(rate: Any) -> None:
     np.testing.assert_allclose(np.divide(sizes[1:], sizes[:-1]), 0.5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("where", ["eagerly", "under jit", "in a chain"])
+def test_a_schedule_in_the_place_of_a_number(where: str) -> None:
+    tx = opt.chain(opt.clip(1e9), opt.adam(0.5)) if where == "in a chain" else opt.adam(0.5)
+    model, optimizer = made(tx)
+    other, reference = made(opt.adam(opt.exponential_decay(0.5, 2, 0.5)))
+    run = nnx.jit(step) if where == "under jit" else step
+
+    def change(optimizer: Any) -> None:
+        optimizer.set(learning_rate=opt.exponential_decay(0.5, 2, 0.5))
+
+    for k in range(4):
+        if k == 0:
+            (nnx.jit(change) if where == "under jit" else change)(optimizer)
+        run(model, optimizer)
+        step(other, reference)
+        np.testing.assert_allclose(model.kernel[...], other.kernel[...], rtol=1e-5, atol=1e-6)
+    assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(nnx.state(optimizer)))
+    optimizer.set(learning_rate=0.25)
+    name = "1.learning_rate" if where == "in a chain" else "learning_rate"
+    assert float(optimizer.settings[name]) == 0.25
+    run(model, optimizer)
+
+
+@pytest.mark.parametrize(
+    ("tx", "advice"),
+    [
+        (opt.adamw, r"call it first, as in adamw"),
+        (optax.adam, "adam"),
+        (1e-3, "give one"),
+        ("adam", "give one"),
+    ],
+)
+def test_what_is_not_an_optimizer(tx: Any, advice: str) -> None:
+    with pytest.raises(TypeError, match=rf"is not an optimizer; .*{advice}"):
+        made(tx)
+
+
 def test_state_of_the_optimizer_is_variables() -> None:
     _, optimizer = made(opt.adam(0.1))
     leaves = jax.tree.leaves(nnx.state(optimizer))
