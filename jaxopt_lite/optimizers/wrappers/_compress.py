@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxopt_lite.optimizers._arithmetic import next_count
 from jaxopt_lite.optimizers._bits import random_bits, stream
 from jaxopt_lite.optimizers._transform import Parts, Transform, build
+from jaxopt_lite.optimizers.wrappers._shards import all_shards, max_over_shards
 
 # The float32 bits below the code's three digits of mantissa.
 CUT = 20
@@ -81,11 +82,11 @@ def encode(x: jax.Array, bits: jax.Array) -> Code:
     became 0 beside a first one that did not would make the step infinite.
     """
     # The values decide about the sign, as names cannot: Adan's `v` is signed, Adafactor's is not.
-    signed = jnp.any(x < 0)
+    signed = ~all_shards(~jnp.any(x < 0))
     levels = jnp.where(signed, 126, 254)
     size = jnp.abs(x.astype(jnp.float32))
     finite = jnp.isfinite(size)
-    largest = jnp.max(jnp.where(finite, size, 0))
+    largest = max_over_shards(jnp.max(jnp.where(finite, size, 0)))
     top = jnp.minimum(jax.lax.bitcast_convert_type(largest, jnp.uint32).astype(jnp.int32) >> CUT, LARGEST - 1)
     base = top + 1 - levels
     mask = jnp.uint32(2**CUT - 1)

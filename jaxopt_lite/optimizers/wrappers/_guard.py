@@ -11,6 +11,7 @@ from jaxopt_lite.optimizers._norms import global_norm
 from jaxopt_lite.optimizers._settings import copied, resolved
 from jaxopt_lite.optimizers._transform import Parts, Transform, build
 from jaxopt_lite.optimizers.wrappers._clip import WHOLE
+from jaxopt_lite.optimizers.wrappers._shards import all_shards, max_over_shards
 
 LARGEST_SCALE = 2.0**24
 
@@ -63,7 +64,8 @@ class Guard(NamedTuple):
             grads = _unscaled(grads, state.scale)
             extra = {k: _unscaled(v, state.scale) if k == WHOLE else v for k, v in extra.items()}
         norm = global_norm(grads).astype(jnp.float32)
-        finite = jnp.isfinite(norm)
+        finite = all_shards(jnp.isfinite(norm))
+        norm = max_over_shards(norm)
         spike = _is_spike(norm, state, s) if "max_spike" in s else jnp.zeros((), bool)
         take = finite & ~spike
         updates, inner = parts["tx"](grads, state.inner, params, **extra)
