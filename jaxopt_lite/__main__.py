@@ -4,4 +4,5 @@ import sys
 
 from jaxopt_lite.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":  # not in the processes that a benchmark starts
+    sys.exit(main())

@@ -43,7 +43,7 @@ class Training(NamedTuple):
 
 
 class MLP(linen.Module):
-    """The digits network as a Linen module; its evaluation is compiled once, in every loop's favour."""
+    """The digits network as a Linen module."""
 
     widths: tuple[int, ...]
     activation: Callable[[Array], Array]
@@ -78,15 +78,20 @@ def _layers(params: Any) -> Iterator[tuple[Any, Any]]:
     yield from sorted(layers.items(), key=lambda item: int(item[0]))
 
 
+def named_layers(training: Training) -> dict[str, dict[str, np.ndarray]]:
+    """The weights that a training starts from, under the names that Linen gives the layers."""
+    return {f"Dense_{i}": {"kernel": kernel, "bias": bias} for i, (kernel, bias) in enumerate(training.layers)}
+
+
 def rebuilt(data: Any, trainings: list[Training]) -> Iterator[float]:
-    """(a) A training function that jits its step each time it is called, the learning rate a constant in it."""
+    """A training function that jits its step whenever it is called; the learning rate is a constant in it."""
     for training in trainings:
         model, tx = _model(training), OPTIMIZERS[training.optimizer](training.learning_rate)
         yield _train(_step(), model, tx, training, data, model.init)  # not jitted, as in Flax's own guides
 
 
 class Cached:
-    """(b) One step an activation and optimizer, compiled once: the learning rate is state, by `inject_hyperparams`."""
+    """One jitted step per activation and optimizer; `inject_hyperparams` makes the learning rate part of the state."""
 
     def __init__(self) -> None:
         self._kinds: dict[tuple[str, str], tuple[Any, Any, Any]] = {}
@@ -121,10 +126,8 @@ def _step() -> Callable[[TrainState, Array, Array], tuple[TrainState, Array]]:
 def _train(step: Any, model: MLP, tx: Any, training: Training, data: Any, init: Any) -> float:
     (x, y), (x_test, y_test) = data
     params = init(jax.random.key(0), x[:1])["params"]
-    common = {f"Dense_{i}": {"kernel": w, "bias": b} for i, (w, b) in enumerate(training.layers)}
-    state = TrainState.create(
-        apply_fn=model.apply, params=jax.tree.map(lambda _, b: jnp.asarray(b), params, common), tx=tx
-    )
+    params = jax.tree.map(lambda _, start: jnp.asarray(start), params, named_layers(training))
+    state = TrainState.create(apply_fn=model.apply, params=params, tx=tx)
     if hasattr(state.opt_state, "hyperparams"):
         state.opt_state.hyperparams["learning_rate"] = jnp.float32(training.learning_rate)
     losses = []

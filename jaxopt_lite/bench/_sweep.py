@@ -1,215 +1,243 @@
 """The default sweep against the loops that people write, in one run on one machine."""
 
+import contextlib
 import importlib.util
 import os
 import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from jaxopt_lite import activations, optimizers, sweeps, training
-from jaxopt_lite.bench import _loops
+from jaxopt_lite.bench import _loops, _scan_loop
 from jaxopt_lite.bench._loops import Training
 
-STEPS, BATCH, SEEDS = 500, 64, 3
-RATES = [float(f"{x:.6g}") for x in np.geomspace(1e-4, 1, 8)]
-Say = Callable[[str], None]
+Report = Callable[[str], None]
+Loop = Callable[[], list[float]]
+
+RATES = tuple(float(f"{rate:.6g}") for rate in np.geomspace(1e-4, 1, 8))
 
 
-def sweep(*, progress: Say | None = None, fewer: int = 1) -> dict[str, Any]:
-    """Trials a second of this engine and of hand-written loops, for the same trainings.
+class Size(NamedTuple):
+    """How much is measured.
 
-    The engine runs the whole default sweep (480 trainings), the median of three times; the loops run those of its
-    first seed. All start from the same weights and visit the same rows in the same order. Compile time is apart,
-    except for loop (a), whose point it is. `fewer` keeps every so many-th training of the loops only.
+    Attributes:
+        steps: updates per training.
+        batch: examples per step.
+        seeds: of the engine's sweep; the loops run its first seed.
+        rates: learning rates.
+        repeats: timings of each way; medians are reported.
+        every: the loop that compiles for each training runs every so many-th training only.
+    """
+
+    steps: int = 500
+    batch: int = 64
+    seeds: int = 3
+    rates: tuple[float, ...] = RATES
+    repeats: int = 3
+    every: int = 4
+
+
+SMALL = Size(steps=5, seeds=1, rates=(0.01, 0.1), repeats=2, every=20)
+
+
+class Round(NamedTuple):
+    """One timing: seconds without compilation, and the test accuracies of the trainings."""
+
+    seconds: float
+    accuracies: list[float]
+
+
+class Way(NamedTuple):
+    """One way to train.
+
+    Attributes:
+        run: trains once.
+        trainings: how many trainings it runs.
+        positions: those whose test accuracies it returns, among the trainings of the first seed.
+        cores: how many it may use.
+        compile_seconds: of all its programs; None if every run compiles again.
+    """
+
+    run: Callable[[], Round]
+    trainings: int
+    positions: list[int]
+    cores: int
+    compile_seconds: float | None
+
+
+def clocked(loop: Loop, clock: Callable[[], float] = time.perf_counter) -> Callable[[], Round]:
+    """The loop as the run of a way: every call is timed."""
+
+    def run() -> Round:
+        begun = clock()
+        accuracies = loop()
+        return Round(clock() - begun, accuracies)
+
+    return run
+
+
+def sweep(*, small: bool = False, progress: Report | None = None) -> dict[str, Any]:
+    """Time the default sweep of this engine and the same trainings by hand-written loops.
+
+    The ways take turns: each is timed once per round, and medians over the rounds are reported. All start from the
+    same weights and visit the same rows in the same order. Compile time is reported apart, except for the loop that
+    compiles for each training. Takes about 5 minutes on 2 cores.
+
+    Args:
+        small: whether to use tiny sizes, which show that the command works and measure nothing.
+        progress: a function that is called with a line of text before each measurement; default no output.
 
     Returns:
-        Figures: `trials_per_second` and `trials` by way, `ratios`, `winners` (of the first seed), `same_winner`, the
-        share of the matrix-multiply peak, programs, compile seconds, device and versions.
+        Figures for `render_sweep`: `ways` (for each way `trainings`, `cores`, `seconds` of each round,
+        `trials_per_second`, `compile_seconds`, and the difference of its test accuracies from the engine's), `ratios`
+        of the engine's trials per second to each way's, the share of the matrix-multiply rate that the engine reaches,
+        `sizes`, `load` (mean number of runnable processes before the first measurement), `device`, `versions`.
+
+    Example:
+        >>> page = render_sweep(sweep(small=True))  # doctest: +SKIP
     """
-    say = progress or (lambda _: None)
-    task = training.builtin("digits", BATCH)
-    rate_before = sweeps.matmul_rate(jax.local_devices()[:1], _cores())
-    results, seconds = _engine(task, say)
-    trainings = _trainings(task, results)[::fewer]
-    data = jax.tree.map(np.asarray, task.data)
-    ways: dict[str, tuple[float, list[float]]] = {}
-    say(f"(a) Flax and optax, jitted anew: {len(trainings)} trainings")
-    ways["rebuilt"] = _timed(_loops.rebuilt(data, trainings))
-    say("(b) Flax and optax, compiled once with inject_hyperparams")
-    cached = _loops.Cached()
-    list(cached(data, list({(t.activation, t.optimizer): t for t in trainings}.values())))
-    ways["cached"] = _timed(cached(data, trainings))
-    threads = None
+    size, report = SMALL if small else Size(), progress or (lambda _: None)
+    load, cores = os.getloadavg()[0], _cores()
+    task = training.builtin("digits", size.batch)
+    with ExitStack() as stack:
+        stack.enter_context(_without_persistent_cache())
+        report("engine: compiling")
+        engine = _Engine(task, size)
+        trainings = engine.trainings()
+        every = list(range(len(trainings)))
+        ways = {"engine": Way(engine, engine.planned.runs, every, cores, engine.facts["compile_seconds"])}
+        ways |= _loop_ways(stack, jax.tree.map(np.asarray, task.data), trainings, size, report)
+        rate_before = sweeps.matmul_rate(jax.local_devices()[:1], cores)
+        rounds = measured(ways, size.repeats, report)
+        rate = statistics.median([rate_before, sweeps.matmul_rate(jax.local_devices()[:1], cores)])
+    engine_accuracies = rounds["engine"][-1].accuracies
+    figures = {name: way_figures(way, rounds[name], engine_accuracies) for name, way in ways.items()}
+    speed = figures["engine"]["trials_per_second"]
+    flop = sweeps.estimate(engine.planned)["gflop"] * 1e9 / engine.planned.runs
+    return {
+        "ways": figures,
+        "ratios": {name: speed / way["trials_per_second"] for name, way in figures.items() if name != "engine"},
+        "matmul_gflop_per_second": rate / 1e9,
+        "share_of_matmul_peak": flop * speed / rate,
+        "gflop_per_trial": flop / 1e9,
+        "programs": engine.facts["programs"],
+        "cores": cores,
+        "load": load,
+        "sizes": size._asdict(),
+        "device": f"{jax.local_devices()[0].platform}, {cores} cores, {platform.machine()}",
+        "versions": engine.versions | ({"torch": version("torch")} if "torch" in ways else {}),
+    }
+
+
+def _loop_ways(stack: ExitStack, data: Any, trainings: list[Training], size: Size, report: Report) -> dict[str, Way]:
+    """The hand-written loops, compiled; `stack` ends their processes."""
+    every, some = list(range(len(trainings))), list(range(0, len(trainings), size.every))
+    sample = [trainings[i] for i in some]
+    ways = {"rebuilt": Way(clocked(lambda: list(_loops.rebuilt(data, sample))), len(some), some, 1, None)}
+    report("compiling the loop with inject_hyperparams")
+    cached, begun = _loops.Cached(), time.perf_counter()
+    list(cached(data, [trainings[positions[0]] for positions in _scan_loop.structures(trainings).values()]))
+    seconds = time.perf_counter() - begun
+    ways["cached"] = Way(clocked(lambda: list(cached(data, trainings))), len(every), every, 1, seconds)
     if importlib.util.find_spec("torch"):
         from jaxopt_lite.bench import _torch_loop
 
-        say("(c) PyTorch")
+        report("choosing the number of threads of PyTorch")
+        _torch_loop.use_best_threads(data, trainings[0])
         threads = _torch_loop.use_best_threads(data, trainings[0])
-        ways["torch"] = _timed(_torch_loop.looped(data, trainings))
-    rate = statistics.median([rate_before, sweeps.matmul_rate(jax.local_devices()[:1], _cores())])
-    return _figures(results, seconds, trainings, ways, rate, threads)
+        ways["torch"] = Way(clocked(lambda: list(_torch_loop.looped(data, trainings))), len(every), every, threads, 0.0)
+    scans = {"scan, 1 process": (1, False), "scan": (_cores(), False), "vmapped scan": (_cores(), True)}
+    for name, (processes, vmapped) in scans.items():
+        report(f"compiling: {name}")
+        loop = stack.enter_context(_scan_loop.Processes(data, trainings, processes, vmapped))
+        ways[name] = Way(clocked(loop), len(every), every, processes, loop.compile_seconds)
+    return ways
 
 
-def _engine(task: training.Task, say: Say) -> tuple[sweeps.Results, list[float]]:
-    """The sweep's results and the seconds of its runs; only the first compiles."""
-    space = {
-        "activation": sweeps.choice({name: activations.CATALOGUE[name].function for name in _loops.ACTIVATIONS}),
-        "optimizer": sweeps.choice(
-            {name: optimizers.CATALOGUE[name].function(sweeps.values(RATES)) for name in _loops.OPTIMIZERS}
-        ),
-    }
-    seconds, first = [], None
-    for nth in range(3):
-        say(f"(d) this engine, 480 trainings, run {nth + 1} of 3")
-        results = sweeps.run(task, space, seeds=SEEDS, steps=STEPS, progress=False)
-        seconds.append(results.facts["last"]["run_seconds"])
-        first = first or results
-    assert first is not None
-    return first, seconds
+class _Engine:
+    """The sweep: compiled when it is made; a call runs it all and returns the test accuracies of the first seed."""
+
+    def __init__(self, task: training.Task, size: Size) -> None:
+        self._task, self._size = task, size
+        space = {
+            "activation": sweeps.choice({name: activations.CATALOGUE[name].function for name in _loops.ACTIVATIONS}),
+            "optimizer": sweeps.choice(
+                {name: optimizers.CATALOGUE[name].function(sweeps.values(size.rates)) for name in _loops.OPTIMIZERS}
+            ),
+        }
+        self.planned = sweeps.plan(task, space, seeds=size.seeds, steps=size.steps)
+        results = self._results()
+        self.facts, self.versions = results.facts["last"], results.facts["versions"]
+        self._first = [row for row in results.rows() if row["seed"] == 0]
+
+    def _results(self) -> sweeps.Results:
+        return sweeps.execute(self.planned, progress=False)
+
+    def __call__(self) -> Round:
+        begun = time.perf_counter()
+        results = self._results()
+        seconds = time.perf_counter() - begun - results.facts["last"]["compile_seconds"]
+        return Round(seconds, [row["test_accuracy"] for row in results.rows() if row["seed"] == 0])
+
+    def trainings(self) -> list[Training]:
+        """Those of the first seed, as the loops need them."""
+        trial = {"activation": activations.relu, "optimizer": optimizers.sgd(0.1)}
+        layers, rows = _loops.starting_points(self._task, trial, 0, self._size.steps, self._size.batch)
+        return [
+            Training(row["activation"], row["optimizer"], row["learning_rate"], layers, rows) for row in self._first
+        ]
 
 
-def _trainings(task: training.Task, results: sweeps.Results) -> list[Training]:
-    """Those of the first seed, as the loops need them."""
-    trial = {"activation": activations.relu, "optimizer": optimizers.sgd(0.1)}
-    layers, rows = _loops.starting_points(task, trial, 0, STEPS, BATCH)
-    return [
-        Training(row["activation"], row["optimizer"], row["learning_rate"], layers, rows)
-        for row in results.rows()
-        if row["seed"] == 0
-    ]
+def measured(ways: dict[str, Way], repeats: int, report: Report = lambda _: None) -> dict[str, list[Round]]:
+    """The rounds of each way. Within a round the ways take turns, so that a busy machine slows all of them alike."""
+    rounds: dict[str, list[Round]] = {name: [] for name in ways}
+    for nth in range(repeats):
+        for name, way in ways.items():
+            report(f"round {nth + 1} of {repeats}: {name}, {way.trainings} trainings")
+            rounds[name].append(way.run())
+    return rounds
 
 
-def _timed(accuracies: Iterator[float]) -> tuple[float, list[float]]:
-    begun = time.perf_counter()
-    found = list(accuracies)
-    return time.perf_counter() - begun, found
-
-
-def _figures(
-    results: sweeps.Results,
-    seconds: list[float],
-    trainings: list[Training],
-    ways: dict[str, tuple[float, list[float]]],
-    rate: float,
-    threads: int | None,
-) -> dict[str, Any]:
-    own = {
-        (r["activation"], r["optimizer"], r["learning_rate"]): r["test_accuracy"]
-        for r in results.rows()
-        if r["seed"] == 0
-    }
-    scores = {"engine": [own[t[:3]] for t in trainings]} | {name: found for name, (_, found) in ways.items()}
-    speed = {"engine": len(results) / statistics.median(seconds)}
-    speed |= {name: len(found) / took for name, (took, found) in ways.items()}
-    winners = {name: _winner(trainings, found) for name, found in scores.items()}
-    ours = int(np.nanargmax(scores["engine"]))
-    places = {name: 1 + sum(x > found[ours] for x in found) for name, found in scores.items()}
-    flop = sweeps.estimate(_plan())["gflop"] * 1e9 / len(RATES)
+def way_figures(way: Way, rounds: list[Round], engine_accuracies: list[float]) -> dict[str, Any]:
+    """The figures of one way, from its rounds and the engine's test accuracies of all trainings of the first seed."""
+    pairs = [(engine_accuracies[i], accuracy) for i, accuracy in zip(way.positions, rounds[-1].accuracies, strict=True)]
+    differences = [abs(a - b) for a, b in pairs if np.isfinite(a) and np.isfinite(b)]
+    seconds = [one.seconds for one in rounds]
     return {
-        "trials_per_second": speed,
-        "engine_seconds": seconds,
-        "trials": {"engine": len(results)} | {name: len(found) for name, (_, found) in ways.items()},
-        "ratios": {name: speed["engine"] / speed[name] for name in ways},
-        "matmul_gflop_per_second": rate / 1e9,
-        "share_of_matmul_peak": flop * speed["engine"] / rate,
-        "gflop_per_trial": flop / 1e9,
-        "winners": winners,
-        "place_of_the_engines_winner": places,
-        "same_winner": len({str(winner["settings"]) for winner in winners.values()}) == 1,
-        "median_difference": {
-            name: _difference(scores["engine"], found) for name, found in scores.items() if name != "engine"
-        },
-        "programs": results.facts["last"]["programs"],
-        "compile_seconds": results.facts["last"]["compile_seconds"],
-        "torch_threads": threads,
-        "device": f"{results.facts['device']}, {_cores()} cores, {platform.machine()}",
-        "versions": results.facts["versions"] | ({"torch": version("torch")} if threads else {}),
+        "trainings": way.trainings,
+        "cores": way.cores,
+        "seconds": seconds,
+        "trials_per_second": way.trainings / statistics.median(seconds),
+        "compile_seconds": way.compile_seconds,
+        "compared": len(differences),
+        "median_difference": float(np.median(differences)) if differences else None,
+        "largest_difference": max(differences, default=None),
     }
 
 
-def _plan() -> sweeps.Plan:
-    space = {"activation": activations.relu, "optimizer": optimizers.sgd(sweeps.values(RATES))}
-    return sweeps.plan(training.builtin("digits", BATCH), space, steps=STEPS)
-
-
-def _winner(trainings: list[Training], accuracies: list[float]) -> dict[str, Any]:
-    """The best training; of several equal ones, the first."""
-    best = int(np.nanargmax(accuracies))
-    return {"settings": list(trainings[best][:3]), "test_accuracy": accuracies[best]}
-
-
-def _difference(ours: list[float], theirs: list[float]) -> float:
-    """Median absolute difference in test accuracy over the trainings that converged in both."""
-    pairs = [abs(a - b) for a, b in zip(ours, theirs, strict=True) if np.isfinite(a) and np.isfinite(b)]
-    return float(np.median(pairs))
+@contextlib.contextmanager
+def _without_persistent_cache() -> Iterator[None]:
+    """Turn JAX's persistent cache off, in this process and those that it starts: compile times are measured."""
+    before, variable = jax.config.jax_enable_compilation_cache, "JAX_ENABLE_COMPILATION_CACHE"  # type: ignore[attr-defined]
+    inherited = os.environ.get(variable)
+    jax.config.update("jax_enable_compilation_cache", False)
+    os.environ[variable] = "false"
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_compilation_cache", before)
+        if inherited is None:
+            del os.environ[variable]
+        else:
+            os.environ[variable] = inherited
 
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-_NAMES = {
-    "rebuilt": "(a) Flax + optax, a step jitted anew for each training",
-    "cached": "(b) Flax + optax, compiled once with inject_hyperparams",
-    "torch": "(c) PyTorch loop",
-    "engine": "(d) this engine",
-}
-
-
-def render_sweep(figures: dict[str, Any]) -> str:
-    """The figures as a page of Markdown."""
-    versions = ", ".join(f"{name} {number}" for name, number in figures["versions"].items())
-    lines = [
-        "# The default sweep against hand-written loops",
-        "",
-        f"digits, MLP 64-64-64-10, batch {BATCH}, {STEPS} steps, float32. {figures['device']}. {versions}.",
-        "",
-        "| way | trainings | trials/s | engine faster by | its winner (seed 0) | accuracy | engine's winner is its |",
-        "|---|---|---|---|---|---|---|",
-        *(_row(figures, name) for name in _NAMES if name in figures["trials_per_second"]),
-        "",
-        *_notes(figures),
-        "",
-        "Made by `jaxopt-lite bench sweep`.",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _row(figures: dict[str, Any], name: str) -> str:
-    won, ratio = figures["winners"][name], figures["ratios"].get(name)
-    cells = [
-        _NAMES[name],
-        figures["trials"][name],
-        f"{figures['trials_per_second'][name]:.2f}",
-        f"{ratio:.1f} ×" if ratio else "",
-        "{} {} {:.3g}".format(*won["settings"]),
-        f"{won['test_accuracy']:.4f}",
-        f"no. {figures['place_of_the_engines_winner'][name]}",
-    ]
-    return f"| {' | '.join(map(str, cells))} |"
-
-
-def _notes(figures: dict[str, Any]) -> list[str]:
-    threads = figures["torch_threads"]
-    seconds = ", ".join(f"{s:.2f}" for s in figures["engine_seconds"])
-    differences = ", ".join(f"{name} {d:.4f}" for name, d in figures["median_difference"].items())
-    same = (
-        "yes" if figures["same_winner"] else "no; of one seed, neighbours of the best are within an image or two of 360"
-    )
-    return [
-        f"- All name the same winner: {same}. Median difference in test accuracy from the engine: {differences}.",
-        f"- The engine does {figures['gflop_per_trial']:.2f} GFLOP a training: "
-        f"{figures['share_of_matmul_peak']:.0%} of the matrix-multiply rate measured on all cores in this run "
-        f"({figures['matmul_gflop_per_second']:.0f} GFLOP/s, products of 1024² matrices).",
-        f"- It compiled {figures['programs']} programs in {figures['compile_seconds']:.1f} s, which is not in its "
-        "trials/s. Loop (a) compiles for every training, which is in its.",
-        f"- The loops run in one process{f' (PyTorch with {threads} thread)' if threads else ''}, as they are written; "
-        "one process a core would at most multiply their trials/s by the number of cores.",
-        f"- Engine: median of {len(figures['engine_seconds'])} runs ({seconds} s).",
-    ]

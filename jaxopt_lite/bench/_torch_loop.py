@@ -1,4 +1,4 @@
-"""(c) The same trainings by a PyTorch loop."""
+"""The same trainings by a PyTorch loop."""
 
 import time
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def looped(data: Any, trainings: list[Training]) -> Iterator[float]:
 
 
 def use_best_threads(data: Any, training: Training) -> int:
-    """Let PyTorch use one thread or all, whichever trains faster here; gives the number."""
+    """Let PyTorch use one thread or all, whichever trains faster here, and return the number."""
     counts = sorted({1, torch.get_num_threads()})
     seconds = []
     for count in counts:

@@ -1,28 +1,34 @@
 """The engine against loops by hand: Flax and optax, and PyTorch, from the same weights over the same rows."""
 
 import importlib.util
+import re
 
 import jax
 import numpy as np
 import pytest
 
 from jaxopt_lite import activations, optimizers, sweeps, training
-from jaxopt_lite.bench import _loops, _sweep
+from jaxopt_lite.bench import _loops, _scan_loop, _sweep, _sweep_page
 from jaxopt_lite.bench._loops import Training
 
-STEPS = 60
+STEPS, BATCH = 60, 64
 RATES = {"sgd": 0.1, "momentum": 0.03, "adagrad": 0.1, "rmsprop": 0.002, "adam": 0.003}
 
 
 @pytest.fixture(scope="module")
 def task():
-    return training.builtin("digits", _sweep.BATCH)
+    return training.builtin("digits", BATCH)
+
+
+@pytest.fixture(scope="module")
+def data(task):
+    return jax.tree.map(np.asarray, task.data)
 
 
 @pytest.fixture(scope="module")
 def trainings(task):
     trial = {"activation": activations.relu, "optimizer": optimizers.sgd(0.1)}
-    layers, rows = _loops.starting_points(task, trial, 0, STEPS, _sweep.BATCH)
+    layers, rows = _loops.starting_points(task, trial, 0, STEPS, BATCH)
     return [Training("tanh", name, rate, layers, rows) for name, rate in RATES.items()]
 
 
@@ -36,51 +42,134 @@ def engine(task):
     return dict(zip(results.columns["optimizer"], results.columns["test_accuracy"], strict=True))
 
 
-WAYS = {"rebuilt": _loops.rebuilt, "cached": _loops.Cached()}
+WAYS = {
+    "rebuilt": lambda data, trainings: list(_loops.rebuilt(data, trainings)),
+    "cached": lambda data, trainings: list(_loops.Cached()(data, trainings)),
+    "scan": lambda data, trainings: _scan_loop.Loop(data, trainings, False)(),
+    "vmapped scan": lambda data, trainings: _scan_loop.Loop(data, trainings, True)(),
+}
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-def test_flax_and_optax_by_hand_give_what_the_engine_gives(way, task, trainings, engine):
-    data = jax.tree.map(np.asarray, task.data)
-    found = dict(zip(RATES, way(data, trainings), strict=True))
-    for name, accuracy in found.items():
+def test_jax_loops_by_hand_agree_with_the_engine(way, data, trainings, engine):
+    for name, accuracy in zip(RATES, way(data, trainings), strict=True):
         assert accuracy > 0.5
         assert abs(accuracy - engine[name]) <= 2.5 / 360, name  # two images of 360 at most
 
 
-@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is compared with where it is installed")
-def test_pytorch_by_hand_gives_what_the_engine_gives(task, trainings, engine):
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
+def test_a_pytorch_loop_by_hand_agrees_with_the_engine(data, trainings, engine):
     from jaxopt_lite.bench import _torch_loop
 
-    data = jax.tree.map(np.asarray, task.data)
-    found = dict(zip(RATES, _torch_loop.looped(data, trainings), strict=True))
-    for name, accuracy in found.items():
-        assert abs(accuracy - engine[name]) <= (6.5 if name == "rmsprop" else 2.5) / 360, name  # eps stands elsewhere
+    for name, accuracy in zip(RATES, _torch_loop.looped(data, trainings), strict=True):
+        assert abs(accuracy - engine[name]) <= (6.5 if name == "rmsprop" else 2.5) / 360, name  # other place of eps
 
 
-def test_the_page_has_every_way_and_says_where_the_winners_differ():
-    figures = {
-        "trials_per_second": {"engine": 100.0, "rebuilt": 2.0, "cached": 20.0},
-        "engine_seconds": [1.0, 2.0, 3.0],
-        "trials": {"engine": 480, "rebuilt": 160, "cached": 160},
-        "ratios": {"rebuilt": 50.0, "cached": 5.0},
+def test_processes_return_the_accuracies_in_the_order_of_the_trainings(data, trainings):
+    few = [
+        trainings[i]._replace(rows=trainings[i].rows[:20], learning_rate=rate)
+        for i, rate in ((0, 0.01), (4, 0.01), (0, 0.3))
+    ]
+    alone = _scan_loop.Loop(data, few, False)()
+    assert len(set(alone)) == 3
+    with _scan_loop.Processes(data, few, 2) as loop:
+        assert loop.compile_seconds > 0
+        for _ in range(2):
+            np.testing.assert_allclose(loop(), alone, atol=1.5 / 360)
+
+
+def test_a_scan_is_compiled_once_per_structure(data, trainings, monkeypatch):
+    compiled = []
+    make = _scan_loop.training_function
+    monkeypatch.setattr(_scan_loop, "training_function", lambda *names: compiled.append(names[:2]) or make(*names))
+    few = [one._replace(rows=one.rows[:2], learning_rate=rate) for one in trainings[:2] for rate in (0.1, 0.2)]
+    for vmapped in (False, True):
+        compiled.clear()
+        assert len(_scan_loop.Loop(data, few, vmapped)()) == 4
+        assert compiled == [("tanh", "sgd"), ("tanh", "momentum")]
+
+
+class Clock:
+    """A clock that a loop advances."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+    def loop(self, seconds, runs):
+        def run():
+            runs.append(seconds)
+            self.now += next(steps)
+            return [0.5, 0.75]
+
+        steps = iter(seconds)
+        return run
+
+
+def test_every_way_is_timed_once_per_round_and_reported_by_its_median():
+    clock, runs = Clock(), []
+    ways = {
+        name: _sweep.Way(_sweep.clocked(clock.loop(seconds, runs), clock), 2, [0, 2], 1, 0.0)
+        for name, seconds in {"engine": (1.0, 9.0, 2.0), "rival": (8.0, 4.0, 1.0)}.items()
+    }
+    rounds = _sweep.measured(ways, 3)
+    assert runs == [(1.0, 9.0, 2.0), (8.0, 4.0, 1.0)] * 3
+    figures = {name: _sweep.way_figures(way, rounds[name], [0.5, 0.0, 1.0]) for name, way in ways.items()}
+    assert figures["engine"]["seconds"] == [1.0, 9.0, 2.0]
+    assert figures["rival"]["seconds"] == [8.0, 4.0, 1.0]
+    assert figures["engine"]["trials_per_second"] == 2 / 2.0
+    assert figures["rival"]["trials_per_second"] == 2 / 4.0
+    assert figures["rival"]["largest_difference"] == 0.25
+
+
+def figures(**speeds):
+    """Figures of an engine with 100 trials per second on two cores, and of ways with these speeds."""
+
+    def way(speed, cores=1, compile_seconds=9.0):
+        return {
+            "trainings": 160,
+            "cores": cores,
+            "seconds": [160 / speed] * 3,
+            "trials_per_second": speed,
+            "compile_seconds": compile_seconds,
+            "median_difference": 0.0,
+            "largest_difference": 0.0028,
+        }
+
+    return {
+        "ways": {"engine": way(100.0, 2, 6.0), "scan": way(speeds["scan"], 2, 5.0), "cached": way(speeds["cached"])},
+        "ratios": {name: 100.0 / speed for name, speed in speeds.items()},
         "matmul_gflop_per_second": 400.0,
         "share_of_matmul_peak": 0.36,
         "gflop_per_trial": 1.4,
-        "winners": {
-            n: {"settings": ["relu", "adam", 0.005], "test_accuracy": 0.98} for n in ("engine", "rebuilt", "cached")
-        },
-        "same_winner": True,
-        "place_of_the_engines_winner": {"engine": 1, "rebuilt": 1, "cached": 2},
-        "median_difference": {"rebuilt": 0.0, "cached": 0.001},
         "programs": 5,
-        "compile_seconds": 6.0,
-        "torch_threads": None,
+        "cores": 2,
+        "load": 0.1,
+        "sizes": _sweep.Size()._asdict(),
         "device": "cpu",
         "versions": {"jax": "0"},
     }
-    page = _sweep.render_sweep(figures)
-    assert page.count("\n| (") == 3
-    assert "50.0 ×" in page and "36%" in page
-    assert "same winner: yes" in page
-    assert "same winner: no" in _sweep.render_sweep(figures | {"same_winner": False})
+
+
+def test_the_verdict_follows_from_the_figures():
+    won = _sweep_page.verdict(figures(scan=95.0, cached=20.0))
+    assert won == [
+        "The engine uses 2 cores; its ratio to a way on one core includes the others.",
+        "2 of 2 predictions hold.",
+        "No way trains more per second than the engine.",
+        "It compiles in 6.0 s; faster: scan, one process per core (5.0 s).",
+    ]
+    lost = " ".join(_sweep_page.verdict(figures(scan=125.0, cached=60.0)))
+    assert "0 of 2 predictions hold." in lost
+    assert "slower than: scan, one process per core (0.80 ×)." in lost
+    assert "Per core the engine is slower than: Flax + optax, jitted once per structure (0.83 ×)." in lost
+    assert "No way" not in lost
+
+
+def test_the_page_has_a_row_per_way():
+    page = _sweep_page.render_sweep(figures(scan=95.0, cached=20.0))
+    assert len(re.findall(r"^\| (this engine|scan|Flax)", page, flags=re.MULTILINE)) == 3
+    assert "| 5.00 | 2.50 |" in page
+    assert "36%" in page
+    assert "PyTorch" not in page.split("## How")[0]
