@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH, LABEL = 80, 11
-HARDLY = 0.05  # a slope below this hardly learns: ten such layers leave 1e-13 of a gradient
+FLAT = 0.01  # shaded where the absolute derivative is below; the default slope of leaky_relu is not below
 _DATA = Path(__file__).parent.parent / "activations" / "catalogue.toml"
 _KEPT = {
     "nothing": "nothing for the backward pass",
@@ -47,7 +47,7 @@ def activation_card(name: str) -> str:
 
 
 def activation_picture(name: str, path: str | Path) -> Path:
-    """Draw the function and its slope, shaded where that is below 0.05; the suffix of `path` names the format.
+    """Draw the function and its slope, shaded where that is below 0.01; the suffix of `path` names the format.
 
     Raises `ValueError` for an unknown name, with the nearest one.
     """
@@ -68,9 +68,7 @@ def activation_gallery(directory: str | Path) -> Path:
         chapters[title] = [name for name, row in remaining.items() if belongs(row)]
         remaining = {name: row for name, row in remaining.items() if name not in chapters[title]}
     cards = {name: _card(name, row) for name, row in rows.items()}
-    text = document(
-        "gallery.html", styles=("page.css", "gallery.css"), cards=cards, chapters=chapters, threshold=HARDLY
-    )
+    text = document("gallery.html", styles=("page.css", "gallery.css"), cards=cards, chapters=chapters, threshold=FLAT)
     directory.mkdir(parents=True, exist_ok=True)
     return write(directory / "index.html", text)
 
@@ -142,7 +140,7 @@ def _curves(name: str, half: float) -> tuple[Any, Any, Any]:
 
 
 def _drawn(name: str, row: dict[str, Any], width: float, height: float, alone: bool = True) -> "Figure":
-    """The function, its slope, and a shade where that is below 0.05; alone, with a title and a legend."""
+    """The function, its derivative, and a shade where that is nearly 0; alone, with a title and a legend."""
     import numpy as np
 
     from jaxopt_lite.report import _style
@@ -158,9 +156,9 @@ def _drawn(name: str, row: dict[str, Any], width: float, height: float, alone: b
             broken = np.flatnonzero(np.abs(np.diff(values)) > 0.15)  # a jump is no steep line
             shown = np.insert(values.astype(float), broken + 1, np.nan)
             axes.plot(np.insert(x, broken + 1, x[broken]), shown, color=colour, linestyle=dashes, label=label)
-        flat, across = np.abs(slope) < HARDLY, axes.get_xaxis_transform()
+        flat, across = np.abs(slope) < FLAT, axes.get_xaxis_transform()
         if flat.any():
-            shade = {"color": _style.LOST, "linewidth": 0, "zorder": 0, "label": f"|f′| < {HARDLY}: hardly learns"}
+            shade = {"color": _style.LOST, "linewidth": 0, "zorder": 0, "label": f"|f′| < {FLAT}"}
             axes.fill_between(x, 0, 1, where=flat, transform=across, **shade)
         both = np.concatenate([y, slope])
         ends = [end for end in row["range"] if math.isfinite(end)]
@@ -170,7 +168,7 @@ def _drawn(name: str, row: dict[str, Any], width: float, height: float, alone: b
         axes.axhline(0, color=_style.FRAME, linewidth=0.8, zorder=1)
         axes.axvline(0, color=_style.FRAME, linewidth=0.8, zorder=1)
         if alone:
-            axes.set(title=f"{name}(x) and its slope", ylabel="value")
+            axes.set(title=f"{name} and its derivative", ylabel="value")
             figure.legend(loc="outside lower center", ncols=3, fontsize=8.5)
     return figure
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jaxopt_lite.report import _style
-from jaxopt_lite.report._numbers import GRID, brief, setting_label, setting_labels, usual_decimals
+from jaxopt_lite.report._numbers import GRID, brief, setting_label, setting_labels, title, usual_decimals
 from jaxopt_lite.report._panels import Panels, panels_of
 from jaxopt_lite.report._scale import Scale, ink_on, scale_of
 from jaxopt_lite.report._strip import strip
@@ -46,7 +46,7 @@ def heatmaps(results: "Results") -> list[tuple[str, "Figure"]]:
         for number in _spread(study):
             across = _across(study, number)
             if across is None or len(in_order(study, number)) > GRID:
-                drawn.append((f"{spoken(study.objective).capitalize()} by {spoken(number)}", strip(study, number)))
+                drawn.append((f"{title(spoken(study.objective))} by {spoken(number)}", strip(study, number)))
             else:
                 drawn += _pages(study, number, across, scale)
                 if not study.structure.kinds:
@@ -76,24 +76,24 @@ def _across(study: Study, number: str) -> Panels | None:
 
 
 def _title(study: Study, number: str, across: Panels) -> str:
-    title = f"{spoken(study.objective).capitalize()} by {spoken(number)}"
+    text = f"{title(spoken(study.objective))} by {spoken(number)}"
     if not study.structure.kinds:
-        title += f" and {spoken(across.rest[0])}"
+        text += f" and {spoken(across.rest[0])}"
     others = [spoken(name) for name in _spread(study) if name not in (number, *across.rest)]
-    return title + (f", best over {', '.join(others)}" if others else "")
+    return text + (f", best over {', '.join(others)}" if others else "")
 
 
 def _pages(study: Study, number: str, across: Panels, scale: Scale) -> list[tuple[str, "Figure"]]:
     """One figure, or one for each panel where the rows are too many, or the best rows of it."""
-    title = _title(study, number, across)
+    whole = _title(study, number, across)
     rows = {panel: _rows(study, number, by) for panel, by in across.settings.items()}
     rows = {panel: own for panel, own in rows.items() if own}
     if sum(map(len, rows.values())) <= MOST_ROWS:
-        return [(title, _figure(study, number, across, rows, scale))]
+        return [(whole, _figure(study, number, across, rows, scale))]
     pages = []
     for panel, own in rows.items():
         kept = _best_rows(study, own)
-        named = f"{title}: {panel}" if panel else title
+        named = f"{whole}: {panel}" if panel else whole
         named += f" (best {len(kept)} of {len(own)} rows)" if len(kept) < len(own) else ""
         pages.append((named, _figure(study, number, across, {panel: kept}, scale)))
     return pages
@@ -132,7 +132,7 @@ def _figure(study: Study, number: str, across: Panels, rows: dict[str, list[_Row
     axis.set(xlim=(-0.52, len(values) - 0.48), ylim=(units + 0.03, -0.03))
     axis.set_yticks(ticks, labels)
     axis.set_xticks(range(len(values)), setting_labels(values).values(), fontsize=8.3)
-    axis.set_xlabel(_style.plain(spoken(number) + (" (log)" if _is_log(values) else "")))
+    axis.set_xlabel(_style.plain(spoken(number)))
     axis.set_ylabel(_style.plain(", ".join(map(spoken, across.rest))))
     axis.grid(False)
     axis.tick_params(length=0)
@@ -183,14 +183,16 @@ def _signs(rows: dict[str, list[_Row]], study: Study, scale: Scale) -> str:
     """What the signs in the cells mean, of those that occur."""
     cells = [cell for own in rows.values() for row in own for cell in row.cells if cell]
     scored = [any(has_score(s, study.objective) for s in cell) for cell in cells]
-    shares = [sum(s.diverged for s in cell) / sum(s.seeds for s in cell) for cell in cells]
+    runs = [(sum(s.diverged for s in cell), sum(s.seeds for s in cell)) for cell in cells]
+    shares = [diverged / whole for diverged, whole in runs]
     signs = ["★ best of all", "framed: best of its row"]
     if 1.0 in shares:
         signs.append("✕ diverged")
-    if any(0 < share < 1 and not known for share, known in zip(shares, scored, strict=True)):
-        signs.append("✕ 1/3 some seeds diverged")
+    partly = [r for r, share, known in zip(runs, shares, scored, strict=True) if 0 < share < 1 and not known]
+    if partly:
+        signs.append("✕ {0}/{1}: {0} of {1} runs diverged".format(*partly[0]))
     if any(share and known for share, known in zip(shares, scored, strict=True)):
-        signs.append("0.9 ✕ others in the cell diverged")
+        signs.append("number with ✕: another setting of the cell diverged")
     if any(not share and not known for share, known in zip(shares, scored, strict=True)):
         signs.append("… not finished")
     if scale.way != "linear":
@@ -210,8 +212,3 @@ def _bar(drawn: "Figure", axis: Any, study: Study, scale: Scale) -> None:
         bar.set_ticks(scale.ticks, labels=[f"{t:.2g}" if t < 0.9 else setting_label(t) for t in scale.ticks])
         bar.ax.minorticks_off()
     bar.set_label(_style.plain(spoken(study.objective)), fontsize=9)
-
-
-def _is_log(values: list[Any]) -> bool:
-    """Whether an axis through these numbers is better logarithmic: all positive, and over a factor of 20."""
-    return min(values) > 0 and max(values) / min(values) > 20

@@ -79,6 +79,11 @@ def setting_labels(values: Iterable[Any]) -> dict[Any, str]:
     return labels
 
 
+def title(text: str) -> str:
+    """Text with a capital first letter; a symbol or an abbreviation, such as `f` or `MSE`, stays as it is."""
+    return text[0].upper() + text[1:] if len(text) > 1 else text
+
+
 def count(number: int, noun: str) -> str:
     """`1 seed`, `3 seeds`, `1,200 runs`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

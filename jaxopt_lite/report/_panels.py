@@ -51,6 +51,15 @@ def panels_of(study: Study) -> Panels:
     return Panels(column, rest, found)
 
 
+def having(panels: Panels, number: str) -> Panels:
+    """The panels and colours that hold a setting with a value of this number."""
+    kept = {
+        panel: {c: own for c, own in by.items() if any(s.columns[number] is not None for s in own)}
+        for panel, by in panels.settings.items()
+    }
+    return panels._replace(settings={panel: by for panel, by in kept.items() if by})
+
+
 def best_first(study: Study, panels: Panels) -> Panels:
     """The same with at most `MOST_PANELS` panels and `MOST_COLOURS` colours, those of the best settings.
 

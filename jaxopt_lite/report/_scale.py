@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxopt_lite.report import _style
+from jaxopt_lite.report._study import Study
 
 WIDE = 20.0  # a ratio of the largest to the smallest beyond which a scale is logarithmic
 _TICKS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 1.0)
@@ -49,6 +50,27 @@ def scale_of(values: Sequence[float], mode: str) -> Scale:
     if mode == "min" and low > 0 and high / low > WIDE:
         return Scale(colors.LogNorm(low, high), colours, None, "logarithmic")
     return Scale(colors.Normalize(low, high), colours, None, "linear")
+
+
+def axis_scale(study: Study, number: str) -> str:
+    """The scale of an axis for a swept number, `"log"` or `"linear"`.
+
+    It is the scale of the distribution, if the store keeps it in the fact `scales`; otherwise the scale on which the
+    values are spread more evenly: numbers drawn by `log_uniform` are even on a logarithmic axis, by `uniform` on a
+    linear one.
+    """
+    stored = study.facts.get("scales", {}).get(number)
+    values = np.array([v for v in study.columns[number] if v is not None], float)
+    if stored or values.min() <= 0:
+        return stored or "linear"
+    return "log" if _unevenness(np.log(values)) < _unevenness(values) else "linear"
+
+
+def _unevenness(values: np.ndarray) -> float:
+    """The largest distance of some different values from equally spaced ones, in units of their range."""
+    values = np.unique(values)
+    places = (values - values[0]) / ((values[-1] - values[0]) or 1.0)
+    return float(np.abs(places - np.linspace(0, 1, len(values))).max())
 
 
 def ink_on(colour: Any) -> str:

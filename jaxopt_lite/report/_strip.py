@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from jaxopt_lite.report import _style
 from jaxopt_lite.report._numbers import GRID
-from jaxopt_lite.report._panels import axes_for, best_first, hide_rest, left_out, panels_of
-from jaxopt_lite.report._scale import WIDE
+from jaxopt_lite.report._panels import axes_for, best_first, having, hide_rest, left_out, panels_of
+from jaxopt_lite.report._scale import WIDE, axis_scale
 from jaxopt_lite.report._study import Study, has_score, spoken
 
 if TYPE_CHECKING:
@@ -21,27 +21,29 @@ def strip(study: Study, number: str) -> "Figure":
     A panel for each optimizer, a colour and a marker for each activation (or whatever names were swept). A setting
     with diverged seeds stands as `✕` at the bad edge of its panel. Listed numbers are joined by lines.
     """
-    whole = panels_of(study)
-    shown = best_first(study, whole)
+    whole = having(panels_of(study), number)
+    kept = best_first(study, whole)
     with _style.look():
-        drawn, axes = axes_for(len(shown.settings))
-        styles = {label: i for i, label in enumerate(shown.colours)}
-        for axis, (panel, by) in zip(axes.flat, shown.settings.items(), strict=False):
+        drawn, axes = axes_for(len(kept.settings))
+        styles = {label: i for i, label in enumerate(kept.colours)}
+        for axis, (panel, by) in zip(axes.flat, kept.settings.items(), strict=False):
             axis.set_title(_style.plain(panel))
             for label, settings in by.items():
                 _draw(axis, study, number, settings, styles[label])
-        hide_rest(axes, len(shown.settings))
+        hide_rest(axes, len(kept.settings))
         _scales(axes, study, number)
-        for axis, by in zip(axes.flat, shown.settings.values(), strict=False):
+        for axis, by in zip(axes.flat, kept.settings.values(), strict=False):
             for label, settings in by.items():
                 _draw_lost(axis, study, number, settings, styles[label])
         drawn.supxlabel(
             _style.plain(f"{spoken(number)}{' (log)' if axes[0, 0].get_xscale() == 'log' else ''}"), fontsize=9.5
         )
-        arrow = "higher is better" if study.mode == "max" else "lower is better"
-        drawn.supylabel(_style.plain(f"{spoken(study.objective)}, 95 % interval ({arrow})"), fontsize=9.5)
-        title = ", ".join(map(spoken, shown.rest)) + left_out(whole, shown)
-        _legend(drawn, shown.colours, title, "diverged" in study.columns["status"])
+        better = "higher is better" if study.mode == "max" else "lower is better"
+        seeds = len(study.facts["seeds"])
+        shown = f"\nmean and 95 % interval, {seeds} seeds" if seeds > 1 else ""
+        drawn.supylabel(_style.plain(f"{spoken(study.objective)} ({better}){shown}"), fontsize=9, ha="center")
+        title = ", ".join(map(spoken, kept.rest)) + left_out(whole, kept)
+        _legend(drawn, kept.colours, title, "diverged" in study.columns["status"])
         return drawn
 
 
@@ -86,9 +88,7 @@ def _draw_lost(axis: Any, study: Study, number: str, settings: list["Setting"], 
 
 
 def _scales(axes: Any, study: Study, number: str) -> None:
-    values = [v for v in study.columns[number] if v is not None]
-    if min(values) > 0 and max(values) / min(values) > WIDE:
-        axes[0, 0].set_xscale("log")
+    axes[0, 0].set_xscale(axis_scale(study, number))
     scores = [s.scores[study.objective].mean for s in study.settings if has_score(s, study.objective)]
     if scores and min(scores) > 0 and max(scores) / min(scores) > WIDE:
         axes[0, 0].set_yscale("log")

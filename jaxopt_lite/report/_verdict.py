@@ -1,5 +1,6 @@
 """What a sweep asked, what it found, and how far that can be trusted, in sentences."""
 
+import hashlib
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from jaxopt_lite.sweeps import Setting
 
 
+_NO_DATA = hashlib.sha256().hexdigest()  # the digest that a store keeps of the data of a task without data
 _PAIRED = " (the 95 % interval of the difference, paired by seed, includes 0)"
 
 
@@ -90,9 +92,8 @@ def _answer(study: Study, best: "Setting | None", finished: list["Setting"]) -> 
     if best is None:
         status = study.columns["status"]
         if status and all(s == "diverged" for s in status):
-            return (
-                "Every run diverged: no setting can be recommended. Smaller learning rates are the first thing to try."
-            )
+            advice = " Smaller learning rates are the first thing to try." if "learning_rate" in study.swept else ""
+            return f"Every run diverged: no setting can be recommended.{advice}"
         if all(s in ("done", "diverged") for s in status):
             return "No setting finished with all its seeds, so none can be recommended."
         return "Nothing has finished yet."
@@ -158,10 +159,16 @@ def _edges(study: Study) -> list[str]:
 
 
 def _selection(study: Study, best: "Setting | None") -> list[str]:
-    tried = sum(has_score(s, study.objective) for s in study.settings)
-    if best is None or tried < 10:
+    """The best of many settings looks better than it is, unless its score has nothing random in it."""
+    scores = [s.scores[study.objective] for s in study.settings if has_score(s, study.objective)]
+    sources = ["on data that the sweep did not use"] if study.facts.get("data") != _NO_DATA else []
+    sources += ["with other seeds"] if any(m.half_width > 1e-9 * abs(m.mean) for m in scores) else []
+    if best is None or len(scores) < 10 or not sources:
         return []
-    return [f"The best of {tried:,} is chosen by the score it is shown with: expect a little less on fresh data."]
+    chosen = (
+        f"Selected as the best of {count(len(scores), 'setting')} by the score shown here, which makes it optimistic"
+    )
+    return [f"{chosen}: measure it again {' and '.join(sources)}."]
 
 
 def _some(names: list[str], most: int = 4) -> str:

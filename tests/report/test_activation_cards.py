@@ -5,10 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from jaxopt_lite.activations import CATALOGUE
 from jaxopt_lite.report import activation_card, activation_gallery, activation_picture
+from jaxopt_lite.report._activation_cards import _drawn, _row
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
@@ -43,6 +45,15 @@ def test_a_picture_is_written(name: str, tmp_path: Path) -> None:
     path = activation_picture(name, tmp_path / f"{name}.svg")
     text = path.read_text()
     assert "<svg" in text and len(text) > 5000
+
+
+@pytest.mark.parametrize("name", [name for name, row in CATALOGUE.items() if not row.saturates])
+def test_no_shade_at_the_ends_of_a_function_that_saturates_nowhere(name: str) -> None:
+    axes = _drawn(name, _row(name), width=4, height=3).axes[0]
+    reach = axes.get_xlim()[1]
+    for shade in axes.collections:
+        for outline in shade.get_paths():
+            assert np.abs(outline.vertices[:, 0]).max() < 0.99 * reach
 
 
 def test_the_gallery_is_one_page_without_a_network(tmp_path: Path) -> None:

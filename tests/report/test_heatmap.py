@@ -25,7 +25,7 @@ def test_cells_axes_and_title(mixed: Any) -> None:
     axis = figure.axes[0]
     figure.canvas.draw()
     assert title == "Test accuracy by learning rate"
-    assert axis.get_xlabel() == "learning rate (log)" and axis.get_ylabel() == "activation"
+    assert axis.get_xlabel() == "learning rate" and axis.get_ylabel() == "activation"
     assert [t.get_text() for t in axis.get_xticklabels()] == ["0.0001", "0.001", "0.01", "0.1", "1"]
     assert [t.get_text() for t in axis.get_yticklabels()] == ["relu", "tanh", "relu", "tanh"]
     shown = texts(axis)
@@ -37,7 +37,7 @@ def test_diverged_cells_are_marked_by_signs(mixed: Any) -> None:
     figure = report.heatmaps(mixed)[0][1]
     shown = texts(figure.axes[0])
     assert shown.count("✕") == 1 and shown.count("✕ 1/3") == 1
-    assert "✕ diverged" in note(figure) and "some seeds diverged" in note(figure)
+    assert "✕ diverged" in note(figure) and "✕ 1/3: 1 of 3 runs diverged" in note(figure)
     faces = [to_hex(p.get_facecolor()) for p in figure.axes[0].patches if isinstance(p, Rectangle)]
     assert faces.count(_style.LOST) == 2
 
@@ -83,11 +83,40 @@ def test_drawn_numbers_give_points(swept: Any) -> None:
     assert title == "Test accuracy by learning rate" and axis.get_xscale() == "log"
     assert not axis.patches
     assert figure._supxlabel.get_text() == "learning rate (log)"
-    assert "95 % interval (higher is better)" in figure._supylabel.get_text()
+    assert figure._supylabel.get_text() == "test accuracy (higher is better)\nmean and 95 % interval, 3 seeds"
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert legend == ["relu", "tanh", "seeds diverged"]
     crosses = [line for line in axis.get_lines() if line.get_marker() == "x"]
     assert sum(len(line.get_xdata()) for line in crosses) == 4
+
+
+@pytest.mark.parametrize(("seed", "low", "high"), [(0, 0.0, 0.99), (1, 0.0, 0.99), (2, 1e-3, 1.0)])
+def test_axes_have_the_scale_of_the_distribution(swept: Any, seed: int, low: float, high: float) -> None:
+    rng = np.random.default_rng(seed)
+    cells = [
+        {"learning_rate": float(10 ** rng.uniform(-4, 0)), "momentum": float(rng.uniform(low, high))} for _ in range(60)
+    ]
+    rates, momentum = (figure for _, figure in report.heatmaps(swept(cells, seeds=1)))
+    assert rates.axes[0].get_xscale() == "log" and rates._supxlabel.get_text() == "learning rate (log)"
+    assert momentum.axes[0].get_xscale() == "linear" and momentum._supxlabel.get_text() == "momentum"
+    assert "interval" not in rates._supylabel.get_text()  # of one seed there is none
+    stored = swept(cells, seeds=1, scales={"momentum": "log"})
+    assert report.heatmaps(stored)[1][1].axes[0].get_xscale() == "log"
+
+
+def test_no_panel_without_the_number(swept: Any) -> None:
+    numbers = np.linspace(0.1, 0.9, 20).tolist()
+    cells = [{"optimizer": "momentum", "activation": a, "momentum": m} for a in ("relu", "tanh") for m in numbers]
+    cells += [{"optimizer": "adam", "activation": a, "momentum": None} for a in ("relu", "tanh")]
+    [(_, figure)] = report.heatmaps(swept(cells, seeds=1))
+    assert [axis.get_title("left") for axis in figure.axes] == ["momentum"]
+
+
+@pytest.mark.parametrize(("objective", "name"), [("f", "f"), ("MSE", "MSE"), ("test_nll", "Test nll")])
+def test_titles_keep_symbols(swept: Any, objective: str, name: str) -> None:
+    cells = [{"activation": a, "learning_rate": r} for a in ("relu", "tanh") for r in (0.01, 0.1)]
+    [(title, _)] = report.heatmaps(swept(cells, objective=objective))
+    assert title == f"{name} by learning rate"
 
 
 def test_many_rows_are_split_by_optimizer(swept: Any) -> None:

@@ -62,7 +62,8 @@ def test_question_answer_and_cautions(text: str) -> None:
         "3 seeds do not distinguish it from 1 other combination (the 95 % interval of the difference, paired by seed, "
         "includes 0): relu, adam (0.950)." in text
     )
-    assert "expect a little less on fresh data" in text
+    chosen = "Selected as the best of 18 settings by the score shown here, which makes it optimistic: "
+    assert chosen + "measure it again on data that the sweep did not use and with other seeds." in text
 
 
 def test_every_part_is_there(text: str) -> None:
@@ -201,6 +202,30 @@ def test_best_at_the_end_of_what_was_tried(swept: Any, tmp_path: Path) -> None:
         "The best lies at the lowest learning rate tried: look beyond it."
         in report.page(results, tmp_path / "p").read_text()
     )
+
+
+def test_selection_makes_a_score_optimistic_only_if_it_is_random(swept: Any, tmp_path: Path) -> None:
+    cells = [{"learning_rate": rate / 20} for rate in range(1, 20)]
+    without_data = hashlib.sha256().hexdigest()
+
+    def advice(**options: Any) -> str:
+        text = report.page(swept(cells, **options), tmp_path / "page.html").read_text()
+        return "".join(re.findall(r"measure it again ([^.]*)\.", text))
+
+    fixed = lambda row: row.columns["learning_rate"]  # noqa: E731
+    assert advice(data=without_data, score=fixed) == ""  # a deterministic function
+    assert advice(data=without_data, score=fixed, seeds=1) == ""
+    assert advice(data=without_data) == "with other seeds"
+    assert advice(data="digest", score=fixed) == "on data that the sweep did not use"
+
+
+def test_advice_about_the_learning_rate_needs_one(swept: Any, tmp_path: Path) -> None:
+    def text(**columns: list[Any]) -> str:
+        results = swept(grid(**columns), fate=lambda row: "diverged")
+        return report.page(results, tmp_path / "page.html").read_text()
+
+    assert "Smaller learning rates" in text(learning_rate=[0.1, 1.0])
+    assert "Every run diverged" in text(clip=[0.1, 1.0]) and "Smaller" not in text(clip=[0.1, 1.0])
 
 
 def test_better_than_all_others(swept: Any, tmp_path: Path) -> None:
