@@ -1,4 +1,4 @@
-"""Steps that would do harm are left out: non-finite gradients, spikes; and the scale of the loss in half precision."""
+"""Skip steps that would do harm: non-finite gradients and spikes; and scale the loss in half precision."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lite.optimizers._arithmetic import next_count, working
+from jaxopt_lite.optimizers._arithmetic import next_count, real, working
 from jaxopt_lite.optimizers._norms import global_norm
 from jaxopt_lite.optimizers._settings import copied, resolved
 from jaxopt_lite.optimizers._transform import Parts, Transform, build
@@ -17,11 +17,11 @@ LARGEST_SCALE = 2.0**24
 
 
 class GuardState(NamedTuple):
-    """What was let through and what was not.
+    """The counters of a `guard` and the state of its inner transform.
 
-    `count` calls; `skipped` steps left out, of them `nonfinite` for their values and `spikes` for their length;
-    `in_a_row` since the last step that was taken; `norm` the running mean of the gradient's norm; `scale` of the
-    loss, `good` steps since it last changed.
+    `count` updates called; `skipped` steps, of them `nonfinite` and `spikes`; `in_a_row` steps skipped since the last
+    one made; `norm` the running mean of the gradient norm; `good` finite steps since the loss scale changed last. The
+    loss scale itself is `settings["loss_scale"]`, so that `with_settings` changes it.
     """
 
     count: Any
@@ -31,7 +31,6 @@ class GuardState(NamedTuple):
     spikes: Any
     in_a_row: Any
     norm: Any
-    scale: Any
     good: Any
     inner: Any
 
@@ -42,15 +41,12 @@ class Guard(NamedTuple):
     name: str = "guard"
 
     def init(self, params: Any, data: Mapping[str, Any], fixed: Mapping[str, Any], parts: Parts) -> GuardState:
-        """Nothing skipped, the loss scale at its start."""
-        kept = copied(self.name, data, fixed)
+        """No step skipped."""
         counts = {name: jnp.zeros((), jnp.int32) for name in ("skipped", "nonfinite", "spikes", "in_a_row", "good")}
-        scale = kept["loss_scale"].astype(jnp.float32) * 1 if "loss_scale" in kept else jnp.ones((), jnp.float32)
         return GuardState(
             count=jnp.zeros((), jnp.int32),
-            settings=kept,
+            settings=copied(self.name, data, fixed),
             norm=jnp.zeros((), jnp.float32),
-            scale=scale,
             inner=parts["tx"].init(params),
             **counts,
         )
@@ -58,55 +54,66 @@ class Guard(NamedTuple):
     def update(
         self, grads: Any, state: Any, params: Any, fixed: Mapping[str, Any], parts: Parts, extra: Mapping[str, Any]
     ) -> tuple[Any, GuardState]:
-        """The inner step where the gradient is good; else zero updates and the inner state as it was."""
+        """The inner step where the gradient is good; else zero updates and the old inner state."""
         s = resolved(state.settings, fixed, state.count)
         if "loss_scale" in s:
-            grads = _unscaled(grads, state.scale)
-            extra = {k: _unscaled(v, state.scale) if k == WHOLE else v for k, v in extra.items()}
+            grads = _unscaled(grads, s["loss_scale"])
+            extra = {k: _unscaled(v, s["loss_scale"]) if k == WHOLE else v for k, v in extra.items()}
         norm = global_norm(grads).astype(jnp.float32)
         finite = all_shards(jnp.isfinite(norm))
         norm = max_over_shards(norm)
-        spike = _is_spike(norm, state, s) if "max_spike" in s else jnp.zeros((), bool)
+        spike = finite & _is_spike(norm, state, s) if "max_spike" in s else jnp.zeros((), bool)
         take = finite & ~spike
         updates, inner = parts["tx"](grads, state.inner, params, **extra)
-        # Selected, not branched: under vmap every member decides for itself, and XLA fuses it into the step.
+        # Selected, not branched: under vmap every member decides for itself, and XLA fuses the selection into the step.
         updates = jax.tree.map(lambda u: jnp.where(take, u, jnp.zeros_like(u)), updates)
         inner = jax.tree.map(lambda new, old: jnp.where(take, new, old), inner, state.inner)
         return updates, _counted(state, s, norm, finite, spike)._replace(inner=inner)
 
 
 def _unscaled(grads: Any, scale: jax.Array) -> Any:
-    return jax.tree.map(lambda g: (g.astype(working(g.dtype)) / scale).astype(g.dtype), grads)
+    def leaf(g: jax.Array) -> jax.Array:
+        wide = g.astype(working(g.dtype))
+        return (wide / scale.astype(real(wide.dtype)).astype(wide.dtype)).astype(g.dtype)
+
+    return jax.tree.map(leaf, grads)
 
 
 def _is_spike(norm: jax.Array, state: GuardState, s: Mapping[str, jax.Array]) -> jax.Array:
-    """Far above the running mean; not while the mean is young, nor for ever: after some in a row it is the world."""
-    taken = state.count - state.skipped
-    known = taken >= s["warmup"]
-    return known & (norm > s["max_spike"] * state.norm) & (state.in_a_row < s["patience"])
+    """Whether the norm is far above its running mean; after `patience` spikes in a row it counts as the new normal."""
+    made = (state.count - state.skipped).astype(jnp.float32)
+    known = made >= s["warmup"].astype(jnp.float32)
+    high = norm > s["max_spike"].astype(jnp.float32) * state.norm
+    return known & high & (state.in_a_row.astype(jnp.float32) < s["patience"].astype(jnp.float32))
 
 
 def _counted(state: GuardState, s: Mapping[str, jax.Array], norm: Any, finite: Any, spike: Any) -> GuardState:
     take = finite & ~spike
-    spike = spike & finite
-    rate = jnp.maximum(1.0 / (1.0 + (state.count - state.skipped)), 1 - s["decay"])
-    mean = state.norm + rate.astype(jnp.float32) * (jnp.where(take, norm, state.norm) - state.norm)
-    scale, good = state.scale, state.good
-    if "loss_scale" in s:
-        grown = finite & (state.good + 1 >= s["growth_interval"])
-        bigger = jnp.minimum(scale * 2, LARGEST_SCALE)
-        scale = jnp.where(finite, jnp.where(grown, bigger, scale), jnp.maximum(scale / 2, 1.0))
-        good = jnp.where(finite & ~grown, state.good + 1, 0)
+    made = (state.count - state.skipped).astype(jnp.float32)
+    rate = jnp.maximum(1 / (1 + made), 1 - s["decay"].astype(jnp.float32))
     return state._replace(
         count=next_count(state.count),
-        skipped=state.skipped + ~take,
-        nonfinite=state.nonfinite + ~finite,
-        spikes=state.spikes + spike,
+        skipped=state.skipped + (~take).astype(jnp.int32),
+        nonfinite=state.nonfinite + (~finite).astype(jnp.int32),
+        spikes=state.spikes + spike.astype(jnp.int32),
         in_a_row=jnp.where(take, 0, state.in_a_row + 1),
-        norm=mean,
-        scale=scale,
-        good=good,
+        norm=state.norm + rate * (jnp.where(take, norm, state.norm) - state.norm),
+        **_rescaled(state, s, finite),
     )
+
+
+def _rescaled(state: GuardState, s: Mapping[str, jax.Array], finite: jax.Array) -> dict[str, Any]:
+    """The loss scale and the steps since it changed: halved down to 1, doubled up to 2²⁴."""
+    if "loss_scale" not in s:
+        return {}
+    scale = s["loss_scale"]
+    grow = finite & ((state.good + 1).astype(scale.dtype) >= s["growth_interval"].astype(scale.dtype))
+    larger = jnp.where(grow & (scale < LARGEST_SCALE), scale * 2, scale)
+    scale = jnp.where(finite, larger, jnp.maximum(scale / 2, 1))
+    return {
+        "settings": {**state.settings, "loss_scale": scale},
+        "good": jnp.where(finite & ~grow, state.good + 1, 0),
+    }
 
 
 def guard(
@@ -119,41 +126,68 @@ def guard(
     patience: Any = 10,
     growth_interval: Any = 2000,
 ) -> Transform:
-    """Leave out the steps whose gradient is not finite, or suddenly far too long; `tx` never sees them.
+    """Skip the steps of `tx` whose gradient is not finite or suddenly far too large; scale the loss.
 
-    Such a step gives zero updates and leaves the state of `tx` as it was; it is counted in the state, whose fields
-    can be read at any time (`state.skipped`, `nonfinite`, `spikes`, `in_a_row`, `norm`). Members of a `vmap` decide
-    for themselves.
+    A skipped step has zero updates, leaves the state of `tx` as it was and is counted in `state.skipped`,
+    `state.nonfinite` or `state.spikes`. Under `vmap` every member decides for itself; in `jax.shard_map` all shards
+    skip together.
 
-    With `max_spike` (5 to 20 is usual) a step is also left out if its norm is more than that many times the running
-    mean of the norms, which forgets with `decay`; not before `warmup` steps were taken, nor after `patience` spikes
-    in a row. With `loss_scale` (2.0**15 is usual in float16) the gradient is divided by a scale that halves at each
-    non-finite step and doubles after `growth_interval` finite ones: multiply the loss by `loss_scale_of(state)`.
-    Float32 gradients are best there, as dividing a float16 one brings its smallest entries back to 0. `None` is
-    structure, numbers are leaves.
+    Args:
+        tx: the transform to guard, one of this package or of optax.
+        max_spike: a number above 0, usually 5 to 20, or a schedule. A step is skipped if its gradient norm is more
+            than so many times the running mean of the norms. `None` (static): spikes are not skipped.
+        loss_scale: the first scale of the loss, above 0, usually 2.0**15 for float16. Multiply the loss by
+            `loss_scale_of(state)`: gradients are divided by it, best in float32, as float16 loses the smallest ones.
+            It halves at a non-finite gradient, down to 1, and doubles up to 2**24. `None` (static): no scale.
+        decay: how much of the running mean remains in each step, in [0, 1). 0.98 averages about 50 steps.
+        warmup: the number of steps before spikes are skipped.
+        patience: the number of spikes skipped in a row; the next one is accepted as the new scale.
+        growth_interval: the number of finite steps after which the loss scale doubles.
 
-    >>> tx = guard(sgd(0.1))
-    >>> updates, state = tx.update(jnp.array([jnp.nan, 1.0]), tx.init(jnp.zeros(2)))
-    >>> updates, int(state.skipped)
-    (Array([0., 0.], dtype=float32), 1)
+    Returns:
+        A transform with a `GuardState`, whose counters can be read at any time. Numbers may be arrays or tracers.
 
-    Source: Micikevicius et al. 2018 (loss scale).
+    Raises:
+        TypeError: `tx` is not a transform, or `loss_scale` is a schedule.
+        ValueError: a Python number is out of its range.
+
+    Example:
+        >>> tx = guard(sgd(0.1))
+        >>> updates, state = tx.update(jnp.array([jnp.nan, 1.0]), tx.init(jnp.zeros(2)))
+        >>> updates, int(state.skipped)
+        (Array([0., 0.], dtype=float32), 1)
+
+    Reference:
+        Loss scale: Micikevicius et al. 2018.
     """
+    if callable(loss_scale):
+        raise TypeError(f"guard: loss_scale={loss_scale!r} must be a number: it halves and doubles during the run")
     data = {"max_spike": max_spike, "loss_scale": loss_scale, "decay": decay}
     counts = {"warmup": warmup, "patience": patience, "growth_interval": growth_interval}
     return build(Guard(), data | counts, {}, {"tx": tx})
 
 
 def loss_scale_of(state: Any) -> jax.Array:
-    """The factor for the loss that the `guard` inside `state` now wants; 1 where it has none.
+    """The scale to multiply the loss by, from the state of a `guard`.
 
-    Raises `ValueError` for a state without a guard.
+    Args:
+        state: the state of a `guard`, or of a transform with one inside. Of several the first one counts.
+
+    Returns:
+        A scalar; 1 if the guard does not scale the loss.
+
+    Raises:
+        ValueError: the state has no guard.
+
+    Example:
+        >>> state = guard(sgd(0.1), loss_scale=8.0).init(jnp.zeros(2))
+        >>> float(loss_scale_of(state))
+        8.0
     """
-    found = [
-        x for x in jax.tree.leaves(state, is_leaf=lambda x: isinstance(x, GuardState)) if isinstance(x, GuardState)
-    ]
-    if not found:
+    is_guard = lambda x: isinstance(x, GuardState)  # noqa: E731
+    guards = [x for x in jax.tree.leaves(state, is_leaf=is_guard) if is_guard(x)]
+    if not guards:
         raise ValueError(
             "loss_scale_of was given a state without a guard: wrap the optimizer, guard(tx, loss_scale=2.0**15)"
         )
-    return found[0].scale
+    return guards[0].settings.get("loss_scale", jnp.ones((), jnp.float32))
