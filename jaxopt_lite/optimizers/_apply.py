@@ -3,7 +3,8 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+
+from jaxopt_lite.optimizers._arithmetic import wider
 
 
 def apply_updates(params: Any, updates: Any, state: Any = None) -> Any:
@@ -21,7 +22,7 @@ def apply_updates(params: Any, updates: Any, state: Any = None) -> Any:
     def leaf(p: Any, u: Any) -> Any:
         if u is None:
             return p
-        kind = jnp.promote_types(p.dtype, u.dtype)
+        kind = wider(p.dtype, u.dtype)
         return (p.astype(kind) + u.astype(kind)).astype(p.dtype)
 
-    return jax.tree.map(leaf, params, updates, is_leaf=lambda x: x is None)
+    return jax.tree.map(lambda u, p: leaf(p, u), updates, params, is_leaf=lambda x: x is None)

@@ -13,7 +13,14 @@ LAST = 2**31 - 1
 @functools.cache
 def working(dtype: Any) -> Any:
     """The dtype to calculate in: float32 for half precision, else the dtype itself."""
-    return jnp.promote_types(dtype, jnp.float32)
+    return wider(dtype, jnp.float32)
+
+
+@functools.cache
+def wider(a: Any, b: Any) -> Any:
+    """The dtype that both convert to without loss, under strict promotion too."""
+    with jax.numpy_dtype_promotion("standard"):
+        return jnp.promote_types(a, b)
 
 
 def flat(tree: Any) -> tuple[list[Any], Any]:
@@ -45,26 +52,86 @@ def square(x: jax.Array) -> jax.Array:
     return x * x
 
 
+# An exactly zero gradient (a dead unit) has a zero second moment, where the derivatives of √x and 1/x are infinite:
+# times the zero derivative of the moment they would make every hyperparameter gradient NaN. Hence these functions take
+# the derivative as 0 there. The values clamp their argument with a maximum, not with a select, whose two uses of x
+# would make XLA:CPU store x.
+
+
+@jax.custom_jvp
 def root(x: jax.Array) -> jax.Array:
     """√x, with derivative 0 rather than infinite at 0, and never quite 0."""
-    # An exactly zero gradient (a dead unit) has a zero second moment, where the derivative of √ is infinite:
-    # times the zero derivative of the moment it would make every hyperparameter gradient NaN.
     return jnp.sqrt(_above_zero(x))
 
 
+@root.defjvp
+def _(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
+    positive, safe = _positive(primals[0])
+    return root(primals[0]), jnp.where(positive, 0.5 / jnp.sqrt(safe), 0) * tangents[0]
+
+
+@jax.custom_jvp
 def inverse_root(x: jax.Array) -> jax.Array:
     """1/√x, with derivative 0 and no infinity at 0."""
     return jax.lax.rsqrt(_above_zero(x))
 
 
+@inverse_root.defjvp
+def _(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
+    positive, safe = _positive(primals[0])
+    return inverse_root(primals[0]), jnp.where(positive, -0.5 * jax.lax.rsqrt(safe) / safe, 0) * tangents[0]
+
+
+@jax.custom_jvp
+def ratio(a: jax.Array, b: jax.Array) -> jax.Array:
+    """a/b for b ≥ 0, with derivative 0 with respect to b and no infinity at b = 0."""
+    return a / _above_zero(b)
+
+
+@ratio.defjvp
+def _(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
+    a, b = primals
+    positive, safe = _positive(b)
+    value = ratio(a, b)
+    return value, tangents[0] / _above_zero(b) - jnp.where(positive, value / safe, 0) * tangents[1]
+
+
+@jax.custom_jvp
+def not_negative(x: jax.Array) -> jax.Array:
+    """A number that only rounding can make negative, such as a variance: max(x, 0), with the derivative of x."""
+    return jnp.maximum(x, 0)
+
+
+@not_negative.defjvp
+def _(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
+    return not_negative(primals[0]), tangents[0]
+
+
 def _above_zero(x: jax.Array) -> jax.Array:
-    # Not a select: its two uses of x make XLA:CPU keep x in memory of its own.
     return jnp.maximum(x, jnp.finfo(x.dtype).tiny)
 
 
+def _positive(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    positive = x > jnp.finfo(x.dtype).tiny
+    return positive, jnp.where(positive, x, 1)
+
+
+@jax.custom_jvp
 def one_minus_power(rest: jax.Array, t: jax.Array) -> jax.Array:
-    """1 − (1 − rest)ᵗ without cancellation: `rest` is the same number, 1 − decay, that the moment is fed with."""
-    return -jnp.expm1(t * jnp.log1p(-rest))
+    """1 − (1 − rest)ᵗ without cancellation: `rest` is the same number, 1 − decay, that the moment is fed with.
+
+    Value and derivatives of every order are finite for `rest` in [0, 1] and `t` = 0, 1, 2, ..., which is a count and
+    has no derivative.
+    """
+    return jnp.where(t > 0, -jnp.expm1(jnp.maximum(t, 1) * jnp.log1p(-rest)), 0)
+
+
+@one_minus_power.defjvp
+def _(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
+    rest, t = primals
+    # t·(1 − rest)ᵗ⁻¹. At rest = 1 differentiating the formula itself would give 0·∞.
+    slope = t * (1 - one_minus_power(rest, jnp.maximum(t - 1, 0)))
+    return one_minus_power(rest, t), slope * tangents[0]
 
 
 def next_count(count: jax.Array) -> jax.Array:

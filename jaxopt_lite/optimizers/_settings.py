@@ -12,7 +12,7 @@ from jaxopt_lite.optimizers._arguments import Counted, number
 
 def copied(where: str, data: Mapping[str, Any], fixed: Mapping[str, Any]) -> dict[str, Any]:
     """The settings as fresh arrays, for the state; `None` stands where a plain function of the count decides."""
-    kept = {name: jax.tree.map(lambda x, n=name: _array(where, n, x), value) for name, value in data.items()}
+    kept = {name: _copy(where, name, value) for name, value in data.items()}
     return kept | {name: None for name, value in fixed.items() if isinstance(value, Counted)}
 
 
@@ -68,10 +68,16 @@ def with_settings(state: Any, /, **changes: Any) -> Any:
             offers = ", ".join(_join(path, own) for path, _, own in found)
             raise ValueError(f"setting {name!r} stands in {len(found)} places: write one of {offers}")
         path, held, own = found[0]
-        new = jax.tree.map(lambda x, n=name: _array("with_settings", n, x), value)
+        new = _copy("with_settings", name, value)
         state = _replaced(state, path, held | {own: new})
         places = list(_places(state, ()))
     return state
+
+
+def _copy(where: str, name: str, value: Any) -> Any:
+    # The range of a setting is not that of the numbers inside a schedule: `transition_steps` of a schedule for b1.
+    inside = "" if callable(value) else name
+    return jax.tree.map(lambda x: _array(where, inside, x), value)
 
 
 def _array(where: str, name: str, value: Any) -> jax.Array:

@@ -201,3 +201,109 @@ def test_python_code_of_the_user_sees_numbers_and_is_told_apart_from_another() -
     ):
         steps = [tx.update(p, tx.init(p))[0] for tx in (make(0.1), make(0.5))]
         np.testing.assert_allclose(jnp.concatenate(steps), [-0.1, -0.5], rtol=1e-6)
+
+
+def numeric(tx: Any) -> list[str]:
+    """The settings of a transform that are numbers."""
+    return [name for name, value in tx.settings.items() if isinstance(value, float)]
+
+
+@every_case
+def test_a_schedule_for_every_setting(case: Case, params: Any) -> None:
+    for name in numeric(case()):
+        end = 0.8 * case().settings[name] + 0.01
+        schedule = opt.linear_schedule(case().settings[name], end, 1000)
+        traces = []
+
+        def step(update: Any, grads: Any, state: Any, params: Any, traces: list = traces) -> Any:
+            traces.append(1)
+            return update(grads, state, params)
+
+        step = jax.jit(step, static_argnums=0)
+        tx = case(**{name: schedule})
+        # Lion chooses its calculation by whether b2 is a number; a plain array gives the one that a schedule has.
+        by_hand = case(**{name: jnp.float32(case().settings[name])})
+        state, other = tx.init(params), by_hand.init(params)
+        for count in range(3):
+            updates, state = step(tx.update, params, state, params)
+            other = opt.with_settings(other, **{name: schedule(count)})
+            expected, other = by_hand.update(params, other, params)
+            np.testing.assert_allclose(updates["w"], expected["w"], rtol=1e-5, err_msg=name)
+        assert len(traces) == 1, name
+
+
+@every_case
+def test_none_leaves(case: Case, params: Any) -> None:
+    model = params | {"n": 3, "name": len}
+    grads = params | {"n": None, "name": None}
+    tx, alone = case(), case()
+    state = tx.init(params | {"n": None, "name": None})
+    updates, after = tx.update(grads, state, model)
+    expected, _ = alone.update(params, alone.init(params), params)
+    assert updates["n"] is None and updates["name"] is None
+    np.testing.assert_allclose(updates["w"], expected["w"], rtol=1e-6)
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    assert opt.apply_updates(model, updates)["n"] == 3
+
+
+@every_case
+def test_none_gradients_keep_parameters_and_moments(case: Case, params: Any) -> None:
+    tx = case()
+    _, state = tx.update(params, tx.init(params), params)
+    updates, after = tx.update({"b": None, "w": 2 * params["w"]}, state, params)
+    assert updates["b"] is None
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    for name, tree in getattr(after, "moments", {}).items():
+        np.testing.assert_array_equal(tree["b"], state.moments[name]["b"])
+        assert not np.array_equal(tree["w"], state.moments[name]["w"])
+    with pytest.raises(ValueError, match=r"\['w'\]: gradient missing"):
+        tx.update({"b": None}, state, params)
+
+
+# The formula divides by the square root of eps, so it has no derivative at 0.
+NOT_DIFFERENTIABLE = {("adadelta", "eps")}
+
+
+@every_case
+def test_gradients_of_settings_at_zero(case: Case) -> None:
+    with double():
+        start = {"b": jnp.array([0.5, 0.0]), "w": jnp.array([1.0, -2.0, 3.0])}
+
+        def of(value: Any, name: str) -> Any:
+            tx = case(**({"learning_rate": 1e-3} | {name: value}))
+            state, params = tx.init(start), start
+            for k in range(3):
+                grads = {"b": params["b"].at[1].set(0.0), "w": params["w"] * (1 + k) + 0.3}
+                updates, state = tx.update(grads, state, params)
+                params = opt.apply_updates(params, updates)
+            return sum(jnp.sum(jnp.sin(p)) for p in jax.tree.leaves(params))
+
+        of = jax.jit(jax.value_and_grad(of), static_argnums=1)
+        h = 1e-8
+        for name in numeric(case()):
+            if (case.ours.__name__, name) not in NOT_DIFFERENTIABLE:
+                (at, slope), (near, _), (far, _) = (of(value, name) for value in (0.0, h, 2 * h))
+                difference = (-3 * at + 4 * near - far) / (2 * h)
+                np.testing.assert_allclose(slope, difference, rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+@every_case
+@pytest.mark.parametrize("gradient", [jnp.bfloat16, jnp.float16, jnp.float32])
+@pytest.mark.parametrize("parameter", [jnp.bfloat16, jnp.float16, jnp.float32])
+def test_updates_have_the_wider_dtype(case: Case, params: Any, parameter: Any, gradient: Any) -> None:
+    with jax.numpy_dtype_promotion("standard"):
+        wider = jnp.promote_types(parameter, gradient)
+    with jax.numpy_dtype_promotion("strict"):
+        tx = case(opt.constant_schedule(1e-3))
+        params = jax.tree.map(lambda p: p.astype(parameter), params)
+        grads = jax.tree.map(lambda p: p.astype(gradient), params)
+        state = tx.init(params)
+        updates, after = jax.eval_shape(tx.update, grads, state, params)
+    assert {u.dtype for u in jax.tree.leaves(updates)} == {wider}
+    assert [x.dtype for x in jax.tree.leaves(after)] == [x.dtype for x in jax.tree.leaves(state)]
+
+
+def test_a_step_below_the_range_of_the_gradients_dtype() -> None:
+    params, grads = jnp.ones(2), jnp.ones(2, jnp.float16)
+    tx = opt.adam(1e-8)
+    np.testing.assert_allclose(tx.update(grads, tx.init(params), params)[0], -1e-8, rtol=1e-5)

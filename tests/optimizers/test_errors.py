@@ -53,6 +53,13 @@ def test_integer_parameters() -> None:
         opt.adam(0.1).init({"n": 1.0})
 
 
+@pytest.mark.parametrize("name", opt.CATALOGUE)
+def test_integer_gradients(name: str) -> None:
+    tx, params = opt.CATALOGUE[name].function(0.1), {"w": jnp.ones(2)}
+    with pytest.raises(TypeError, match=r"update: \['w'\] is of dtype int32, .*: give floating gradients"):
+        tx.update({"w": jnp.ones(2, jnp.int32)}, tx.init(params), params)
+
+
 @pytest.mark.parametrize("name", [n for n, row in opt.CATALOGUE.items() if row.memory > 0])
 def test_gradients_of_another_tree_or_shape(name: str) -> None:
     tx = opt.CATALOGUE[name].function(0.1)

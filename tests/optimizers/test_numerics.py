@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from jaxopt_lite import optimizers as opt
@@ -69,6 +70,19 @@ def test_equals_optax(case: Case) -> None:
     reference = trajectory(case.reference(0.1), params, grads, path)
     # Optax itself is 3e-6 to 1e-5 from the formula: it loses digits in 1 − bᵗ.
     assert error(trajectory(case(0.1), params, grads, path), reference) <= 2e-5
+
+
+@pytest.mark.parametrize("b2", [0.0, 1e-3, 0.3])
+def test_lion_with_a_small_b2(b2: float) -> None:
+    grads, params = gradients(6), np.random.default_rng(7).normal(size=SIZE).astype(np.float32)
+    exact, path = formula(Case(opt.lion, {"b2": b2}, None), params, grads, 0.1)
+    for given in (b2, jnp.float32(b2), opt.constant_schedule(b2)):
+        assert error(trajectory(opt.lion(0.1, b2=given), params, grads, path), exact) <= BOUND
+    tx = opt.lion(0.1)
+    changed = optax.GradientTransformation(lambda p: opt.with_settings(tx.init(p), b2=b2), tx.update)
+    steps = trajectory(changed, params, grads, path)
+    # A b2 below 1/4096 counts as 1/4096: signs differ where c is that close to 0, as after two zero gradients.
+    assert np.mean(np.abs(steps - exact) > 1e-5) < 2e-2
 
 
 # What of ours, with which settings, is which class of torch, with which.

@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from jaxopt_lite.optimizers._arguments import dtype
-from jaxopt_lite.optimizers._arithmetic import root, square
+from jaxopt_lite.optimizers._arithmetic import ratio, root, square
 from jaxopt_lite.optimizers._transform import Transform, build
 from jaxopt_lite.optimizers.rules._rule import Elementwise, Slot
 
@@ -25,11 +25,11 @@ def _per_leaf(g: Any, p: Any, m: Any, s: Any, fixed: Any) -> Any:
     e_g = s["rho"] * m["e_g"] + now
     # The ratio first: where the square overflows it is 0, and 0 times a finite gradient is 0, times ∞ NaN.
     size = jnp.abs(g) if jnp.iscomplexobj(g) else g
-    e_x = s["rho"] * m["e_x"] + s["rest"] * size * (size * ((m["e_x"] + s["eps"]) / (e_g + s["eps"])))
+    e_x = s["rho"] * m["e_x"] + s["rest"] * size * (size * ratio(m["e_x"] + s["eps"], e_g + s["eps"]))
     # g·√(old e_x + eps)/√(e_g + eps), with the old e_x expressed by the new one: XLA:CPU then updates it in place;
     # reading the old one for both results would cost a copy of it.
-    below = jnp.maximum(s["rho"] * (e_g + s["eps"]) + now, jnp.finfo(e_g.dtype).tiny)
-    return s["rate"] * (g * root((e_x + s["rho"] * s["eps"]) / below)), {"e_g": e_g, "e_x": e_x}
+    quotient = ratio(e_x + s["rho"] * s["eps"], s["rho"] * (e_g + s["eps"]) + now)
+    return s["rate"] * (g * root(quotient)), {"e_g": e_g, "e_x": e_x}
 
 
 RULE = Elementwise("adadelta", _slots, _per_step, _per_leaf)

@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from jaxopt_lite.optimizers._arguments import dtype
-from jaxopt_lite.optimizers._arithmetic import one_minus_power
+from jaxopt_lite.optimizers._arithmetic import one_minus_power, ratio
 from jaxopt_lite.optimizers._transform import Transform, build
 from jaxopt_lite.optimizers.rules._rule import Elementwise, Slot
 
@@ -22,8 +22,7 @@ def _per_step(s: Any, t: Any, fixed: Any) -> Any:
 def _per_leaf(g: Any, p: Any, m: Any, s: Any, fixed: Any) -> Any:
     mu = s["b1"] * m["mu"] + s["rest1"] * g
     nu = jnp.maximum(s["b2"] * m["nu"], jnp.abs(g) + s["eps"])
-    # Not below the smallest normal number: with eps = 0 and no gradient yet, 0/0 would be NaN.
-    return mu * s["rate"] / jnp.maximum(nu, jnp.finfo(nu.dtype).tiny), {"mu": mu, "nu": nu}
+    return ratio(mu * s["rate"], nu), {"mu": mu, "nu": nu}
 
 
 RULE = Elementwise("adamax", _slots, _per_step, _per_leaf)

@@ -3,10 +3,14 @@
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from jaxopt_lite.optimizers._arguments import dtype
 from jaxopt_lite.optimizers._transform import Transform, build
 from jaxopt_lite.optimizers.rules._rule import Elementwise, Slot
+
+# Half of the digits of float32 for the error of b2, half for the rounding of c, which is 1/b2 times that of mu.
+SMALLEST_B2 = 2.0**-12
 
 
 def _slots(names: Any, fixed: Any) -> dict[str, Slot]:
@@ -17,8 +21,10 @@ def _per_step(s: Any, t: Any, fixed: Any) -> Any:
     now = s | {"rest1": 1 - s["b1"], "rest2": 1 - s["b2"], "rate": -s["learning_rate"]}
     if fixed["_from_old"]:
         return now
-    ratio = s["b1"] / s["b2"]
-    return now | {"of_mu": ratio, "of_g": now["rest1"] - ratio * now["rest2"]}
+    # A b2 that was changed in the state to nearly 0: c would be lost in the rounding of mu.
+    b2 = jnp.maximum(s["b2"], SMALLEST_B2)
+    ratio = s["b1"] / b2
+    return now | {"b2": b2, "rest2": 1 - b2, "of_mu": ratio, "of_g": now["rest1"] - ratio * (1 - b2)}
 
 
 def _per_leaf(g: Any, p: Any, m: Any, s: Any, fixed: Any) -> Any:
@@ -48,9 +54,10 @@ def lion(
     `c = b1·mu + (1 − b1)·g`, `mu ← b2·mu + (1 − b2)·g`, `p ← p − learning_rate·(sign(c) + weight_decay·p)`.
 
     Use a learning rate 3 to 10 times smaller than Adam's, and a weight decay as much larger. `b1`, `b2` in [0, 1).
-    `mask` as in `adamw`; `mu_dtype` as in `adam`. `update` needs the parameters. c is calculated from the new `mu`,
-    equal up to rounding: signs differ from a plain calculation only where c is within rounding of 0. A `b2` given as
-    a number below ½, where that would lose digits, gets the plain calculation.
+    `mask` as in `adamw`; `mu_dtype` as in `adam`. `update` needs the parameters. With a number `b2` ≥ ½, c is
+    calculated from the new `mu`, equal up to rounding, which saves a copy of `mu`: signs differ from the formula only
+    where c is within rounding of 0, and a `b2` changed in the state to less than 1/4096 counts as that. Any other `b2`
+    (an array, a tracer, a schedule, a smaller number) gets the plain calculation.
 
     Raises `ValueError` for a Python number out of its range or `params=None`, `TypeError` for something that is no
     number.
@@ -63,5 +70,6 @@ def lion(
     Source: Chen et al. 2023.
     """
     data = {"learning_rate": learning_rate, "b1": b1, "b2": b2, "weight_decay": weight_decay}
-    small = isinstance(b2, int | float) and b2 < 0.5
-    return build(RULE, data, {"mu_dtype": dtype("mu_dtype", mu_dtype), "mask": mask, "_from_old": small})
+    # An array, a tracer or a schedule may be 0, where the new mu does not contain the old one.
+    from_new = isinstance(b2, int | float | np.number) and b2 >= 0.5
+    return build(RULE, data, {"mu_dtype": dtype("mu_dtype", mu_dtype), "mask": mask, "_from_old": not from_new})

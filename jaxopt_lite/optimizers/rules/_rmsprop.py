@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from jaxopt_lite.optimizers._arguments import dtype
-from jaxopt_lite.optimizers._arithmetic import inverse_root, one_minus_power, root, square
+from jaxopt_lite.optimizers._arithmetic import inverse_root, not_negative, one_minus_power, root, square
 from jaxopt_lite.optimizers._transform import Transform, build
 from jaxopt_lite.optimizers.rules._rule import Elementwise, Slot
 
@@ -31,7 +31,7 @@ def _per_leaf(g: Any, p: Any, m: Any, s: Any, fixed: Any) -> Any:
         new["mu"] = s["decay"] * m["mu"] + s["rest"] * g
         mean = new["mu"] * s["scale"] if fixed["bias_correction"] else new["mu"]
         # A variance that rounding made negative would make the root NaN; so would ∞ − ∞ where the squares overflow.
-        spread = jnp.where(jnp.isinf(spread), spread, jnp.maximum(spread - square(mean), 0))
+        spread = jnp.where(jnp.isinf(spread), spread, not_negative(spread - square(mean)))
     scale = inverse_root(spread + s["eps"]) if fixed["eps_in_sqrt"] else 1 / (root(spread) + s["eps"])
     step = s["rate"] * g * scale
     if "trace" not in m:

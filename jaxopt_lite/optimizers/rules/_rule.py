@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lite.optimizers._arithmetic import cast, next_count, real, working
+from jaxopt_lite.optimizers._arithmetic import cast, next_count, real, wider, working
 from jaxopt_lite.optimizers._bits import random_bits, rounded, stream
 from jaxopt_lite.optimizers._settings import copied, resolved
 from jaxopt_lite.optimizers._transform import Parts, State
-from jaxopt_lite.optimizers._trees import check_params, leaves_like
+from jaxopt_lite.optimizers._trees import check_params, flatten_gradients, leaves_like
 
 Numbers = Mapping[str, Any]
 
@@ -41,8 +41,10 @@ class Elementwise(NamedTuple):
         check_params(self.name, params)
         kept = copied(self.name, data, fixed)
         slots = self.slots(set(data), fixed)
-        moments = {name: _started(params, slot, kept, fixed) for name, slot in slots.items()}
-        return State(count=jnp.zeros((), jnp.int32), settings=kept, moments=moments)
+        count = jnp.zeros((), jnp.int32)
+        numbers = resolved(kept, fixed, count)
+        moments = {name: _started(params, slot, numbers, fixed) for name, slot in slots.items()}
+        return State(count=count, settings=kept, moments=moments)
 
     def update(
         self, grads: Any, state: State, params: Any, fixed: Mapping[str, Any], parts: Parts, extra: Mapping[str, Any]
@@ -53,36 +55,50 @@ class Elementwise(NamedTuple):
                 f"{self.name}.update was given a state of {type(state).__name__}: call update(grads, state, params) "
                 f"with the state of its own init, or with from_optax(tx, state, params) of one of optax's"
             )
-        gs, treedef = jax.tree.flatten(grads)
+        gs, treedef = flatten_gradients(self.name, grads)
         moments = {name: leaves_like(self.name, treedef, gs, tree, grads) for name, tree in state.moments.items()}
         ps = [None] * len(gs) if params is None else leaves_like(self.name, treedef, gs, params, grads)
+        out = [None if g is None else _widest(g, p) for g, p in zip(gs, ps, strict=True)]
         if "weight_decay" in state.settings:
             ps = _decayed(self.name, ps, params, treedef, fixed)
         count = next_count(state.count)
         now = self.per_step(resolved(state.settings, fixed, state.count), count.astype(float), fixed)
-        numbers = {kind: _cast(now, kind) for kind in {real(working(g.dtype)) for g in gs}}
+        numbers = {kind: _cast(now, kind) for kind in {real(working(dtype)) for dtype in out if dtype is not None}}
         slots = self.slots(set(state.settings), fixed)
-        steps: list[jax.Array] = []
-        after: dict[str, list[jax.Array]] = {name: [] for name in moments}
+        steps: list[Any] = []
+        after: dict[str, list[Any]] = {name: [] for name in moments}
         for i, (g, p) in enumerate(zip(gs, ps, strict=True)):
             old = {n: m[i] for n, m in moments.items()}
-            step, new = step_leaf(self, g, p, old, numbers, fixed)
+            step, new = (None, old) if g is None else step_leaf(self, g, p, old, numbers, fixed, out[i])
             steps.append(step)
             for name, value in new.items():
-                after[name].append(_stored(value, old[name].dtype, slots[name], count, i))
-        kept = {name: jax.tree.unflatten(treedef, values) for name, values in after.items()}
-        return jax.tree.unflatten(treedef, steps), State(count=count, settings=state.settings, moments=kept)
+                kept = value if g is None else _stored(value, old[name].dtype, slots[name], count, i)
+                after[name].append(kept)
+        trees = {name: jax.tree.unflatten(treedef, values) for name, values in after.items()}
+        return jax.tree.unflatten(treedef, steps), State(count=count, settings=state.settings, moments=trees)
+
+
+def _widest(g: jax.Array, p: Any) -> Any:
+    """The dtype of an update: a step smaller than the gradient's last digit would be lost in the gradient's dtype."""
+    return g.dtype if p is None else wider(g.dtype, p.dtype)
 
 
 def step_leaf(
-    rule: Elementwise, g: jax.Array, p: Any, m: dict[str, jax.Array], numbers: Mapping[Any, Numbers], fixed: Numbers
+    rule: Elementwise,
+    g: jax.Array,
+    p: Any,
+    m: dict[str, jax.Array],
+    numbers: Mapping[Any, Numbers],
+    fixed: Numbers,
+    dtype: Any = None,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """The rule on one array: the step in the gradient's dtype, the new moments in the working precision."""
-    kind = working(g.dtype)
+    """The rule on one array: the step in `dtype` (default: the gradient's), the moments in the working precision."""
+    dtype = dtype or g.dtype
+    kind = working(dtype)
     wide = {name: cast(x, kind if jnp.iscomplexobj(x) else real(kind)) for name, x in m.items()}
     p = None if p is None else cast(p, kind)
     step, new = rule.per_leaf(cast(g, kind), p, wide, numbers[real(kind)], fixed)
-    return cast(step, g.dtype), new
+    return cast(step, dtype), new
 
 
 def _stored(x: jax.Array, kind: Any, slot: Slot, t: jax.Array, leaf: int) -> jax.Array:
@@ -96,8 +112,8 @@ def _cast(values: Mapping[str, jax.Array], kind: Any) -> dict[str, jax.Array]:
     return {name: cast(x, kind) for name, x in values.items()}
 
 
-def _started(params: Any, slot: Slot, kept: Numbers, fixed: Numbers) -> Any:
-    start = kept[slot.start] if isinstance(slot.start, str) else slot.start
+def _started(params: Any, slot: Slot, numbers: Numbers, fixed: Numbers) -> Any:
+    start = numbers[slot.start] if isinstance(slot.start, str) else slot.start
     wanted = fixed.get(slot.dtype) if slot.dtype else None
 
     def leaf(p: jax.Array) -> jax.Array:
@@ -115,5 +131,7 @@ def _decayed(name: str, ps: list, params: Any, treedef: Any, fixed: Numbers) -> 
     if mask is None:
         return ps
     flags = mask(params) if callable(mask) else mask
-    spread = jax.tree.map(lambda flag, below: jax.tree.map(lambda _: flag, below), flags, params)
+    spread = jax.tree.map(
+        lambda flag, below: jax.tree.map(lambda _: flag, below), flags, params, is_leaf=lambda x: x is None
+    )
     return [p if flag else None for p, flag in zip(ps, treedef.flatten_up_to(spread), strict=True)]
