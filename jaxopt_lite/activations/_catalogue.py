@@ -29,7 +29,7 @@ class Activation(NamedTuple):
     saturates: tuple[str, ...]  # sides ("left", "right") on which the derivative tends to 0
     kinks: tuple[float, ...]  # where the value or the first derivative jumps
     gain: float  # 1 / sqrt(E f(z)²), z standard normal: weights of variance gain² / fan_in keep unit second moments
-    keeps: str  # what a backward pass keeps: "nothing", "bits", "input"
+    keeps: str  # what a backward pass keeps: "nothing", "mask" (booleans), "input"; "output" (in half precision, input)
     use: str
     weakness: str
     reference: str

@@ -8,6 +8,7 @@ from jaxopt_lite.activations._numerics.exponential import negative_expm1, times_
 from jaxopt_lite.activations._numerics.two_terms import TwoTerms, product
 from jaxopt_lite.activations._rule.arguments import positive
 from jaxopt_lite.activations._rule.elementwise import elementwise
+from jaxopt_lite.activations._rule.pieces import Pieces
 
 _ALPHA = 1.6732632423543772848170429916717
 _SCALE = 1.0507009873554804934193349852946
@@ -47,7 +48,7 @@ _elu = elementwise(
     "elu",
     lambda x, alpha: jnp.where(x > 0, x, alpha * negative_expm1(_below(x))),
     lambda x, alpha: jnp.where(x > 0, 1.0, _bend(x, alpha)),
-    lambda x, alpha: negative_expm1(_below(x)),
+    Pieces(lambda x, alpha: x > 0, 0.0, lambda x, alpha: negative_expm1(_below(x))),
     curvature=lambda x, alpha: jnp.where(x > 0, 0.0, _bend(x, alpha)),
 )
 _selu = elementwise(
@@ -60,7 +61,11 @@ _celu = elementwise(
     "celu",
     lambda x, alpha: jnp.where(x > 0, x, alpha * _floor(x, alpha)),
     lambda x, alpha: jnp.where(x > 0, 1.0, _decay(x, alpha, 1.0)),
-    lambda x, alpha: _floor(x, alpha) - _decay(x, alpha, jnp.minimum(x, 0.0) / alpha),
+    Pieces(
+        lambda x, alpha: x > 0,
+        0.0,
+        lambda x, alpha: _floor(x, alpha) - _decay(x, alpha, jnp.minimum(x, 0.0) / alpha),
+    ),
     curvature=lambda x, alpha: jnp.where(x > 0, 0.0, _decay(x, alpha, 1.0 / alpha)),
 )
 _pelu = elementwise(

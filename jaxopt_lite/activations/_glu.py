@@ -10,7 +10,7 @@ from jaxopt_lite.activations._gelu import gelu_exact
 from jaxopt_lite.activations._rectified import identity, relu
 from jaxopt_lite.activations._rule.arguments import real
 from jaxopt_lite.activations._rule.axis import widened
-from jaxopt_lite.activations._sigmoid import sigmoid
+from jaxopt_lite.activations._sigmoid import sigmoid_by_input
 from jaxopt_lite.activations._swish import silu
 
 
@@ -36,7 +36,7 @@ def glu(x: ArrayLike, axis: int = -1) -> jax.Array:
 
     Source: Dauphin, Fan, Auli and Grangier 2016.
     """
-    return _gated("glu", sigmoid, x, axis)
+    return _gated("glu", sigmoid_by_input, x, axis)
 
 
 def reglu(x: ArrayLike, axis: int = -1) -> jax.Array:

@@ -5,19 +5,20 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxopt_lite.activations._rule.elementwise import elementwise
+from jaxopt_lite.activations._rule.pieces import Pieces
 
 _hard_tanh = elementwise(
     "hard_tanh",
     lambda x: jnp.clip(x, -1.0, 1.0),
-    lambda on: jnp.where(on, 1.0, 0.0),
-    bits=lambda x: (x >= -1) & (x <= 1),
+    Pieces(lambda x: (x >= -1) & (x <= 1)),
+    keeps_mask=True,
 )
 # Comparing x itself, not x + 3: just inside the kink the sum rounds onto it.
 _hard_sigmoid = elementwise(
     "hard_sigmoid",
     lambda x: (jnp.clip(x, -3.0, 3.0) + 3.0) / 6.0,
-    lambda on: jnp.where(on, 1.0 / 6.0, 0.0),
-    bits=lambda x: (x > -3) & (x < 3),
+    Pieces(lambda x: (x > -3) & (x < 3), 1.0 / 6.0),
+    keeps_mask=True,
 )
 
 
@@ -29,8 +30,7 @@ def _hard_silu_value(x: jax.Array) -> jax.Array:
 _hard_silu = elementwise(
     "hard_silu",
     _hard_silu_value,
-    lambda x: jnp.where(x >= 3, 1.0, jnp.where(x <= -3, 0.0, (2.0 * jnp.clip(x, -3.0, 3.0) + 3.0) / 6.0)),
-    curvature=lambda x: jnp.where((x > -3) & (x < 3), 1.0 / 3.0, 0.0),
+    Pieces(lambda x: x >= 3, 1.0, Pieces(lambda x: x > -3, lambda x: (2.0 * jnp.clip(x, -3.0, 3.0) + 3.0) / 6.0)),
 )
 
 
@@ -42,14 +42,12 @@ def _sparse_plus_value(x: jax.Array) -> jax.Array:
 _sparse_plus = elementwise(
     "sparse_plus",
     _sparse_plus_value,
-    lambda x: 0.5 * (jnp.clip(x, -1.0, 1.0) + 1.0),
-    curvature=lambda x: jnp.where((x > -1) & (x < 1), 0.5, 0.0),
+    Pieces(lambda x: x >= 1, 1.0, Pieces(lambda x: x > -1, lambda x: 0.5 * (jnp.clip(x, -1.0, 1.0) + 1.0))),
 )
 _sparse_sigmoid = elementwise(
     "sparse_sigmoid",
     lambda x: 0.5 * (jnp.clip(x, -1.0, 1.0) + 1.0),
-    lambda x: 0.25 * (jnp.where(jnp.abs(x) < 1, 1.0, 0.0) + jnp.where(jnp.abs(x) <= 1, 1.0, 0.0)),
-    curvature=jnp.zeros_like,
+    Pieces(lambda x: jnp.abs(x) < 1, 0.5, Pieces(lambda x: jnp.abs(x) == 1, 0.25)),
 )
 
 

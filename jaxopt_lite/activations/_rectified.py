@@ -1,4 +1,4 @@
-"""Rectifiers: straight lines with two slopes, so that one bit an element is all a backward pass needs."""
+"""Rectifiers: straight lines with two slopes."""
 
 import jax
 import jax.numpy as jnp
@@ -7,37 +7,32 @@ from jax.typing import ArrayLike
 
 from jaxopt_lite.activations._rule.arguments import real
 from jaxopt_lite.activations._rule.elementwise import elementwise
+from jaxopt_lite.activations._rule.pieces import Pieces
 
-
-def _one_or_zero(on: jax.Array, *_: jax.Array) -> jax.Array:
-    return jnp.where(on, 1.0, 0.0)
-
-
-_relu = elementwise("relu", lambda x: jnp.maximum(x, 0.0), _one_or_zero, bits=lambda x: x > 0)
-_relu6 = elementwise("relu6", lambda x: jnp.clip(x, 0.0, 6.0), _one_or_zero, bits=lambda x: (x > 0) & (x < 6))
+_relu = elementwise("relu", lambda x: jnp.maximum(x, 0.0), Pieces(lambda x: x > 0), keeps_mask=True)
+_relu6 = elementwise("relu6", lambda x: jnp.clip(x, 0.0, 6.0), Pieces(lambda x: (x > 0) & (x < 6)), keeps_mask=True)
 _leaky_relu, _prelu = (
     elementwise(
         name,
         lambda x, a: jnp.where(x >= 0, x, a * x),
-        lambda on, a: jnp.where(on, 1.0, a),
-        lambda x, a: jnp.minimum(x, 0.0),
-        bits=lambda x, a: x >= 0,
+        Pieces(lambda x, a: x >= 0, 1.0, lambda x, a: a),
+        Pieces(lambda x, a: x >= 0, 0.0, lambda x, a: jnp.minimum(x, 0.0)),
+        keeps_mask=True,
     )
     for name in ("leaky_relu", "prelu")
 )
 _relu_squared = elementwise(
     "relu_squared",
     lambda x: jnp.maximum(x, 0.0) * jnp.maximum(x, 0.0),
-    lambda x: 2.0 * jnp.maximum(x, 0.0),
-    curvature=lambda x: jnp.where(x > 0, 2.0, 0.0),
+    Pieces(lambda x: x > 0, lambda x: 2.0 * jnp.maximum(x, 0.0)),
 )
 _threshold = elementwise(
     "threshold",
     lambda x, threshold, value: jnp.where(x <= threshold, value, x),
-    _one_or_zero,
-    lambda x, threshold, value: jnp.zeros_like(x),
-    lambda x, threshold, value: jnp.where(x <= threshold, 1.0, 0.0),
-    bits=lambda x, threshold, value: x > threshold,
+    Pieces(lambda x, threshold, value: x > threshold),
+    0.0,
+    Pieces(lambda x, threshold, value: x <= threshold),
+    keeps_mask=True,
 )
 
 

@@ -7,6 +7,7 @@ from jax.typing import ArrayLike
 from jaxopt_lite.activations._numerics.exponential import horner
 from jaxopt_lite.activations._rule.arguments import not_negative
 from jaxopt_lite.activations._rule.elementwise import elementwise
+from jaxopt_lite.activations._rule.pieces import Pieces
 from jaxopt_lite.activations._tanh import squared_sech
 
 # tanh(x) = x - x³ P(x²) for |x| ≤ 1.1: Chebyshev fit of P weighted by the relative error of x³ P.
@@ -45,16 +46,16 @@ def _tanh_near(x: jax.Array) -> jax.Array:
 _softshrink = elementwise(
     "softshrink",
     lambda x, lambd: x - jnp.clip(x, -lambd, lambd),
-    lambda on, lambd: jnp.where(on, 1.0, 0.0),
-    lambda x, lambd: jnp.where(jnp.abs(x) > lambd, -jnp.sign(x), 0.0),
-    bits=lambda x, lambd: jnp.abs(x) > lambd,
+    Pieces(lambda x, lambd: jnp.abs(x) > lambd),
+    Pieces(lambda x, lambd: jnp.abs(x) > lambd, lambda x, lambd: -jnp.sign(x)),
+    keeps_mask=True,
 )
 _hardshrink = elementwise(
     "hardshrink",
     lambda x, lambd: jnp.where(jnp.abs(x) <= lambd, 0.0, x),
-    lambda on, lambd: jnp.where(on, 1.0, 0.0),
-    lambda x, lambd: jnp.zeros_like(x),
-    bits=lambda x, lambd: jnp.abs(x) > lambd,
+    Pieces(lambda x, lambd: jnp.abs(x) > lambd),
+    0.0,
+    keeps_mask=True,
 )
 _tanhshrink = elementwise(
     "tanhshrink",

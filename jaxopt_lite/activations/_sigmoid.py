@@ -27,7 +27,11 @@ def logistic_curvature(x: jax.Array) -> jax.Array:
     return -logistic_slope(x) * accurate_tanh(0.5 * x)
 
 
-_sigmoid = elementwise("sigmoid", logistic, logistic_slope, curvature=logistic_curvature)
+_sigmoid = elementwise(
+    "sigmoid", logistic, logistic_slope, curvature=logistic_curvature, of_output=lambda y: y * (1.0 - y)
+)
+# For gates, whose input is kept in any case.
+sigmoid_by_input = elementwise("sigmoid", logistic, logistic_slope, curvature=logistic_curvature)
 _log_sigmoid = elementwise(
     "log_sigmoid",
     lambda x: jnp.minimum(x, 0.0) - jnp.log1p(negative_exp(x)),

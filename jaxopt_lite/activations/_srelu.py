@@ -1,16 +1,15 @@
 """The S-shaped rectifier: three straight pieces whose outer two are learned."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxopt_lite.activations._rule.elementwise import elementwise
+from jaxopt_lite.activations._rule.pieces import Pieces, Slope
 
 
-def _pick(x: jax.Array, tl: jax.Array, tr: jax.Array, left: Any, middle: Any, right: Any) -> jax.Array:
-    return jnp.where(x >= tr, right, jnp.where(x <= tl, left, middle))
+def _by_side(left: Slope, middle: Slope, right: Slope) -> Pieces:
+    return Pieces(lambda x, tl, al, tr, ar: x >= tr, right, Pieces(lambda x, tl, al, tr, ar: x <= tl, left, middle))
 
 
 def _value(x: jax.Array, tl: jax.Array, al: jax.Array, tr: jax.Array, ar: jax.Array) -> jax.Array:
@@ -20,12 +19,11 @@ def _value(x: jax.Array, tl: jax.Array, al: jax.Array, tr: jax.Array, ar: jax.Ar
 _srelu = elementwise(
     "srelu",
     _value,
-    lambda x, tl, al, tr, ar: _pick(x, tl, tr, al, 1.0, ar),
-    lambda x, tl, al, tr, ar: _pick(x, tl, tr, 1.0 - al, 0.0, 0.0),
-    lambda x, tl, al, tr, ar: _pick(x, tl, tr, x - tl, 0.0, 0.0),
-    lambda x, tl, al, tr, ar: _pick(x, tl, tr, 0.0, 0.0, 1.0 - ar),
-    lambda x, tl, al, tr, ar: _pick(x, tl, tr, 0.0, 0.0, x - tr),
-    curvature=lambda x, tl, al, tr, ar: jnp.zeros_like(x),
+    _by_side(lambda x, tl, al, tr, ar: al, 1.0, lambda x, tl, al, tr, ar: ar),
+    _by_side(lambda x, tl, al, tr, ar: 1.0 - al, 0.0, 0.0),
+    _by_side(lambda x, tl, al, tr, ar: jnp.minimum(x - tl, 0.0), 0.0, 0.0),
+    _by_side(0.0, 0.0, lambda x, tl, al, tr, ar: 1.0 - ar),
+    _by_side(0.0, 0.0, lambda x, tl, al, tr, ar: jnp.maximum(x - tr, 0.0)),
 )
 
 

@@ -29,7 +29,9 @@ def accurate_tanh(x: jax.Array) -> jax.Array:
     square = x * x
     n, q = x * horner(_ABOVE, square), horner(_BELOW, square)
     half = 0.5 * n
-    return jnp.clip(n * q / (q * q + half * half), -1.0, 1.0)
+    below = q * q + half * half
+    # The division comes last: XLA stores the result of a division, and recomputes what follows it.
+    return jnp.clip(n * q, -below, below) / below
 
 
 def squared_sech(x: jax.Array, factor: float, shift: float) -> jax.Array:
@@ -54,7 +56,9 @@ def tanh_curvature(x: jax.Array) -> jax.Array:
     return accurate_tanh(x) * squared_sech(x, -2.0, 3.0)
 
 
-_tanh = elementwise("tanh", accurate_tanh, tanh_slope, curvature=tanh_curvature)
+_tanh = elementwise(
+    "tanh", accurate_tanh, tanh_slope, curvature=tanh_curvature, of_output=lambda y: (1.0 - y) * (1.0 + y)
+)
 
 
 def tanh(x: ArrayLike) -> jax.Array:

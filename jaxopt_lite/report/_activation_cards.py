@@ -17,8 +17,9 @@ FLAT = 0.01  # shaded where the absolute derivative is below; the default slope 
 _DATA = Path(__file__).parent.parent / "activations" / "catalogue.toml"
 _KEPT = {
     "nothing": "nothing for the backward pass",
-    "bits": "one bit an element for the backward pass",
+    "mask": "a boolean an element for the backward pass",
     "input": "its input for the backward pass; with act_dense nothing of its own",
+    "output": "its output for the backward pass (in half precision its input)",
 }
 _PROBES = {
     "elementwise": "x",
@@ -26,7 +27,7 @@ _PROBES = {
     "axis": "the first of two entries, the other 0",
 }
 _CHAPTERS = (
-    ("Straight lines with kinks", lambda r: r["kind"] == "elementwise" and r["keeps"] != "input"),
+    ("Straight lines with kinks", lambda r: r["kind"] == "elementwise" and r["keeps"] in ("nothing", "mask")),
     ("Squashing, within bounds", lambda r: r["kind"] == "elementwise" and all(abs(end) < 1e9 for end in r["range"])),
     ("With numbers to learn", lambda r: bool(r.get("initial"))),
     ("Smooth and unbounded", lambda r: r["kind"] == "elementwise"),
