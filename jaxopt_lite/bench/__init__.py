@@ -4,6 +4,6 @@ from jaxopt_lite.bench._activations import activations as activations
 from jaxopt_lite.bench._activations import render_activations as render_activations
 from jaxopt_lite.bench._optimizers import OPTIMIZER_SECTIONS as OPTIMIZER_SECTIONS
 from jaxopt_lite.bench._optimizers import optimizers as optimizers
-from jaxopt_lite.bench._optimizers import render_optimizers as render_optimizers
+from jaxopt_lite.bench._optimizers_page import render_optimizers as render_optimizers
 from jaxopt_lite.bench._sweep import sweep as sweep
 from jaxopt_lite.bench._sweep_page import render_sweep as render_sweep

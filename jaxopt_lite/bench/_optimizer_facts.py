@@ -1,4 +1,4 @@
-"""What is exact about optimizer steps: the compiled program's own figures, traces, and what faults do. No clock."""
+"""Exact figures of optimizer steps: costs of the compiled program, traces, and effects of faults. Nothing is timed."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,18 +9,19 @@ import numpy as np
 import optax
 
 from jaxopt_lite import optimizers as opt
-from jaxopt_lite.optimizers.wrappers._accumulate import _added
 
 ENTRIES = 1 << 20
 KINDS = ("zero", "tiny", "huge")
 
 
 def pairs() -> dict[str, tuple[Any, Any]]:
-    """Every row of the catalogue, and optax's of the same settings."""
+    """Every optimizer of the catalogue that optax has too, and some wrappers: ours and optax's of equal settings."""
     found = {}
     for name, row in opt.CATALOGUE.items():
         function, fixed = getattr(row.function, "func", row.function), getattr(row.function, "keywords", {})
-        found[name] = (row.function(1e-3), getattr(optax, function.__name__)(1e-3, **fixed))
+        theirs = getattr(optax, function.__name__, None)
+        if theirs is not None:
+            found[name] = (row.function(1e-3), theirs(1e-3, **fixed))
     clipped = opt.chain(opt.clip_by_global_norm(1.0), opt.adamw(1e-3))
     found["clip + adamw"] = (clipped, optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(1e-3)))
     found["accumulate(adamw, 4)"] = (opt.accumulate(opt.adamw(1e-3), 4), optax.MultiSteps(optax.adamw(1e-3), 4))
@@ -28,11 +29,16 @@ def pairs() -> dict[str, tuple[Any, Any]]:
     return found
 
 
+def catalogue_pairs() -> dict[str, tuple[Any, Any]]:
+    """The pairs that are optimizers of the catalogue."""
+    return {name: pair for name, pair in pairs().items() if name in opt.CATALOGUE}
+
+
 def stepper(tx: Any) -> Callable[..., Any]:
     """A whole step, to be jitted with parameters and state donated.
 
-    They come first and go out first, in the same order: donated memory is given to the results in order of
-    appearance, and another order costs copies of every moment.
+    Arguments and results have the same order, because JAX assigns donated memory to results in order of appearance;
+    another order costs copies of every moment.
     """
 
     def step(params: Any, state: Any, grads: Any) -> Any:
@@ -43,56 +49,53 @@ def stepper(tx: Any) -> Callable[..., Any]:
 
 
 def compiled_facts(tx: Any, entries: int = ENTRIES) -> dict[str, float]:
-    """Bytes and flops an entry, temporary bytes an entry, the share of donated memory reused, fusions, copies."""
+    """Per entry: bytes moved, flops, temporary bytes and bytes of state; and the share of donated memory reused."""
     params = jnp.zeros(entries)
     state = tx.init(params)
     program: Any = jax.jit(stepper(tx), donate_argnums=(0, 1)).lower(params, state, params).compile()
-    cost, memory, text = program.cost_analysis(), program.memory_analysis(), program.as_text()
+    cost, memory = program.cost_analysis(), program.memory_analysis()
     donated = memory.argument_size_in_bytes - params.nbytes
     return {
         "bytes": cost["bytes accessed"] / entries,
         "flops": cost["flops"] / entries,
         "temporary": memory.temp_size_in_bytes / entries,
         "aliased": memory.alias_size_in_bytes / donated,
-        "fusions": text.count(" fusion("),
         "state": sum(x.nbytes for x in jax.tree.leaves(state)) / entries,
     }
 
 
-def waiting_flops() -> dict[str, float]:
-    """Flops an entry of a micro-step that emits nothing.
+NOT_POSSIBLE = None
 
-    Ours: the sum that tells whether the gradient is finite, the addition, and the choice between updates and zeros,
-    each a program of its own, as XLA counts the emitting branch whether it is taken or not. Optax computes all in
-    every call.
+
+def traces() -> dict[str, tuple[int | None, int | None]]:
+    """How often a jitted step is traced for eight settings of adamw, ours and optax's, by how the settings reach it.
+
+    None where a library has no such way: a transform of optax is not a pytree of numbers.
     """
-    params = jnp.zeros(ENTRIES)
-
-    def flops(f: Any, *args: Any) -> float:
-        program: Any = jax.jit(f).lower(*args).compile()
-        return program.cost_analysis()["flops"] / ENTRIES
-
-    flag = jnp.array(True)
-    ours = flops(lambda g: jnp.isfinite(jnp.sum(g)), params) + flops(_added, params, params)
-    ours += flops(lambda flag, a: jnp.where(flag, a, 0), flag, params)
-    theirs = optax.MultiSteps(optax.adamw(1e-3), 4)
-    return {"ours": ours, "optax": flops(theirs.update, params, theirs.init(params), params)}
-
-
-def traces() -> dict[str, tuple[int, int]]:
-    """How often a step is traced, by ours and by optax: settings as argument, static, under NNX; equal ones."""
     settings = [(rate, decay) for rate in (1e-4, 1e-3, 1e-2, 1e-1) for decay in (0.0, 0.1)]
     ours = [opt.adamw(rate, weight_decay=decay) for rate, decay in settings]
     theirs = [optax.adamw(rate, weight_decay=decay) for rate, decay in settings]
+    injected = optax.inject_hyperparams(optax.adamw)(1e-3, weight_decay=0.0)
     return {
-        "eight settings, the transform a jit argument": (_argument(ours), _static(theirs)),
-        "eight settings, update a static argument": (_static(ours), _static(theirs)),
-        "eight settings, nnx.jit": (_nnx(ours, True), _nnx(theirs, False)),
+        "the transform is an argument": (_argument(ours), NOT_POSSIBLE),
+        "its `update` is a static argument": (_static(ours), _static(theirs)),
+        "settings in the state (ours: as always; optax: `inject_hyperparams`)": (
+            _in_state(ours[0], opt.with_settings, settings),
+            _in_state(injected, _with_hyperparams, settings),
+        ),
+        "built inside jit from traced numbers": (_inside(opt.adamw, settings), _inside(optax.adamw, settings)),
+        "`nnx.jit`, `flax.Optimizer` and `nnx.Optimizer`": (_nnx(ours, True), _nnx(theirs, False)),
+        "`nnx.jit`, the same with `inject_hyperparams`": (NOT_POSSIBLE, _nnx([injected] * len(settings), False)),
         "five equal optimizers as a static argument": (
             _whole([opt.adam(1e-2) for _ in range(5)]),
             _whole([optax.adam(1e-2) for _ in range(5)]),
         ),
     }
+
+
+def _with_hyperparams(state: Any, **settings: float) -> Any:
+    arrays = {name: jnp.asarray(value, jnp.float32) for name, value in settings.items()}
+    return state._replace(hyperparams=state.hyperparams | arrays)
 
 
 def _counted(run: Callable[[Any], Any]) -> int:
@@ -124,6 +127,30 @@ def _static(txs: list[Any]) -> int:
     return _counted(run)
 
 
+def _in_state(tx: Any, change: Callable[..., Any], settings: list[tuple[float, float]]) -> int:
+    def run(called: Any) -> None:
+        step = jax.jit(lambda s, p: (called(), tx.update(p, s, p))[1])
+        state = tx.init(jnp.ones(3))
+        for rate, decay in settings:
+            step(change(state, learning_rate=rate, weight_decay=decay), jnp.ones(3))
+
+    return _counted(run)
+
+
+def _inside(factory: Callable[..., Any], settings: list[tuple[float, float]]) -> int:
+    def run(called: Any) -> None:
+        @jax.jit
+        def step(rate: Any, decay: Any, p: Any) -> Any:
+            called()
+            tx = factory(rate, weight_decay=decay)
+            return tx.update(p, tx.init(p), p)
+
+        for rate, decay in settings:
+            step(rate, decay, jnp.ones(3))
+
+    return _counted(run)
+
+
 def _whole(txs: list[Any]) -> int:
     def run(called: Any) -> None:
         step = jax.jit(lambda tx, p: (called(), tx.update(p, tx.init(p), p))[1], static_argnums=0)
@@ -133,7 +160,7 @@ def _whole(txs: list[Any]) -> int:
     return _counted(run)
 
 
-def _nnx(txs: list[Any], own: bool) -> int:
+def _nnx(txs: list[Any], ours: bool) -> int:
     from flax import nnx
 
     from jaxopt_lite.flax import Optimizer
@@ -146,7 +173,7 @@ def _nnx(txs: list[Any], own: bool) -> int:
 
         for tx in txs:
             model = nnx.Linear(2, 1, rngs=nnx.Rngs(0))
-            step(model, Optimizer(model, tx) if own else nnx.Optimizer(model, tx, wrt=nnx.Param))
+            step(model, Optimizer(model, tx) if ours else nnx.Optimizer(model, tx, wrt=nnx.Param))
 
     return _counted(run)
 
@@ -154,7 +181,7 @@ def _nnx(txs: list[Any], own: bool) -> int:
 def faults() -> dict[str, dict[str, tuple[int, int]]]:
     """By dtype and gradient: of all rows of the catalogue, how many give a non-finite update, ours and optax's."""
     table: dict[str, dict[str, tuple[int, int]]] = {}
-    rows = {name: pair for name, pair in pairs().items() if name in opt.CATALOGUE}
+    rows = catalogue_pairs()
     for dtype in (jnp.float32, jnp.bfloat16, jnp.float16):
         bad = np.array([[_non_finite(tx, dtype) for tx in pair] for pair in rows.values()]).sum(0)
         table[jnp.dtype(dtype).name] = {kind: (int(bad[0, i]), int(bad[1, i])) for i, kind in enumerate(KINDS)}

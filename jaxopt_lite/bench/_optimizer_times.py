@@ -15,46 +15,56 @@ from jaxopt_lite import optimizers as opt
 from jaxopt_lite.bench._optimizer_facts import pairs, stepper
 from jaxopt_lite.optimizers import rows
 
-# Words that a step must move: parameter, gradient and every state read; parameter and every state written.
+# Numbers per entry that a step must move, by its moments: parameter, gradient and moments read, all but the gradient
+# written.
 WORDS = {0: 3, 1: 5, 2: 7, 3: 9}
-ROWS = (*opt.CATALOGUE, "clip + adamw")
 TORCH = {"sgd": "SGD", "momentum": "SGD", "adam": "Adam", "adamw": "AdamW", "adagrad": "Adagrad"}
+MLP = ((64, 64), (64, 64), (64, 10))
+CALLS = 20  # of a small step in one timing
+Run = Callable[[], Any]
 
 
-def medians(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Median seconds of each, measured in turn, round by round, so that a busy machine slows all alike."""
-    taken: dict[str, list[float]] = {name: [] for name in runs}
-    for k in range(repeats + 1):
-        # In turns: who comes first in a round finds the caches and pages that another left, and loses by it.
+def compared() -> list[str]:
+    """The optimizers whose steps are timed: those of the catalogue that optax has, and one with clipping."""
+    return [name for name in pairs() if name in opt.CATALOGUE or name == "clip + adamw"]
+
+
+def medians(runs: dict[str, Run], repeats: int, clock: Callable[[], float] = time.perf_counter) -> dict[str, float]:
+    """Median seconds of each run over rounds in which all take turns; a first round is not counted.
+
+    Every round begins with another run, because the first one finds caches that others have filled.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for nth in range(repeats + 1):
         order = list(runs.items())
-        for name, run in order[k % len(order) :] + order[: k % len(order)]:
-            start = time.perf_counter()
+        for name, run in order[nth % len(order) :] + order[: nth % len(order)]:
+            begun = clock()
             jax.block_until_ready(run())
-            if k:
-                taken[name].append(time.perf_counter() - start)
-    return {name: float(np.median(values)) for name, values in taken.items()}
+            if nth:
+                seconds[name].append(clock() - begun)
+    return {name: float(np.median(values)) for name, values in seconds.items()}
 
 
-def running(tx: Any, params: Any, grads: Any) -> Callable[[], Any]:
+def running(tx: Any, params: Any, grads: Any) -> Run:
     """One donated step after another."""
     step = jax.jit(stepper(tx), donate_argnums=(0, 1))
-    held = [jax.tree.map(jnp.copy, params), tx.init(params)]
+    now = [jax.tree.map(jnp.copy, params), tx.init(params)]
 
     def run() -> Any:
-        held[0], held[1] = step(held[0], held[1], grads)
-        return held[0]
+        now[0], now[1] = step(now[0], now[1], grads)
+        return now[0]
 
     return run
 
 
-def large_leaf(entries: int, repeats: int, names: Iterable[str] = ROWS) -> dict[str, dict[str, float | None]]:
-    """A step of one large leaf: seconds of ours, optax's, torch's, and of its words at memory's speed."""
+def large_leaf(entries: int, repeats: int, names: Iterable[str]) -> dict[str, dict[str, float | None]]:
+    """A step of one large leaf: seconds of ours, optax's and torch's, and `limit`, those of moving its numbers once."""
     out: dict[str, dict[str, float | None]] = {}
     params, grads = jnp.ones(entries), jnp.full(entries, 1e-3)
     for name in names:
         ours, theirs = pairs()[name]
         runs = {"ours": running(ours, params, grads), "optax": running(theirs, params, grads), "axpy": _axpy(params)}
-        torch = _torch(name, entries)
+        torch = torch_step(name, [(entries,)])
         measured: dict[str, float | None] = {**medians(runs | ({"torch": torch} if torch else {}), repeats)}
         words = WORDS[opt.CATALOGUE[name].memory] if name in opt.CATALOGUE else 8
         axpy = measured.pop("axpy")
@@ -62,72 +72,90 @@ def large_leaf(entries: int, repeats: int, names: Iterable[str] = ROWS) -> dict[
     return out
 
 
-def _axpy(like: jax.Array) -> Callable[[], Any]:
-    """y ← y + a·x in place: two words read, one written, which is as fast as memory goes."""
+def _axpy(like: jax.Array) -> Run:
+    """y ← y + x/2 in place: it reads two numbers and writes one per entry, as fast as memory allows."""
     step = jax.jit(lambda y, x: y + 0.5 * x, donate_argnums=0)
-    held, x = [jnp.copy(like)], jnp.copy(like)
+    now, x = [jnp.copy(like)], jnp.copy(like)
 
     def run() -> Any:
-        held[0] = step(held[0], x)
-        return held[0]
+        now[0] = step(now[0], x)
+        return now[0]
 
     return run
 
 
-def _torch(name: str, entries: int) -> Callable[[], Any] | None:
+def torch_step(name: str, shapes: Iterable[tuple[int, ...]]) -> Run | None:
+    """A step of torch's fused optimizer; None where it has none of that name or torch is not installed."""
     if name not in TORCH or importlib.util.find_spec("torch") is None:
         return None
     import torch
 
-    p = torch.ones(entries, requires_grad=True)
-    p.grad = torch.full((entries,), 1e-3)
+    params = []
+    for shape in shapes:
+        param = torch.ones(shape, requires_grad=True)
+        param.grad = torch.full(shape, 1e-3)
+        params.append(param)
     settings: dict[str, Any] = {"lr": 1e-3, "fused": True} | ({"momentum": 0.9} if name == "momentum" else {})
-    optimizer = getattr(torch.optim, TORCH[name])([p], **settings)
+    optimizer = getattr(torch.optim, TORCH[name])(params, **settings)
     return lambda: optimizer.step()
 
 
-def small_tree(repeats: int, names: Iterable[str] = tuple(opt.CATALOGUE)) -> dict[str, dict[str, float]]:
-    """A step of an MLP with six leaves and 9,000 entries: eager, jitted, jitted and donated; seconds."""
-    sizes = ((64, 64), (64, 64), (64, 10))
-    params = {f"layer_{i}": {"w": jnp.ones(s), "b": jnp.zeros(s[1])} for i, s in enumerate(sizes)}
+def small_tree(repeats: int, names: Iterable[str]) -> dict[str, dict[str, float]]:
+    """Seconds of a step of a small MLP: eager, jitted, jitted with donation, and torch's fused one."""
+    params = {f"layer_{i}": {"w": jnp.ones(shape), "b": jnp.zeros(shape[1])} for i, shape in enumerate(MLP)}
+    shapes = [leaf.shape for leaf in jax.tree.leaves(params)]
     out = {}
     for name in names:
         ours, theirs = pairs()[name]
-        runs: dict[str, Callable[[], Any]] = {}
+        runs: dict[str, Run] = {}
         for who, tx in (("ours", ours), ("optax", theirs)):
             state = tx.init(params)
             jitted = jax.jit(tx.update)
             runs[f"{who} eager"] = partial(tx.update, params, state, params)
-            runs[f"{who} jitted"] = _often(partial(jitted, params, state, params), 20)
-            runs[f"{who} donated"] = _often(running(tx, params, params), 20)
+            runs[f"{who} jitted"] = _often(partial(jitted, params, state, params))
+            runs[f"{who} donated"] = _often(running(tx, params, params))
+        torch = torch_step(name, shapes)
+        runs |= {"torch": _often(torch)} if torch else {}
         taken = medians(runs, repeats)
-        out[name] = {k: v / (1 if k.endswith("eager") else 20) for k, v in taken.items()}
+        out[name] = {key: seconds / (1 if key.endswith("eager") else CALLS) for key, seconds in taken.items()}
     return out
 
 
-def _often(run: Callable[[], Any], times: int) -> Callable[[], Any]:
+def _often(run: Run) -> Run:
     def many() -> Any:
-        for _ in range(times):
+        for _ in range(CALLS):
             last = run()
         return last
 
     return many
 
 
-def accumulation(entries: int, repeats: int) -> dict[str, float]:
-    """Seconds of a micro-step that emits nothing, and of a bare addition."""
+def accumulation(
+    entries: int, repeats: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, dict[str, float]]:
+    """Seconds of a micro-step that only accumulates and of one that emits, for adamw on one leaf; and of an axpy.
+
+    With two micro-steps per step, the odd calls are idle and the even ones emit; each is timed alone.
+    """
     params, grads = jnp.ones(entries), jnp.full(entries, 1e-3)
-    many = 1 << 20
-    runs = {
-        "ours": running(opt.accumulate(opt.adamw(1e-3), many), params, grads),
-        "optax": running(optax.MultiSteps(optax.adamw(1e-3), many), params, grads),
-        "axpy": _axpy(params),
+    axpy = _axpy(params)
+    steps = {
+        "ours": running(opt.accumulate(opt.adamw(1e-3), 2), params, grads),
+        "optax": running(optax.MultiSteps(optax.adamw(1e-3), 2), params, grads),
     }
-    return medians(runs, repeats)
+    seconds: dict[str, dict[str, list[float]]] = {who: {"idle": [], "emitting": [], "axpy": []} for who in steps}
+    for nth in range(repeats + 1):
+        for who, step in list(steps.items())[:: 1 if nth % 2 else -1]:
+            for name, run in (("idle", step), ("emitting", step), ("axpy", axpy)):
+                begun = clock()
+                jax.block_until_ready(run())
+                if nth:
+                    seconds[who][name].append(clock() - begun)
+    return {who: {name: float(np.median(values)) for name, values in parts.items()} for who, parts in seconds.items()}
 
 
 def embedding(table_rows: int, width: int, ids: int, repeats: int) -> dict[str, float]:
-    """AdaGrad of a table: seconds and temporary bytes of the rows' step and of the dense one."""
+    """AdaGrad on an embedding table: seconds and temporary bytes of a step on the rows used, and of a dense step."""
     table = jnp.zeros((table_rows, width))
     drawn = np.minimum(np.random.default_rng(0).zipf(1.2, ids) - 1, table_rows - 1)
     which, grads = jnp.asarray(drawn, jnp.int32), jnp.ones((ids, width))
@@ -143,18 +171,18 @@ def embedding(table_rows: int, width: int, ids: int, repeats: int) -> dict[str, 
     for name, step, state in (("rows", sparse.update, sparse.init(table)), ("dense", dense_step, dense.init(table))):
         program: Any = jax.jit(step, donate_argnums=(0, 1)).lower(table, state, which, grads).compile()
         out[f"{name} temporary"] = float(program.memory_analysis().temp_size_in_bytes)
-        held = [jnp.copy(table), state]
+        now = [jnp.copy(table), state]
 
-        def run(program: Any = program, held: list[Any] = held) -> Any:
-            held[0], held[1] = program(held[0], held[1], which, grads)
-            return held[0]
+        def run(program: Any = program, now: list[Any] = now) -> Any:
+            now[0], now[1] = program(now[0], now[1], which, grads)
+            return now[0]
 
         runs[name] = run
     return out | medians(runs, repeats) | {"distinct": float(len(np.unique(drawn)))}
 
 
 def half_precision(entries: int, repeats: int) -> dict[str, float]:
-    """Adam's step of bfloat16 parameters, seconds: to nearest, at random, with a split master; and coded states."""
+    """Seconds of Adam's step: bfloat16 parameters rounded in three ways, float32 parameters, and compressed states."""
     half, full = jnp.ones(entries, jnp.bfloat16), jnp.ones(entries)
     tx = opt.adam(1e-3)
     runs = {

@@ -1,5 +1,6 @@
 """Help, lists and cards: what there is, and the nearest name for what there is not."""
 
+import inspect
 import subprocess
 import sys
 
@@ -118,3 +119,32 @@ def test_an_error_inside_the_package_keeps_its_traceback(error, command, monkeyp
     monkeypatch.setattr(_catalogues, "titles", broken)
     with pytest.raises(type(error), match="internal"):
         command("list", "tasks")
+
+
+BENCHES = {
+    "sweep": (["sweep", "--small"], {"small": True}),
+    "optimizers": (["optimizers", "--small", "--only", "facts,traces"], {"small": True, "only": ["facts", "traces"]}),
+    "activations": (["activations", "--stride", "1000", "--only", "tanh"], {"stride": 1000, "only": ["tanh"]}),
+}
+
+
+@pytest.mark.parametrize("arguments, expected", BENCHES.values(), ids=BENCHES)
+def test_bench_passes_its_flags_to_the_benchmark(arguments, expected, command, monkeypatch, tmp_path):
+    from jaxopt_lite import bench
+
+    kind, calls = arguments[0], []
+    signature = inspect.signature(getattr(bench, kind))
+
+    def measure(**given):
+        signature.bind(**given)
+        calls.append({name: value for name, value in given.items() if name != "progress"})
+        given["progress"]("first part")
+        return {"figure": 1}
+
+    monkeypatch.setattr(bench, kind, measure)
+    monkeypatch.setattr(bench, f"render_{kind}", lambda figures: f"# page {figures['figure']}")
+    status, out, err = command("bench", *arguments, "--out", "page.md")
+    assert (status, out, err) == (0, "# page 1\n", "first part\n")
+    assert calls == [expected]
+    assert (tmp_path / "page.md").read_text() == "# page 1"
+    assert command("bench", *arguments, "--json")[1] == '{"figure": 1}\n'
