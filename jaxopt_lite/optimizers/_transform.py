@@ -15,6 +15,7 @@ from jax.tree_util import DictKey, GetAttrKey, SequenceKey
 from jaxopt_lite.optimizers._arguments import Counted, freeze, opened, same, sort, thaw
 from jaxopt_lite.optimizers._inject import InjectedUpdate, inside_inject_hyperparams
 from jaxopt_lite.optimizers._settings import copied
+from jaxopt_lite.optimizers._states import check_state
 
 Parts = Mapping[Any, Any]
 
@@ -81,9 +82,11 @@ class Update:
     Python code that is not ours (optax's, a plain function as a schedule or a mask), which may look at the numbers.
     """
 
-    def __init__(self, rule: Rule, parts: tuple[tuple[Any, Any], ...], fixed: tuple) -> None:
-        self.rule, self.parts, self.fixed = rule, parts, fixed
+    def __init__(self, rule: Rule, parts: tuple[tuple[Any, Any], ...], names: tuple[str, ...], fixed: tuple) -> None:
+        self.rule, self.parts, self.names, self.fixed = rule, parts, names, fixed
+        self._structure = (rule, parts, names, fixed)
         self._options = opened(fixed)
+        self._settings = {*names, *(name for name, value in fixed if isinstance(value, Counted))}
         self._inner = dict(parts)
         self._hash: int | None = None
         self._ours = (
@@ -106,23 +109,24 @@ class Update:
         return self._traced(updates, state, params, extra)
 
     def _traced(self, updates: Any, state: Any, params: Any, extra: Mapping[str, Any]) -> tuple[Any, Any]:
+        check_state(self.rule, self._settings, self._options, state)
         return self.rule.update(updates, state, params, self._options, self._inner, extra)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Update):
             return NotImplemented
-        return self is other or (self.rule, self.parts, self.fixed) == (other.rule, other.parts, other.fixed)
+        return self is other or self._structure == other._structure
 
     def __hash__(self) -> int:
         if self._hash is None:  # asked for at every eager call
-            self._hash = hash((self.rule, self.parts, self.fixed))
+            self._hash = hash(self._structure)
         return self._hash
 
     def __repr__(self) -> str:
         return f"<update of {self.rule.name}>"
 
     def __getstate__(self) -> tuple:
-        return self.rule, self.parts, self.fixed
+        return self._structure
 
     def __setstate__(self, state: tuple) -> None:
         self.__init__(*state)  # type: ignore[misc]
@@ -217,7 +221,7 @@ def build(
 def assemble(rule: Rule, parts: Mapping[Any, Transform], data: Mapping[str, Any], fixed: tuple) -> Transform:
     """The transform as it stands: nothing is checked or converted."""
     updates = tuple((key, getattr(part, "update", None)) for key, part in parts.items())
-    return Transform(Init(rule, parts, data, fixed), Update(rule, updates, fixed))
+    return Transform(Init(rule, parts, data, fixed), Update(rule, updates, tuple(data), fixed))
 
 
 def as_transform(tx: Any, where: str) -> Transform:
