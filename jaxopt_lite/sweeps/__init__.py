@@ -3,6 +3,7 @@
 from jaxopt_lite.sweeps._compare import Difference as Difference
 from jaxopt_lite.sweeps._estimate import estimate as estimate
 from jaxopt_lite.sweeps._estimate import matmul_rate as matmul_rate
+from jaxopt_lite.sweeps._layout import Layout as Layout
 from jaxopt_lite.sweeps._ledger import StoreError as StoreError
 from jaxopt_lite.sweeps._plan import Plan as Plan
 from jaxopt_lite.sweeps._plan import plan as plan

@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,9 +10,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lite import optimizers
+from jaxopt_lite.sweeps._executables import CPU_OPTIONS
 from jaxopt_lite.sweeps._group import Group
 from jaxopt_lite.sweeps._plan import Plan
-from jaxopt_lite.sweeps._program import CPU_OPTIONS, trace
+from jaxopt_lite.sweeps._program import shape_of, trace
 from jaxopt_lite.sweeps._width import bytes_of
 from jaxopt_lite.training import Task
 from jaxopt_lite.training._run import start
@@ -33,7 +35,7 @@ def estimate(planned: Plan) -> dict[str, Any]:
     )
     rate = matmul_rate(planned.devices, planned.workers)
     carries = [
-        bytes_of(trace(planned.task, g, w, planned.devices[0]).carry)
+        bytes_of(trace(planned.task, g, w, planned.devices[0], planned.layout).carry)
         for g, w in zip(planned.groups, planned.widths, strict=True)
     ]
     return {
@@ -53,7 +55,7 @@ def estimate(planned: Plan) -> dict[str, Any]:
     }
 
 
-def matmul_rate(devices: list[Any], workers: int, size: int = 1024, repeats: int = 7) -> float:
+def matmul_rate(devices: Sequence[Any], workers: int, size: int = 1024, repeats: int = 7) -> float:
     """Floating-point operations a second in float32 products of `size`² matrices, one on each core or device at once.
 
     The median of `repeats`, compile time apart.
@@ -65,7 +67,7 @@ def matmul_rate(devices: list[Any], workers: int, size: int = 1024, repeats: int
         options = CPU_OPTIONS if device.platform == "cpu" else None
         return product.lower(x).compile(compiler_options=options), x
 
-    programs = [ready(devices[i % len(devices)]) for i in range(min(workers, max(workers, len(devices))))]
+    programs = [ready(devices[i % len(devices)]) for i in range(workers)]
     times = []
     with ThreadPoolExecutor(len(programs)) as pool:
         for _ in range(repeats + 1):
@@ -77,14 +79,14 @@ def matmul_rate(devices: list[Any], workers: int, size: int = 1024, repeats: int
 
 def _step_flop(task: Task, group: Group) -> float:
     """Floating-point operations of one step of one trial, by XLA's count, with the simplest optimizer."""
-    trial = group.plain(optimizers.sgd(0.0))
 
     def step(seed: Any, data: Any) -> Any:
+        trial = group.example(optimizers.sgd(0.0))
         carry = jax.eval_shape(lambda: start(task, trial, 0))
         blank = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype) if not _is_key(x) else jax.random.key(0), carry)
         return task.step(trial, blank, data, jax.random.key(seed))[0]
 
-    data = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), task.data)
+    data = jax.tree.map(shape_of, task.data)
     counted = jax.jit(step).lower(jax.ShapeDtypeStruct((), jnp.uint32), data).cost_analysis()
     counted = counted[0] if isinstance(counted, list) else counted
     return float((counted or {}).get("flops", 0.0))

@@ -1,4 +1,4 @@
-"""Which trials share a program, and how they are cut into chunks of one size."""
+"""Which trials share a program, and the numbers in which they differ."""
 
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -9,12 +9,9 @@ import numpy as np
 
 from jaxopt_lite.optimizers import Transform
 from jaxopt_lite.sweeps._merge import Either
+from jaxopt_lite.training._trial import is_key, is_number
 
 Array = jax.Array
-
-
-class Fixed(float):
-    """A float that is structure: one written as it is in a space, where the model may need it while it is built."""
 
 
 class Member(NamedTuple):
@@ -26,10 +23,13 @@ class Member(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Trials of one structure: everything but their numbers is equal, or, of merged optimizers, a matter of an index.
+    """Trials of one structure: equal but for their numbers and, with merging, the choice among some optimizers.
 
-    `pattern` holds the leaves of the trial with merged optimizers as leaves: a Transform marks such a place.
-    `alternatives` are the different structures of optimizer in each merged place, as examples.
+    Attributes:
+        tree: the tree structure of a trial in which merged optimizers are leaves.
+        pattern: the leaves of the first trial; a Transform marks the place of a merged optimizer.
+        alternatives: for each such place one example of each structure of optimizer.
+        members: the trials.
     """
 
     tree: Any
@@ -39,31 +39,32 @@ class Group(NamedTuple):
 
     @property
     def structures(self) -> int:
-        """How many structures without merging."""
+        """Number of structures without merging."""
         return len({member.taken for member in self.members})
+
+    def signature(self, width: int) -> list[jax.ShapeDtypeStruct]:
+        """Shapes and dtypes of `stacked(members, width)`; Python floats are weakly typed, as JAX has them."""
+        columns = stacked(self.members[:1], width)
+        weak = [getattr(x, "weak_type", type(x) is float) for x in self.members[0].numbers]
+        return [jax.ShapeDtypeStruct(c.shape, c.dtype, weak_type=bool(w)) for c, w in zip(columns, weak, strict=True)]
 
     def rebuilt(self, taken: Sequence[Array], numbers: Sequence[Any]) -> Any:
         """The trial of these numbers, for the inside of a program."""
         rest, places, out = iter(numbers), iter(zip(taken, self.alternatives, strict=True)), []
         for leaf in self.pattern:
             if isinstance(leaf, Transform):
-                index, known = next(places)
-                out.append(Either(index, [_with_numbers(tx, rest) for tx in known]))
+                index, transforms = next(places)
+                out.append(Either(index, [_with_numbers(tx, rest) for tx in transforms]))
             else:
-                out.append(next(rest) if is_number(leaf) else leaf)
+                out.append(_as_leaf(leaf, next(rest)) if is_number(leaf) else leaf)
         return jax.tree.unflatten(self.tree, out)
 
-    def plain(self, transform: Any) -> Any:
-        """An example trial with `transform` in every merged place."""
+    def example(self, transform: Any) -> Any:
+        """The first trial with `transform` in every place of a merged optimizer."""
         leaves = [
             transform if isinstance(x, Transform) else jnp.asarray(x) if is_number(x) else x for x in self.pattern
         ]
         return jax.tree.unflatten(self.tree, leaves)
-
-
-def is_number(leaf: Any) -> bool:
-    """Whether a leaf is data; whole Python numbers, truth values, texts and functions are structure."""
-    return isinstance(leaf, float | np.ndarray | np.generic | jax.Array) and not isinstance(leaf, Fixed)
 
 
 def grouped(trials: Sequence[Any], merge: bool = True) -> list[Group]:
@@ -74,62 +75,63 @@ def grouped(trials: Sequence[Any], merge: bool = True) -> list[Group]:
         merge: whether optimizers of different structure become alternatives of one program.
 
     Raises:
-        TypeError: a leaf that is neither a number nor hashable.
+        TypeError: a leaf is neither a number nor hashable.
     """
-    found: dict[
-        Hashable, tuple[Any, tuple[Any, ...], list[list[Transform]], list[tuple[int, list[Transform], list[Any]]]]
-    ] = {}
+    groups: dict[Hashable, tuple[Any, tuple[Any, ...], list[tuple[int, list[Any]]]]] = {}
     for nth, trial in enumerate(trials):
         leaves, tree = jax.tree.flatten(trial, is_leaf=(_is_transform if merge else None))
-        key = (tree, tuple(_kind(leaf) for leaf in leaves))
-        _, _, known, rows = found.setdefault(key, (tree, tuple(leaves), [[] for x in leaves if _is_transform(x)], []))
-        own = [leaf for leaf in leaves if _is_transform(leaf)]
-        for tx, alike in zip(own, known, strict=True):
-            if all(_shape(tx) != _shape(other) for other in alike):
-                alike.append(tx)
-        rows.append((nth, own, [leaf for leaf in leaves if is_number(leaf)]))
-    return [_group(*parts) for parts in found.values()]
+        key = (tree, tuple(_static_part(leaf) for leaf in leaves))
+        groups.setdefault(key, (tree, tuple(leaves), []))[2].append((nth, leaves))
+    return [_group(*parts) for parts in groups.values()]
 
 
-def _group(tree: Any, pattern: tuple[Any, ...], known: list[list[Transform]], rows: list[Any]) -> Group:
-    alternatives = tuple(tuple(alike) for alike in known)
+def _group(tree: Any, pattern: tuple[Any, ...], rows: list[tuple[int, list[Any]]]) -> Group:
+    places = [i for i, leaf in enumerate(pattern) if _is_transform(leaf)]
+    # one example by structure, in the order in which they come
+    known: list[dict[Hashable, Transform]] = [{} for _ in places]
+    for _, leaves in rows:
+        for place, examples in zip(places, known, strict=True):
+            examples.setdefault(_structure(leaves[place]), leaves[place])
     members = []
-    for nth, own, own_numbers in rows:
-        taken = tuple(
-            next(i for i, other in enumerate(alike) if _shape(other) == _shape(tx))
-            for tx, alike in zip(own, alternatives, strict=True)
-        )
-        members.append(Member(nth, taken, tuple(_numbers(pattern, alternatives, taken, own, own_numbers))))
-    return Group(tree, pattern, alternatives, tuple(members))
+    for nth, leaves in rows:
+        taken = [list(found).index(_structure(leaves[place])) for place, found in zip(places, known, strict=True)]
+        numbers = _numbers(leaves, [list(examples.values()) for examples in known], taken)
+        members.append(Member(nth, tuple(taken), tuple(numbers)))
+    return Group(tree, pattern, tuple(tuple(examples.values()) for examples in known), tuple(members))
 
 
-def _numbers(pattern: Any, alternatives: Any, taken: Any, own: list[Transform], numbers: list[Any]) -> Iterator[Any]:
-    """The numbers in the order in which `rebuilt` asks for them; alternatives not taken give those of their example."""
-    rest, places = iter(numbers), iter(zip(taken, alternatives, own, strict=True))
-    for leaf in pattern:
-        if isinstance(leaf, Transform):
-            index, known, tx = next(places)
-            for i, other in enumerate(known):
-                yield from (x for x in jax.tree.leaves(tx if i == index else other) if is_number(x))
+def _numbers(leaves: list[Any], alternatives: list[list[Transform]], taken: list[int]) -> Iterator[Any]:
+    """The numbers of a trial in the order of `Group.rebuilt`; alternatives not taken give those of their example."""
+    places = iter(zip(alternatives, taken, strict=True))
+    for leaf in leaves:
+        if _is_transform(leaf):
+            transforms, index = next(places)
+            for i, other in enumerate(transforms):
+                yield from (x for x in jax.tree.leaves(leaf if i == index else other) if is_number(x))
         elif is_number(leaf):
-            yield next(rest)
+            yield leaf
 
 
 def _with_numbers(tx: Transform, numbers: Iterator[Any]) -> Transform:
-    return jax.tree.map(lambda leaf: next(numbers) if is_number(leaf) else leaf, tx)
+    return jax.tree.map(lambda leaf: _as_leaf(leaf, next(numbers)) if is_number(leaf) else leaf, tx)
+
+
+def _as_leaf(example: Any, number: Any) -> Any:
+    return jax.random.wrap_key_data(number, impl=jax.random.key_impl(example)) if is_key(example) else number
 
 
 def _is_transform(leaf: Any) -> bool:
     return isinstance(leaf, Transform)
 
 
-def _kind(leaf: Any) -> Hashable:
-    """What of a leaf is structure."""
+def _static_part(leaf: Any) -> Hashable:
+    """What of a leaf is part of the program: shape and dtype of a number, all of another leaf."""
     if _is_transform(leaf):
         return Transform
+    if is_key(leaf):
+        return leaf.shape, str(jax.random.key_impl(leaf))
     if is_number(leaf):
-        array = np.asarray(leaf)
-        return array.shape, "float" if array.dtype.kind == "f" else array.dtype.str
+        return np.shape(leaf), _dtype(leaf), bool(getattr(leaf, "weak_type", type(leaf) is float))
     try:
         hash(leaf)
     except TypeError:
@@ -139,13 +141,27 @@ def _kind(leaf: Any) -> Hashable:
     return type(leaf), leaf
 
 
-def _shape(tx: Transform) -> Hashable:
+def _dtype(leaf: Any) -> Any:
+    return jax.dtypes.canonicalize_dtype(np.asarray(leaf).dtype)
+
+
+def _structure(tx: Transform) -> Hashable:
     leaves, tree = jax.tree.flatten(tx)
-    return tree, tuple(_kind(leaf) for leaf in leaves)
+    return tree, tuple(_static_part(leaf) for leaf in leaves)
 
 
 def stacked(members: Sequence[Member], size: int) -> list[np.ndarray]:
-    """The numbers of some members as columns of `size` rows, the last member repeated to fill them."""
+    """The numbers of some members as columns of `size` rows, the last member repeated to fill them.
+
+    Random keys are given by their data, and dtypes are those of JAX: float64 stays only in x64 mode.
+    """
     rows = [member.numbers for member in members] + [members[-1].numbers] * (size - len(members))
-    columns = [np.asarray(column) for column in zip(*rows, strict=True)]
-    return [c.astype(np.float32) if c.dtype == np.float64 else c for c in columns]
+    return [_column(column) for column in zip(*rows, strict=True)]
+
+
+def _column(numbers: tuple[Any, ...]) -> np.ndarray:
+    if all(type(x) is float for x in numbers):
+        array = np.asarray(numbers)
+    else:
+        array = np.stack([np.asarray(jax.random.key_data(x) if is_key(x) else x) for x in numbers])
+    return array.astype(jax.dtypes.canonicalize_dtype(array.dtype), copy=False)

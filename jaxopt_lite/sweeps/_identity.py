@@ -10,9 +10,18 @@ import jax
 import numpy as np
 import optax
 
+from jaxopt_lite.sweeps._executables import update
 from jaxopt_lite.sweeps._ledger import Ledger, Row, StoreError
-from jaxopt_lite.sweeps._plan import Plan
-from jaxopt_lite.sweeps._program import Traced, stride
+from jaxopt_lite.sweeps._plan import Plan, State
+from jaxopt_lite.sweeps._program import Traced
+from jaxopt_lite.training._run import stride_of
+
+# Names of facts that a note of the user cannot replace.
+RESERVED = (
+    *("task", "objective", "mode", "modes", "steps", "stride", "seeds", "columns", "settings", "structures", "widths"),
+    *("numbers", "data", "device", "workers", "versions", "digests", "format", "last", "compile_seconds"),
+    "run_seconds",
+)
 
 
 def facts_of(planned: Plan) -> dict[str, Any]:
@@ -22,8 +31,9 @@ def facts_of(planned: Plan) -> dict[str, Any]:
         "task": task.name,
         "objective": task.objective,
         "mode": task.mode,
+        "modes": {**task.modes, task.objective: task.mode},
         "steps": planned.steps,
-        "stride": stride(planned.steps),
+        "stride": stride_of(planned.steps),
         "seeds": list(planned.seeds),
         "columns": list(planned.trials[0].columns),
         "settings": len(planned.trials),
@@ -75,6 +85,20 @@ def check_versions(ledger: Ledger, facts: dict[str, Any], remaining: list[int]) 
     return True
 
 
+def check_scores(planned: Plan, program: Traced) -> None:
+    """Check that the scores of a program can be columns of the table.
+
+    Raises:
+        ValueError: a score has the name of another column.
+    """
+    for name in program.scores:
+        if name in (*planned.trials[0].columns, "seed", "status"):
+            raise ValueError(
+                f"task {planned.task.name!r} gives a score {name!r}, but the table has a column of that name already; "
+                "rename the score"
+            )
+
+
 def check_program(ledger: Ledger, group: int, program: Traced) -> None:
     """Check that a program is the one whose numbers a ledger holds.
 
@@ -95,39 +119,39 @@ def _brief(row: Row) -> str:
     return ", ".join(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.columns.items())
 
 
-def states(ledger: Ledger, planned: Plan, traced: dict[int, list[Traced]]) -> dict[int, Any]:
-    """The state of trials under way: step, the arrays of the carry, the sums of the curve."""
-    each = len(planned.seeds)
-    specs = {m.trial: own[0].carry for nth, own in traced.items() for m in planned.groups[nth].members}
-    sums = ledger.sums()
+def states(ledger: Ledger, planned: Plan, traced: dict[int, list[Traced]]) -> dict[int, State]:
+    """The states of the trials that have begun and are not finished, by row."""
+    seeds = len(planned.seeds)
+    shapes = {m.trial: own[0].carry for nth, own in traced.items() for m in planned.groups[nth].members}
+    points = ledger.points()
     found = {}
     for row, step, blob in ledger.carries():
         arrays, at = [], 0
-        for spec in specs[row // each]:
-            size = int(np.prod(spec.shape[1:])) * spec.dtype.itemsize
-            arrays.append(
-                np.frombuffer(blob, spec.dtype, offset=at, count=size // spec.dtype.itemsize).reshape(spec.shape[1:])
-            )
-            at += size
+        for shape in shapes[row // seeds]:
+            count = int(np.prod(shape.shape[1:]))
+            if at + count * shape.dtype.itemsize <= len(blob):
+                array = np.frombuffer(blob, shape.dtype, offset=at, count=count)
+                arrays.append(array.reshape(shape.shape[1:]))
+            at += count * shape.dtype.itemsize
         if at != len(blob):
             raise StoreError(f"the state of run {row} in {ledger.store} is not that of this task's carry")
-        found[row] = (step, arrays, {name: np.array(s) for name, s in sums.get(row, {}).items()})
+        found[row] = State(step, arrays, {name: np.array(p) for name, p in points.get(row, {}).items()})
     return found
 
 
 def _digest(data: Any) -> str:
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for leaf in jax.tree.leaves(data):
-        array = np.asarray(leaf)
-        found.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
-    return found.hexdigest()
+        update(digest, leaf)
+    return digest.hexdigest()
 
 
 def _numbers(planned: Plan) -> str:
     """A digest of all numbers of all trials, those that no column shows included."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for group in planned.groups:
         for member in group.members:
-            found.update(f"{member.trial} {member.taken}".encode())
-            found.update(b"".join(np.asarray(number, float).tobytes() for number in member.numbers))
-    return found.hexdigest()
+            digest.update(f"{member.trial} {member.taken}".encode())
+            for number in member.numbers:
+                update(digest, number)
+    return digest.hexdigest()

@@ -5,7 +5,6 @@ import json
 import math
 import os
 import sqlite3
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from pathlib import Path
@@ -15,23 +14,27 @@ from urllib.parse import quote
 import numpy as np
 
 from jaxopt_lite.sweeps._lock import Lock
+from jaxopt_lite.sweeps._store import FILE as FILE
+from jaxopt_lite.sweeps._store import StoreError as StoreError
+from jaxopt_lite.sweeps._store import check as check
+from jaxopt_lite.sweeps._store import exists as exists
+from jaxopt_lite.sweeps._store import locked as locked
+from jaxopt_lite.sweeps._store import taken, unwritable
 
-FORMAT = 1
-FILE = "ledger.sqlite"
+FORMAT = 2
 FINAL = ("done", "diverged")
+# Largest piece of a state that is one value: SQLite refuses values of 1 GB.
+BYTES_A_PART = 64 << 20
 _TABLES = """
 CREATE TABLE sweep (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE trials (id INTEGER PRIMARY KEY, columns TEXT NOT NULL, seed INTEGER NOT NULL,
                      status TEXT NOT NULL, step INTEGER NOT NULL);
 CREATE TABLE scores (trial INTEGER NOT NULL, name TEXT NOT NULL, value REAL, PRIMARY KEY (trial, name)) WITHOUT ROWID;
-CREATE TABLE curves (trial INTEGER NOT NULL, name TEXT NOT NULL, sums BLOB NOT NULL,
+CREATE TABLE curves (trial INTEGER NOT NULL, name TEXT NOT NULL, dtype TEXT NOT NULL, points BLOB NOT NULL,
                      PRIMARY KEY (trial, name)) WITHOUT ROWID;
-CREATE TABLE carries (trial INTEGER PRIMARY KEY, step INTEGER NOT NULL, arrays BLOB NOT NULL, digest TEXT NOT NULL);
+CREATE TABLE carries (trial INTEGER NOT NULL, part INTEGER NOT NULL, step INTEGER NOT NULL, arrays BLOB NOT NULL,
+                      digest TEXT NOT NULL, PRIMARY KEY (trial, part));
 """
-
-
-class StoreError(ValueError):
-    """A store that cannot be used as asked: it exists, is damaged, read-only, or holds another sweep."""
 
 
 class Row(NamedTuple):
@@ -45,13 +48,22 @@ class Row(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What one segment did to one trial; `arrays` are its carry where it goes on."""
+    """What one segment did to one trial.
+
+    Attributes:
+        id: the trial's row.
+        status: running, done or diverged.
+        step: the step at which the segment ended.
+        scores: by name, if the trial is done.
+        points: the points of its learning curves so far.
+        arrays: its state, if it is running.
+    """
 
     id: int
     status: str
     step: int
     scores: dict[str, float]
-    sums: dict[str, np.ndarray]
+    points: dict[str, np.ndarray]
     arrays: Sequence[np.ndarray] | None
 
 
@@ -93,9 +105,9 @@ class Ledger:
                     _fill(db, facts, rows)
                 _moved(unfinished, store / FILE)  # a kill before this leaves no ledger, one after it a complete one
             except FileExistsError:
-                raise _taken(store) from None
+                raise taken(store) from None
             except (OSError, sqlite3.OperationalError) as error:
-                raise _unwritable(store, error) from None
+                raise unwritable(store, error) from None
             finally:
                 with suppress(OSError):
                     unfinished.unlink(missing_ok=True)
@@ -165,21 +177,40 @@ class Ledger:
             out.setdefault(trial, {})[name] = math.nan if value is None else value
         return out
 
-    def sums(self) -> dict[int, dict[str, np.ndarray]]:
-        """The points of the learning curves by trial, as sums over the steps of each point."""
+    def points(self) -> dict[int, dict[str, np.ndarray]]:
+        """The points of the learning curves by trial (see `training._run.Curve`)."""
         out: dict[int, dict[str, np.ndarray]] = {}
-        for trial, name, blob in self._db.execute("SELECT trial, name, sums FROM curves"):
-            out.setdefault(trial, {})[name] = np.frombuffer(blob, np.float32)
+        for trial, name, dtype, blob in self._db.execute("SELECT trial, name, dtype, points FROM curves"):
+            out.setdefault(trial, {})[name] = np.frombuffer(blob, dtype)
         return out
 
     def carries(self) -> Iterator[tuple[int, int, bytes]]:
-        """The states of unfinished trials: trial, step, and the bytes of its arrays one after the other."""
-        for trial, step, arrays, digest in self._db.execute("SELECT trial, step, arrays, digest FROM carries"):
-            if hashlib.sha256(arrays).hexdigest() != digest:
-                raise StoreError(
-                    f"the state of trial {trial} in {self.store} is damaged: restore a copy or name another store"
-                )
-            yield trial, step, arrays
+        """The states of unfinished trials: trial, step, and the bytes of its arrays one after the other.
+
+        Raises:
+            StoreError: a state is damaged.
+        """
+        trials = self._db.execute("SELECT trial, step FROM carries WHERE part = 0 ORDER BY trial").fetchall()
+        for trial, step in trials:
+            parts = []
+            for arrays, digest in self._db.execute(
+                "SELECT arrays, digest FROM carries WHERE trial = ? ORDER BY part", (trial,)
+            ):
+                if hashlib.sha256(arrays).hexdigest() != digest:
+                    raise StoreError(
+                        f"the state of trial {trial} in {self.store} is damaged: restore a copy or name another store"
+                    )
+                parts.append(arrays)
+            yield trial, step, b"".join(parts)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let all reads inside see one state of the ledger, whatever another process writes meanwhile."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.execute("COMMIT")
 
     def record(self, outcomes: Sequence[Outcome]) -> None:
         """Write what a segment did, all or nothing.
@@ -203,15 +234,15 @@ class Ledger:
                 "INSERT OR REPLACE INTO scores VALUES (?, ?, ?)",
                 [(o.id, name, value) for o in outcomes for name, value in o.scores.items()],
             )
+            curves = [(o.id, name, np.asarray(p)) for o in outcomes for name, p in o.points.items()]
             db.executemany(
-                "INSERT OR REPLACE INTO curves VALUES (?, ?, ?)",
-                [(o.id, name, np.asarray(s, np.float32).tobytes()) for o in outcomes for name, s in o.sums.items()],
+                "INSERT OR REPLACE INTO curves VALUES (?, ?, ?, ?)",
+                [(trial, name, p.dtype.str, p.tobytes()) for trial, name, p in curves],
             )
             db.executemany("DELETE FROM carries WHERE trial = ?", [(o.id,) for o in outcomes])
-            kept = [(o.id, o.step, b"".join(a.tobytes() for a in o.arrays)) for o in outcomes if o.arrays is not None]
-            db.executemany(
-                "INSERT INTO carries VALUES (?, ?, ?, ?)", [(*own, hashlib.sha256(own[2]).hexdigest()) for own in kept]
-            )
+            for o in outcomes:
+                if o.arrays is not None:
+                    db.executemany("INSERT INTO carries VALUES (?, ?, ?, ?, ?)", _parts(o.id, o.step, o.arrays))
 
     def close(self) -> None:
         """Close the file and release the lock; a ledger that was written is then one file, readable where nothing can
@@ -240,6 +271,17 @@ def _transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         raise
 
 
+def _parts(trial: int, step: int, arrays: Sequence[np.ndarray]) -> Iterator[tuple[int, int, int, memoryview, str]]:
+    """The rows of `carries` for a state: its bytes in parts of at most `BYTES_A_PART`, at least one."""
+    number = 0
+    for array in arrays if len(arrays) else [np.zeros(0)]:
+        data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        for begin in range(0, max(1, data.size), BYTES_A_PART):
+            part = data[begin : begin + BYTES_A_PART].data
+            yield trial, number, step, part, hashlib.sha256(part).hexdigest()
+            number += 1
+
+
 def _fill(db: sqlite3.Connection, facts: dict[str, Any], rows: Iterable[Row]) -> None:
     with _transaction(db):
         for statement in _TABLES.split(";\n"):
@@ -250,27 +292,6 @@ def _fill(db: sqlite3.Connection, facts: dict[str, Any], rows: Iterable[Row]) ->
             "INSERT INTO trials VALUES (?, ?, ?, ?, ?)",
             [(r.id, json.dumps(r.columns), r.seed, r.status, r.step) for r in rows],
         )
-
-
-def locked(store: Path, resume: bool) -> Lock:
-    """Lock a store, after the checks of `check`.
-
-    Raises:
-        StoreError: `check` refuses the store, or another process is writing to it.
-    """
-    check(store, resume)
-    try:
-        lock = Lock(store)
-    except BlockingIOError:
-        raise StoreError(f"another process is running the sweep in {store}: wait, or name another store") from None
-    except (OSError, sqlite3.OperationalError) as error:
-        raise _unwritable(store, error) from None
-    try:
-        check(store, resume)  # another process may have created or removed a ledger before we had the lock
-    except StoreError:
-        lock.release(undo=True)
-        raise
-    return lock
 
 
 def _moved(source: Path, target: Path) -> None:
@@ -287,30 +308,6 @@ def _moved(source: Path, target: Path) -> None:
         source.rename(target)
 
 
-def exists(store: Path) -> bool:
-    """Whether there is a ledger at `store`."""
-    return (store / FILE).exists()
-
-
-def check(store: Path, resume: bool) -> None:
-    """Find fault with a store before any work is done; nothing stays written.
-
-    Raises:
-        StoreError: it exists and is not to be resumed, or the other way round, or it cannot be written to.
-    """
-    if resume and not exists(store):
-        raise StoreError(f"{store} holds no sweep to resume: there is no {FILE} in it")
-    if not resume and exists(store):
-        raise _taken(store)
-    nearest = next((folder for folder in (store, *store.absolute().parents) if folder.exists()), Path())
-    if not nearest.is_dir():
-        raise StoreError(f"cannot write to the store {store}: {nearest} is a file; name a folder")
-    try:
-        tempfile.TemporaryFile(dir=nearest).close()
-    except OSError as error:
-        raise _unwritable(store, error) from None
-
-
 def _connected(where: str, uri: bool = False) -> sqlite3.Connection:
     db = sqlite3.connect(where, uri=uri, isolation_level=None, timeout=10, check_same_thread=False)
     try:
@@ -323,12 +320,3 @@ def _connected(where: str, uri: bool = False) -> sqlite3.Connection:
 
 def _address(path: Path, mode: str) -> str:
     return f"file:{quote(str(path.resolve()))}?mode={mode}"
-
-
-def _taken(store: Path) -> StoreError:
-    return StoreError(f"{store} already holds a sweep: resume it (--resume, resume=True) or name another store")
-
-
-def _unwritable(store: Path, error: Exception) -> StoreError:
-    reason = getattr(error, "strerror", None) or str(error)
-    return StoreError(f"cannot write to the store {store}: {reason}; name a folder you may write to")

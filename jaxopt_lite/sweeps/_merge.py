@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lite.optimizers import Transform
+from jaxopt_lite.training._averaged import evaluated
 
 Array = jax.Array
 
@@ -23,14 +24,27 @@ class Either(optax.GradientTransformationExtraArgs):
     even a single alternative goes through the switch (a branch that holds still is the second).
     """
 
+    index: Array
     alternatives: tuple[Transform, ...]
 
     def __new__(cls, index: Array, alternatives: Sequence[Transform]) -> "Either":
         """The transform; `index` is an int32 scalar."""
         init, update = partial(_init, index, tuple(alternatives)), partial(_update, index, tuple(alternatives))
         made = super().__new__(cls, init, update)
-        made.alternatives = tuple(alternatives)
+        made.index, made.alternatives = index, tuple(alternatives)
         return made
+
+    def evaluated(self, state: list[Array], params: Any) -> Any:
+        """The averaged parameters if the alternative taken keeps an average, else `params`."""
+        shapes = [jax.eval_shape(tx.init, params) for tx in self.alternatives]
+        branches = [lambda state, params, shape=shape: evaluated(_unpacked(state, shape), params) for shape in shapes]
+        return jax.lax.switch(self.index, branches, state, params)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"the task uses {name!r} of trial['optimizer'], but the sweep trains several optimizers with one program, "
+            "which offers init and update alone; use layout=sweeps.Layout(merge=False), or merge=False in the Task"
+        )
 
 
 def _init(index: Array, alternatives: Sequence[Transform], params: Any) -> list[Array]:

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from jaxopt_lite.sweeps import _width
 from jaxopt_lite.sweeps._group import Group, grouped
+from jaxopt_lite.sweeps._layout import Layout
 from jaxopt_lite.sweeps._ledger import Row
 from jaxopt_lite.sweeps._program import Chunk, width_of
 from jaxopt_lite.sweeps._schedule import Job, Runner
@@ -15,8 +15,27 @@ from jaxopt_lite.sweeps._trials import Search, Trial, enumerate_trials
 from jaxopt_lite.training import Task
 
 
+class State(NamedTuple):
+    """The state of one trial between two segments: its step, its arrays, and the points of its curves."""
+
+    step: int
+    arrays: list[np.ndarray]
+    points: dict[str, np.ndarray]
+
+
 class Plan(NamedTuple):
-    """What a sweep will do: its trials, and how they are packed into programs and chunks. Print it."""
+    """What a sweep will do: its trials, and how they are packed into programs and chunks. Print it.
+
+    Attributes:
+        task: the training problem.
+        trials: the settings, in the order of the table.
+        seeds: the seeds; each trial runs with each.
+        steps: updates in a run.
+        groups: the trials by structure; each group has a training program of its own.
+        widths: for each group, the number of runs in a chunk.
+        layout: devices, merging and how chunks start.
+        workers: number of chunks that run at the same time.
+    """
 
     task: Task
     trials: list[Trial]
@@ -24,8 +43,13 @@ class Plan(NamedTuple):
     steps: int
     groups: list[Group]
     widths: list[int]
-    devices: list[Any]
+    layout: Layout
     workers: int
+
+    @property
+    def devices(self) -> tuple[Any, ...]:
+        """The devices that run chunks."""
+        return self.layout.devices or ()
 
     @property
     def runs(self) -> int:
@@ -54,29 +78,36 @@ class Plan(NamedTuple):
         ]
         return "\n".join(lines)
 
-    def jobs(self, begun: dict[int, tuple[int, list[np.ndarray], dict[str, np.ndarray]]], over: set[int]) -> list[Job]:
-        """The chunks to run: those that are under way first, then what is untouched; `over` are rows that are done."""
+    def jobs(self, states: dict[int, State], finished: set[int]) -> list[Job]:
+        """The chunks to run: first those of trials with a state, then those of trials at step 0.
+
+        Args:
+            states: the states of trials that have begun, by row.
+            finished: rows that are done or diverged.
+        """
         jobs = []
         for nth, (rows, width) in enumerate(zip(self.runners(), self.widths, strict=True)):
-            left = [row for row in rows if row.row not in over]
-            for chunk in _chunks([row for row in left if row.row in begun], width, lambda row: begun[row.row][0]):
-                states = [begun[row.row] for row in chunk]
-                carry = [np.stack(arrays) for arrays in zip(*(arrays for _, arrays, _ in states), strict=True)]
-                sums = {name: np.stack([s[name] for _, _, s in states]) for name in states[0][2]}
-                jobs.append(Job(nth, tuple(chunk), states[0][0], Chunk(carry, sums)))
-            jobs += [Job(nth, tuple(c), 0, None) for c in _chunks([row for row in left if row.row not in begun], width)]
+            remaining = [row for row in rows if row.row not in finished]
+            begun = [row for row in remaining if row.row in states]
+            for chunk in _chunks(begun, width, lambda row: states[row.row].step):
+                found = [states[row.row] for row in chunk]
+                carry = [np.stack(arrays) for arrays in zip(*(state.arrays for state in found), strict=True)]
+                points = {name: np.stack([state.points[name] for state in found]) for name in found[0].points}
+                jobs.append(Job(nth, tuple(chunk), found[0].step, Chunk(carry, points)))
+            new = [row for row in remaining if row.row not in states]
+            jobs += [Job(nth, tuple(chunk), 0, None) for chunk in _chunks(new, width)]
         return sorted(jobs, key=lambda job: job.state is None)
 
     def rows(self) -> list[Row]:
         """The rows of a new ledger."""
-        own = [(trial.columns, seed) for trial in self.trials for seed in self.seeds]
-        return [Row(i, columns, seed, "waiting", 0) for i, (columns, seed) in enumerate(own)]
+        runs = [(trial.columns, seed) for trial in self.trials for seed in self.seeds]
+        return [Row(i, columns, seed, "waiting", 0) for i, (columns, seed) in enumerate(runs)]
 
     def runners(self) -> list[list[Runner]]:
         """The runs of each group; those of one seed side by side, since they share the order of their data."""
-        each = len(self.seeds)
+        seeds = len(self.seeds)
         return [
-            [Runner(m.trial * each + i, seed, m) for i, seed in enumerate(self.seeds) for m in group.members]
+            [Runner(m.trial * seeds + i, seed, m) for i, seed in enumerate(self.seeds) for m in group.members]
             for group in self.groups
         ]
 
@@ -90,6 +121,7 @@ def plan(
     seeds: int | Sequence[int] = 1,
     search: Search | None = None,
     seed: int = 0,
+    layout: Layout | None = None,
 ) -> Plan:
     """What `run` would do with these arguments; nothing is written.
 
@@ -103,13 +135,14 @@ def plan(
         raise ValueError(f"steps must be a whole number of at least 1, got {steps!r}")
     if task.mode not in ("min", "max"):
         raise ValueError(f'the mode of task {task.name!r} must be "min" or "max", got {task.mode!r}')
-    found = enumerate_trials(space, trials, search, seed)
-    devices = jax.local_devices() if jax.default_backend() != "cpu" else jax.local_devices()[:1]
-    groups = grouped([trial.value for trial in found], merge=devices[0].platform == "cpu")
-    each = _seeds(seeds)
-    widths = [width_of(task, group, devices[0], len(each)) for group in groups]
-    busy = _width.workers(devices[0].platform)
-    return Plan(task, found, each, int(steps), groups, widths, devices, busy)
+    if any(mode not in ("min", "max") for mode in task.modes.values()):
+        raise ValueError(f'the modes of task {task.name!r} must be "min" or "max", got {dict(task.modes)!r}')
+    chosen = (layout or Layout()).resolved(task.merge)
+    listed = _seeds(seeds)
+    drawn = enumerate_trials(space, trials, search, seed)
+    groups = grouped([trial.value for trial in drawn], merge=bool(chosen.merge))
+    widths = [width_of(task, group, chosen, len(listed)) for group in groups]
+    return Plan(task, drawn, listed, int(steps), groups, widths, chosen, _width.workers(chosen.devices or ()))
 
 
 def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
@@ -127,7 +160,7 @@ def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
 
 def _chunks(rows: Sequence[Runner], width: int, step: Callable[[Runner], int] = lambda _: 0) -> list[list[Runner]]:
     """Runs of the same alternatives and step, in chunks of at most `width`."""
-    kinds: dict[tuple[Any, int], list[Runner]] = {}
+    alike: dict[tuple[Any, int], list[Runner]] = {}
     for row in rows:
-        kinds.setdefault((row.member.taken, step(row)), []).append(row)
-    return [own[i : i + width] for own in kinds.values() for i in range(0, len(own), width)]
+        alike.setdefault((row.member.taken, step(row)), []).append(row)
+    return [runs[i : i + width] for runs in alike.values() for i in range(0, len(runs), width)]

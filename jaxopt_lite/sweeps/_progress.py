@@ -36,10 +36,10 @@ class Tally:
         self._plan, self._tell = planned, tell
         rows, scores = ledger.rows(), ledger.scores()
         self._rows = {row.id: row for row in rows}
-        self.over = {row.id for row in rows if row.status in FINAL}
-        self._before = len(self.over)
+        self.finished = {row.id for row in rows if row.status in FINAL}
+        self._before = len(self.finished)
         self._diverged = sum(row.status == "diverged" for row in rows)
-        self._steps = self._steps_before = sum(planned.steps if row.id in self.over else row.step for row in rows)
+        self._steps = self._steps_before = sum(planned.steps if row.id in self.finished else row.step for row in rows)
         self._best: tuple[float, int] | None = None
         for row in rows:
             self._consider(row.id, scores.get(row.id, {}))
@@ -49,7 +49,7 @@ class Tally:
     @property
     def ran(self) -> int:
         """Trials that came to their end since."""
-        return len(self.over) - self._before
+        return len(self.finished) - self._before
 
     @property
     def seconds(self) -> float:
@@ -63,7 +63,7 @@ class Tally:
                 self._diverged += 1
                 self._steps += self._plan.steps - outcome.step
             if outcome.status != "running":
-                self.over.add(outcome.id)
+                self.finished.add(outcome.id)
                 self._consider(outcome.id, outcome.scores)
         self._say()
 
@@ -86,6 +86,6 @@ class Tally:
         ready = len(self._plan.groups)
         self._tell(
             Progress(
-                "run", ready, ready, total, len(self.over), self._diverged, self.ran, share, ran, self.seconds, best
+                "run", ready, ready, total, len(self.finished), self._diverged, self.ran, share, ran, self.seconds, best
             )
         )

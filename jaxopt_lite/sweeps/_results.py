@@ -12,6 +12,7 @@ import numpy as np
 from jaxopt_lite._names import unknown
 from jaxopt_lite.sweeps._compare import Difference, paired, resolution_of, t_quantile
 from jaxopt_lite.sweeps._ledger import Ledger
+from jaxopt_lite.training._run import means
 
 
 class Mean(NamedTuple):
@@ -78,6 +79,15 @@ class Results:
             return read(ledger)
         finally:
             ledger.close()
+
+    @property
+    def modes(self) -> dict[str, str]:
+        """Which values of a score are good, `"min"` or `"max"`, by its name.
+
+        The task states them: `Task.mode` that of the objective, `Task.modes` those of other scores (`supervised` fills
+        in both). They are kept in the store. A score whose direction the task does not state is absent.
+        """
+        return {**self.facts.get("modes", {}), self.objective: self.mode}
 
     def __len__(self) -> int:
         return len(self.columns["status"])
@@ -246,8 +256,13 @@ class Results:
 
 def read(ledger: Ledger) -> Results:
     """The results that a ledger holds now."""
+    with ledger.snapshot():
+        return _read(ledger)
+
+
+def _read(ledger: Ledger) -> Results:
     facts = ledger.facts()
-    rows, scores, sums = ledger.rows(), ledger.scores(), ledger.sums()
+    rows, scores, points = ledger.rows(), ledger.scores(), ledger.points()
     swept = tuple(facts.get("columns", ()))
     names = list(dict.fromkeys(name for row in rows for name in scores.get(row.id, {})))
     columns: dict[str, list[Any]] = {name: [row.columns[name] for row in rows] for name in swept}
@@ -257,17 +272,10 @@ def read(ledger: Ledger) -> Results:
             scores.get(row.id, {}).get(name, math.nan) if row.status == "done" else math.nan for row in rows
         ]
     curves = [
-        {name: _means(s, row.step, facts["stride"], facts["steps"]) for name, s in sums.get(row.id, {}).items()}
+        {name: means(p, facts["stride"], row.step, facts["steps"]) for name, p in points.get(row.id, {}).items()}
         for row in rows
     ]
     return Results(columns, swept, facts["objective"], facts["mode"], facts, curves, ledger.store)
-
-
-def _means(sums: np.ndarray, step: int, stride: int, steps: int) -> np.ndarray:
-    """Sums over stretches of a run as means; NaN for stretches that were not reached."""
-    ends = np.minimum(np.arange(stride, steps + stride, stride), steps)
-    counts = np.diff(np.minimum(ends, step), prepend=0)
-    return np.where(counts > 0, sums[: len(ends)] / np.maximum(counts, 1), np.nan)
 
 
 def _mean(numbers: Sequence[float]) -> Mean:

@@ -1,5 +1,6 @@
 """Many runs: from a task and a space to a table of results."""
 
+import json
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -10,7 +11,16 @@ from typing import Any
 import jax
 
 from jaxopt_lite.sweeps import _ledger, _results
-from jaxopt_lite.sweeps._identity import check_program, check_same, check_versions, facts_of, states
+from jaxopt_lite.sweeps._identity import (
+    RESERVED,
+    check_program,
+    check_same,
+    check_scores,
+    check_versions,
+    facts_of,
+    states,
+)
+from jaxopt_lite.sweeps._layout import Layout
 from jaxopt_lite.sweeps._ledger import FINAL, Ledger
 from jaxopt_lite.sweeps._lines import Lines
 from jaxopt_lite.sweeps._lock import Lock
@@ -34,6 +44,7 @@ def run(
     resume: bool = False,
     search: Search | None = None,
     seed: int = 0,
+    layout: Layout | None = None,
     progress: Callable[[Progress], None] | bool = True,
     note: dict[str, Any] | None = None,
 ) -> Results:
@@ -69,7 +80,7 @@ def run(
         _ledger.check(Path(store), resume)
     elif resume:
         raise ValueError("resume=True needs store=..., the folder of the sweep to go on with")
-    planned = plan(task, space, steps=steps, trials=trials, seeds=seeds, search=search, seed=seed)
+    planned = plan(task, space, steps=steps, trials=trials, seeds=seeds, search=search, seed=seed, layout=layout)
     return execute(planned, store=store, resume=resume, progress=progress, note=note)
 
 
@@ -82,6 +93,7 @@ def execute(
     note: dict[str, Any] | None = None,
 ) -> Results:
     """Carry out a plan; the arguments are those of `run`."""
+    _check_note(note)
     if store is None:
         if resume:
             raise ValueError("resume=True needs store=..., the folder of the sweep to resume")
@@ -94,6 +106,13 @@ def execute(
         lock.release(undo=not _ledger.exists(Path(store)))
 
 
+def _check_note(note: dict[str, Any] | None) -> None:
+    json.dumps(note)
+    for name in note or {}:
+        if name in RESERVED:
+            raise ValueError(f"note cannot replace {name!r}, a fact of the sweep itself; give it another name")
+
+
 def _executed(
     planned: Plan,
     previous: Ledger | None,
@@ -101,7 +120,11 @@ def _executed(
     progress: Callable[[Progress], None] | bool,
     note: dict[str, Any] | None,
 ) -> Results:
-    """`execute` for the new ledger at `place`, or the one of which `previous` is a reader."""
+    """`execute` for the new ledger at `place`, or the one of which `previous` is a reader.
+
+    Raises:
+        ValueError: a score has the name of another column.
+    """
     report = Lines(planned.task.objective) if progress is True else progress or (lambda _: None)
     clock = time.perf_counter()
     try:
@@ -120,14 +143,16 @@ def _executed(
     store, lock = place or (None, None)
     if previous is not None and store is not None:
         ledger = Ledger.open(store, write=True, lock=lock)
+        ledger.note(**(note or {}))
     else:
         ledger = Ledger.create(store, facts, planned.rows(), lock)
     try:
         tally = Tally(planned, ledger, report)
-        jobs = planned.jobs(states(ledger, planned, traced), tally.over)
+        jobs = planned.jobs(states(ledger, planned, traced), tally.finished)
         data = [jax.device_put(planned.task.data, device) for device in planned.devices]
+        scheduler = Scheduler(programs, data, planned.steps, planned.task.objective, ledger, planned.workers)
         try:
-            Scheduler(programs, data, planned.steps, ledger, planned.workers).run(jobs, tally)
+            scheduler.run(jobs, tally)
         finally:
             before = ledger.facts()
             last = {
@@ -135,6 +160,7 @@ def _executed(
                 "compiled": compiled,
                 "compile_seconds": compile_seconds,
                 "run_seconds": tally.seconds,
+                "score_seconds": scheduler.score_seconds,
                 "trials": tally.ran,
             }
             total = {k: before.get(k, 0.0) + last[k] for k in ("compile_seconds", "run_seconds")}
@@ -173,7 +199,8 @@ def _prepared(
     try:
         for nth in groups:
             for device in planned.devices if nth in remaining else planned.devices[:1]:
-                program = trace(planned.task, planned.groups[nth], planned.widths[nth], device)
+                program = trace(planned.task, planned.groups[nth], planned.widths[nth], device, planned.layout)
+                check_scores(planned, program)
                 traced.setdefault(nth, []).append(program)
                 if previous is not None:
                     check_program(previous, nth, program)

@@ -1,5 +1,6 @@
-"""The host's side of a sweep: which chunk runs next, how far, and who leaves it."""
+"""The host's side of a sweep: which chunk runs next, how far, and which trials leave it."""
 
+import importlib
 import threading
 import time
 from collections import deque
@@ -13,7 +14,12 @@ import numpy as np
 from jaxopt_lite.sweeps._group import Member, stacked
 from jaxopt_lite.sweeps._ledger import Ledger, Outcome
 from jaxopt_lite.sweeps._program import Chunk, Programs
+from jaxopt_lite.training._run import stride_of
 
+# jax.enable_x64 exists since jax 0.8
+_enable_x64: Any = (
+    jax.enable_x64 if hasattr(jax, "enable_x64") else importlib.import_module("jax.experimental").enable_x64
+)
 # Long enough that writing state costs nothing, short enough that a kill loses little.
 SECONDS_A_SEGMENT = 5.0
 _PROBE_STEPS = 32
@@ -36,18 +42,27 @@ class Job(NamedTuple):
     state: Chunk | None  # rows as the runners; None before the first step
 
     @property
-    def kind(self) -> tuple[int, tuple[int, ...], int]:
-        """Jobs of one kind may share a chunk."""
+    def chunk_key(self) -> tuple[int, tuple[int, ...], int]:
+        """Jobs of equal key may share a chunk."""
         return self.group, self.runners[0].member.taken, self.step
 
 
 class Finished(NamedTuple):
-    """A segment that was run: what to write, who goes on, and the seconds a step took."""
+    """A segment that was run.
+
+    Attributes:
+        job: what was run.
+        outcomes: what to write for each trial.
+        rest: the trials that continue, None if there are none.
+        seconds_a_step: time of one step of the chunk.
+        score_seconds: time of the evaluation; 0 if there was none.
+    """
 
     job: Job
     outcomes: list[Outcome]
-    onward: Job | None
+    rest: Job | None
     seconds_a_step: float
+    score_seconds: float
 
 
 class Scheduler:
@@ -58,111 +73,154 @@ class Scheduler:
         programs: Mapping[int, Sequence[Programs]],
         data: Sequence[Any],
         steps: int,
+        objective: str,
         ledger: Ledger,
         workers: int,
     ) -> None:
         self._programs = programs  # by group, then by device
         self._data = data  # by device
         self._steps = steps
+        self._objective = objective
         self._ledger = ledger
         self._workers = workers
-        self._pace: dict[int, float] = {}  # seconds a step, by group
-        self._free = deque(range(len(data)))
+        self._pace: dict[int, float] = {}  # seconds of a step of a chunk, by group
+        self._devices = deque(range(len(data)))
         self._local = threading.local()
+        self._x64 = jax.config.jax_enable_x64  # type: ignore[attr-defined]
+        self.score_seconds = 0.0  # of all evaluations, summed over workers
 
     def run(self, jobs: Sequence[Job], done: Callable[[list[Outcome], int], None]) -> None:
-        """Run all jobs to their last step; `done(outcomes, steps)` is told of every segment, after it is written.
+        """Run all jobs to their last step; calls `done(outcomes, steps)` after each segment, when it is written.
 
-        On an interrupt the segments at hand are still finished and written, then it is raised again.
+        On an interrupt the segments that are running are still finished and written, then it is raised again.
         """
-        ready = deque(jobs)
-        flying: dict[Future[Finished], Job] = {}
-        with ThreadPoolExecutor(self._workers, initializer=self._claim) as pool:
+        waiting = deque(jobs)
+        running: dict[Future[Finished], Job] = {}
+        with ThreadPoolExecutor(self._workers, initializer=self._claim_device) as pool:
             try:
-                while ready or flying:
-                    while ready and len(flying) < 2 * self._workers:
-                        job = _filled(ready, self._programs[ready[0].group][0].width)
-                        flying[pool.submit(self._segment, job)] = job
-                    for future in wait(flying, return_when=FIRST_COMPLETED).done:
-                        del flying[future]
-                        self._settle(future.result(), ready, done)
+                while waiting or running:
+                    while waiting and len(running) < 2 * self._workers:
+                        job = filled(waiting, self._programs[waiting[0].group][0].width)
+                        running[pool.submit(self._segment, job)] = job
+                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                        del running[future]
+                        self._settle(future.result(), waiting, done)
             except BaseException:
-                for future in flying:
+                for future in running:
                     future.cancel()
-                for future in [f for f in flying if not f.cancelled()]:
+                for future in [f for f in running if not f.cancelled()]:
                     if future.exception() is None:
-                        self._settle(future.result(), ready, lambda *_: None)
+                        self._settle(future.result(), waiting, lambda *_: None)
                 raise
 
-    def _claim(self) -> None:
+    def _claim_device(self) -> None:
         """Give a worker thread its device; on a CPU all threads share the one, whose programs run side by side."""
-        self._local.device = self._free[0]
-        self._free.rotate(-1)
+        self._local.device = self._devices[0]
+        self._devices.rotate(-1)
 
-    def _settle(self, finished: Finished, ready: deque[Job], done: Callable[[list[Outcome], int], None]) -> None:
+    def _settle(self, finished: Finished, waiting: deque[Job], done: Callable[[list[Outcome], int], None]) -> None:
         self._ledger.record(finished.outcomes)
         self._pace[finished.job.group] = finished.seconds_a_step
+        self.score_seconds += finished.score_seconds
         done(finished.outcomes, len(finished.outcomes) * (finished.outcomes[0].step - finished.job.step))
-        onward = finished.onward
-        if onward is not None:
-            # what stays whole goes on at once and is soon out of memory; what lost half of its trials waits for others
-            whole = 2 * len(onward.runners) > self._programs[onward.group][0].width
-            (ready.appendleft if whole else ready.append)(onward)
+        rest = finished.rest
+        if rest is not None:
+            # a chunk that is more than half full continues at once, so that few states are in memory; the trials of
+            # another wait for trials of other chunks at the same step
+            full = 2 * len(rest.runners) > self._programs[rest.group][0].width
+            (waiting.appendleft if full else waiting.append)(rest)
 
     def _segment(self, job: Job) -> Finished:
+        with _enable_x64(self._x64):  # the caller's setting, which may hold in the caller's thread alone
+            return self._run_segment(job)
+
+    def _run_segment(self, job: Job) -> Finished:
         programs, data = self._programs[job.group][self._local.device], self._data[self._local.device]
-        last = self._reach(job)
+        last = self._end(job)
         taken = job.runners[0].member.taken
         numbers = stacked([r.member for r in job.runners], programs.width)
         seeds = np.array([r.seed for r in _repeated(job.runners, programs.width)], np.uint32)
-        begun = time.perf_counter()
+        begin = time.perf_counter()
         chunk = programs.started(taken, numbers, seeds) if job.state is None else _padded(job.state, programs.width)
-        chunk, scores = programs.advanced(taken, numbers, seeds, chunk, data, (job.step, last, self._steps))
-        sums, scores = jax.device_get((chunk.sums, scores))
-        seconds = (time.perf_counter() - begun) / (last - job.step)
-        outcomes, alive = self._read(job, last, sums, scores)
-        if last == self._steps or not alive:
-            return Finished(job, outcomes, None, seconds)
+        chunk = programs.advanced(taken, numbers, seeds, chunk, data, (job.step, last, self._steps))
+        points = jax.device_get(chunk.points)
+        seconds_a_step = (time.perf_counter() - begin) / (last - job.step)
+        if last == self._steps:
+            begin = time.perf_counter()
+            scores = jax.device_get(programs.scored(taken, numbers, seeds, chunk, data)[1])
+            outcomes = self._final(job, points, scores)
+            return Finished(job, outcomes, None, seconds_a_step, time.perf_counter() - begin)
+        outcomes, alive = _midway(job, last, points)
+        if not alive:
+            return Finished(job, outcomes, None, seconds_a_step, 0.0)
         carry = [np.asarray(x)[alive] for x in jax.device_get(chunk.carry)]
-        state = Chunk(carry, {name: s[alive] for name, s in sums.items()})
+        state = Chunk(carry, {name: p[alive] for name, p in points.items()})
         for place, i in enumerate(alive):
             outcomes[i] = outcomes[i]._replace(arrays=[x[place] for x in carry])
-        return Finished(job, outcomes, Job(job.group, tuple(job.runners[i] for i in alive), last, state), seconds)
+        rest = Job(job.group, tuple(job.runners[i] for i in alive), last, state)
+        return Finished(job, outcomes, rest, seconds_a_step, 0.0)
 
-    def _reach(self, job: Job) -> int:
-        """The step at which the next segment ends: some seconds away, or a few steps where the pace is unknown."""
+    def _end(self, job: Job) -> int:
+        """The step at which the next segment ends."""
         pace = self._pace.get(job.group)
-        length = _PROBE_STEPS if pace is None else max(1, int(SECONDS_A_SEGMENT / pace))
-        return self._steps if job.step + 1.5 * length >= self._steps else job.step + length
+        return segment_end(job.step, self._steps, _PROBE_STEPS if pace is None else int(SECONDS_A_SEGMENT / pace))
 
-    def _read(self, job: Job, last: int, sums: Any, scores: Any) -> tuple[list[Outcome], list[int]]:
-        """What to write of each trial, and which trials go on. One that left the finite numbers has diverged."""
-        outcomes, alive = [], []
+    def _final(self, job: Job, points: Any, scores: Any) -> list[Outcome]:
+        """What to write of each trial at its last step: it has diverged if its loss or its objective is not finite."""
+        outcomes = []
         for i, runner in enumerate(job.runners):
-            own = {name: float(s[i]) for name, s in scores.items()}
-            curve = {name: s[i] for name, s in sums.items()}
-            final = last == self._steps
-            # in mid-run only what every step records counts: where a segment ends is a matter of pace
-            finite = all(np.isfinite(s).all() for s in curve.values())
-            finite = finite and (not final or all(np.isfinite(list(own.values()))))
-            status = "diverged" if not finite else "done" if final else "running"
-            kept = own if finite and final else {}
-            outcomes.append(Outcome(runner.row, status, last, kept, curve, None))
-            if finite and not final:
-                alive.append(i)
-        return outcomes, alive
+            values = {name: float(s[i]) for name, s in scores.items()}
+            finite = bool(np.isfinite(values[self._objective])) and _finite_loss(points, i)
+            curve = {name: p[i] for name, p in points.items()}
+            status, kept = ("done", values) if finite else ("diverged", {})
+            outcomes.append(Outcome(runner.row, status, self._steps, kept, curve, None))
+        return outcomes
 
 
-def _filled(ready: deque[Job], width: int) -> Job:
-    """The next job, with the trials of other waiting jobs of its kind as far as there is room for them."""
-    job = ready.popleft()
-    if len(job.runners) == width:
-        return job
-    for other in list(ready):
-        if other.kind == job.kind and len(job.runners) + len(other.runners) <= width:
-            ready.remove(other)
-            job = _joined(job, other)
+def segment_end(step: int, steps: int, length: int) -> int:
+    """The end of a segment that begins at `step` and should be about `length` steps long.
+
+    Ends are multiples of the curve's stride times a power of two, so that trials that advance in different segments
+    meet at the same steps, where they can share a chunk.
+    """
+    stride = stride_of(steps)
+    grid = stride << max(0, (max(1, length) // stride).bit_length() - 1)
+    return steps if steps - step <= 1.5 * length else min(steps, (step // grid + 1) * grid)
+
+
+def _midway(job: Job, step: int, points: Any) -> tuple[list[Outcome], list[int]]:
+    """What to write of each trial before its last step, and which trials continue."""
+    outcomes, alive = [], []
+    for i, runner in enumerate(job.runners):
+        finite = _finite_loss(points, i)
+        curve = {name: p[i] for name, p in points.items()}
+        outcomes.append(Outcome(runner.row, "running" if finite else "diverged", step, {}, curve, None))
+        if finite:
+            alive.append(i)
+    return outcomes, alive
+
+
+def _finite_loss(points: Any, i: int) -> bool:
+    return "loss" not in points or bool(np.isfinite(points["loss"][i]).all())
+
+
+def filled(waiting: deque[Job], width: int) -> Job:
+    """The next job, filled up with trials of other waiting jobs of its key that are not full either."""
+    job = waiting.popleft()
+    for other in list(waiting):
+        room = width - len(job.runners)
+        if room and other.chunk_key == job.chunk_key and len(other.runners) < width:
+            at = waiting.index(other)
+            del waiting[at]
+            if len(other.runners) > room:
+                waiting.insert(at, _part(other, slice(room, None)))
+            job = _joined(job, _part(other, slice(0, room)))
     return job
+
+
+def _part(job: Job, rows: slice) -> Job:
+    state = job.state and jax.tree.map(lambda x: x[rows], job.state)
+    return job._replace(runners=job.runners[rows], state=state)
 
 
 def _joined(a: Job, b: Job) -> Job:

@@ -8,8 +8,8 @@ from typing import Any, Literal, NamedTuple
 import jax
 import numpy as np
 
-from jaxopt_lite.sweeps._group import Fixed
 from jaxopt_lite.sweeps._space import Choice, Distribution, label
+from jaxopt_lite.training._trial import Fixed, is_plain
 
 Path = tuple[str | int, ...]
 Picks = dict[Path, Any]
@@ -190,7 +190,7 @@ def _named(space: Any, picks: list[Picks]) -> list[Trial]:
 def _resolved(space: Any, path: Path, picks: Picks, seen: Callable[[Path, Any], None]) -> Any:
     keyed, tree = jax.tree_util.tree_flatten_with_path(space, is_leaf=_varies)
     # written as it is in a dict or list, or as an alternative; the numbers inside an optimizer are data
-    bare = {i for i, (keys, leaf) in enumerate(keyed) if type(leaf) is float and _is_plain(keys)}
+    bare = {i for i, (keys, leaf) in enumerate(keyed) if type(leaf) is float and is_plain(keys)}
     out: list[Any] = []
     for i, (keys, leaf) in enumerate(keyed):
         here = (*path, *map(_key, keys))
@@ -207,11 +207,6 @@ def _resolved(space: Any, path: Path, picks: Picks, seen: Callable[[Path, Any], 
         drawn = isinstance(leaf, Distribution)
         out.append(np.int32(number) if drawn and isinstance(number, int) else Fixed(number) if i in bare else number)
     return jax.tree.unflatten(tree, out)
-
-
-def _is_plain(keys: Any) -> bool:
-    """Whether the last container of a way is a dict, a list or a tuple, or there is none."""
-    return not keys or isinstance(keys[-1], jax.tree_util.DictKey | jax.tree_util.SequenceKey)
 
 
 def _column(path: Path, value: Any, names: dict[Path, str], columns: dict[str, Any], swept: set[str]) -> None:

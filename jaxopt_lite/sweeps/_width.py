@@ -1,7 +1,7 @@
 """How many trials a program trains side by side: few on a CPU, as many as fit on an accelerator."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -39,8 +39,8 @@ def bytes_of(tree: Any) -> int:
     return sum(x.size * jax.dtypes.canonicalize_dtype(x.dtype).itemsize for x in jax.tree.leaves(tree))
 
 
-def workers(backend: str) -> int:
-    """How many programs run at a time: one a core on a CPU, one a device elsewhere."""
-    if backend != "cpu":
-        return len(jax.local_devices())
+def workers(devices: Sequence[Any]) -> int:
+    """How many chunks run at a time: one per core on one CPU device, one per device otherwise."""
+    if devices[0].platform != "cpu" or len(devices) > 1:
+        return len(devices)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

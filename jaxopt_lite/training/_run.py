@@ -1,5 +1,7 @@
 """One run: a task, a trial and a seed, trained for a number of steps."""
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -7,20 +9,31 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_lite.training._task import Task
+from jaxopt_lite.training._trial import is_number, with_fixed
 
 Array = jax.Array
 POINTS = 100
 
 
 class Curve(NamedTuple):
-    """Step metrics as a run goes on: sums over stretches of `stride` steps, one stretch a point."""
+    """Step metrics of a run, as `POINTS` means over `stride` steps each.
 
-    sums: dict[str, Array]  # (POINTS,) each
-    stride: Array  # () int32
+    A point is the sum over its steps of metric / stride. So the mean of a stretch of fewer steps is
+    point × stride / steps, and a point is finite wherever the mean of finite metrics is.
+    """
+
+    points: dict[str, Array]  # (POINTS,) each, float32 or float64
+    stride: Any  # () int32
 
 
 class Trained(NamedTuple):
-    """What a run leaves: its final carry, its scores, and its metrics as (step, mean up to that step) pairs."""
+    """The result of one run.
+
+    Attributes:
+        carry: the final state of the run; for supervised tasks its `weights` and `optimizer`.
+        scores: what the task's `evaluate` returns at the end, as Python floats.
+        curve: by name of a step metric, pairs (step, mean since the step of the pair before).
+    """
 
     carry: Any
     scores: dict[str, float]
@@ -38,17 +51,47 @@ def start(task: Task, trial: Any, seed: Any) -> Any:
     return task.init(trial, keys(seed)[0])
 
 
-def blank(task: Task, trial: Any, carry: Any, data: Any, steps: int) -> Curve:
-    """An empty curve for a run of `steps` steps."""
-    metrics = jax.eval_shape(lambda c, d: task.step(trial, c, d, jax.random.key(0))[1], carry, data)
-    return Curve({name: jnp.zeros(POINTS, jnp.float32) for name in metrics}, jnp.int32(max(1, -(-steps // POINTS))))
+def stride_of(steps: int) -> int:
+    """Steps in a point of the curve of a run of `steps` steps."""
+    return max(1, -(-steps // POINTS))
+
+
+def blank(task: Task, trial: Any, carry: Any, data: Any) -> dict[str, Array]:
+    """The points of a curve before the first step.
+
+    Raises:
+        ValueError: a metric of the task's step is not a real scalar.
+    """
+    metrics = jax.eval_shape(lambda c, d: _metrics(task, task.step(trial, c, d, jax.random.key(0))[1]), carry, data)
+    return {name: jnp.zeros(POINTS, x.dtype) for name, x in metrics.items()}
+
+
+def _metrics(task: Task, found: dict[str, Any]) -> dict[str, Array]:
+    return {name: real_scalar(task, "step", name, value) for name, value in found.items()}
+
+
+def real_scalar(task: Task, function: str, name: str, value: Any) -> Array:
+    """A metric or score as a scalar of float32, or float64 if it is one.
+
+    Raises:
+        ValueError: it is not a real scalar.
+    """
+    array = jnp.asarray(value)
+    if array.shape != () or not (jnp.issubdtype(array.dtype, jnp.number) or array.dtype == bool):
+        raise ValueError(
+            f"{function} of task {task.name!r} must give scalars, but {name!r} has shape {array.shape} and dtype "
+            f"{array.dtype}"
+        )
+    if jnp.issubdtype(array.dtype, jnp.complexfloating):
+        raise ValueError(f"{function} of task {task.name!r} must give real numbers, but {name!r} is complex")
+    return array.astype(jnp.promote_types(array.dtype, jnp.float32))
 
 
 def advance(task: Task, trial: Any, carry: Any, curve: Curve, data: Any, seed: Any, span: Array) -> tuple[Any, Curve]:
     """The run after the steps `span[0] <= i < span[1]`.
 
-    The bounds are data: one compiled loop serves any stretch of any run, and a run cut into stretches has the bits of
-    the run in one piece.
+    The bounds are data: one compiled loop serves any stretch of any run, and a run cut into stretches is bitwise
+    identical to the run in one piece.
     """
     steps_key = keys(seed)[1]
 
@@ -56,54 +99,98 @@ def advance(task: Task, trial: Any, carry: Any, curve: Curve, data: Any, seed: A
         carry, curve = state
         carry, metrics = task.step(trial, carry, data, jax.random.fold_in(steps_key, i))
         at = i // curve.stride
-        sums = {name: s.at[at].add(metrics[name].astype(s.dtype)) for name, s in curve.sums.items()}
-        return carry, curve._replace(sums=sums)
+        values = _metrics(task, metrics)
+        points = {n: p.at[at].add(values[n] / curve.stride.astype(p.dtype)) for n, p in curve.points.items()}
+        return carry, curve._replace(points=points)
 
     return jax.lax.fori_loop(span[0], span[1], body, (carry, curve))
 
 
-def points(sums: dict[str, Any], stride: int, steps: int) -> dict[str, list[tuple[int, float]]]:
-    """The curve as pairs (last step of a stretch, mean over the stretch), up to `steps`."""
-    ends = [min(i, steps) for i in range(stride, steps + stride, stride)]
-    counts = [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
-    return {
-        name: [(end, float(total) / count) for end, total, count in zip(ends, values, counts, strict=False)]
-        for name, values in sums.items()
-    }
+def means(points: Any, stride: int, step: int, steps: int) -> np.ndarray:
+    """The points of a curve as means over the `step` steps made of a run of `steps`; NaN where none was made."""
+    ends = np.minimum(np.arange(stride, steps + stride, stride), steps)
+    counts = np.diff(np.minimum(ends, step), prepend=0)
+    scaled = np.asarray(points)[: len(ends)] * (stride / np.maximum(counts, 1))
+    return np.where(counts > 0, scaled, np.nan)
 
 
 def run(task: Task, trial: Any, *, steps: int, seed: int = 0) -> Trained:
     """Train one trial for `steps` steps and score it.
 
+    A program is compiled once per task and structure of the trial: other numbers in its optimizer or its bound
+    activation, other seeds and other numbers of steps use the same program. Plain values in the trial (numbers,
+    strings, functions) are static, as in `sweeps.run`.
+
     Args:
-        task: what is trained.
-        trial: its settings, a pytree whose numbers are leaves.
-        steps: updates to make, at least 1.
-        seed: decides initialisation, order of the data and dropout.
+        task: the training problem, from `supervised`, `builtin` or `Task`.
+        trial: its settings, any pytree the task accepts; for supervised tasks a dict with an entry `"optimizer"`.
+        steps: number of updates, at least 1.
+        seed: seed of the initialisation, the order of the data and dropout, from 0 to 2³² − 1.
+
+    Returns:
+        The final carry, the scores, and the learning curve as at most 100 means.
 
     Raises:
-        ValueError: `steps` is less than 1, or `seed` is negative.
+        ValueError: `steps` or `seed` is out of range, or a metric or score is not a real scalar.
 
     Example:
-        >>> trained = run(task, {"activation": act.relu, "optimizer": opt.adam(1e-3)}, steps=500)  # doctest: +SKIP
+        >>> from jaxopt_lite import optimizers, training
+        >>> import jax.numpy as jnp
+        >>> def init(trial, key):
+        ...     w = jnp.float32(1.0)
+        ...     return w, trial["optimizer"].init(w)
+        >>> def step(trial, carry, data, key):
+        ...     w, state = carry
+        ...     updates, state = trial["optimizer"].update(2 * w, state, w)  # the gradient of w²
+        ...     return (w + updates, state), {"loss": w**2}
+        >>> task = training.Task(init, step, lambda trial, carry, data: {"test_loss": carry[0] ** 2}, None)
+        >>> trained = training.run(task, {"optimizer": optimizers.sgd(0.25)}, steps=3)
+        >>> trained.scores
+        {'test_loss': 0.015625}
+        >>> trained.curve["loss"]
+        [(1, 1.0), (2, 0.25), (3, 0.0625)]
     """
     for name, number, least in (("steps", steps, 1), ("seed", seed, 0)):
-        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < least:
+        if isinstance(number, bool) or not isinstance(number, int | np.integer) or not least <= number < 1 << 32:
             raise ValueError(f"{name} must be a whole number of at least {least}, got {number!r}")
-    leaves, tree = jax.tree.flatten(trial)
-    numbers = [i for i, leaf in enumerate(leaves) if isinstance(leaf, float | jax.Array)]
+    leaves, tree = jax.tree.flatten(with_fixed(trial))
+    static = tuple(None if is_number(leaf) else (type(leaf), leaf) for leaf in leaves)
+    functions = (task.init, task.step, task.evaluate)
+    try:
+        program = _cached_program(task.name, functions, tree, static)
+    except TypeError:  # a static leaf or function that cannot be hashed
+        program = _program(task.name, functions, tree, static)
+    numbers = [jnp.asarray(leaf) for leaf in leaves if is_number(leaf)]
+    stride = stride_of(steps)
+    carry, points, scores = program(
+        numbers, task.data, jnp.uint32(seed), jnp.array([0, steps], jnp.int32), jnp.int32(stride)
+    )
+    ends = [min(i, steps) for i in range(stride, steps + stride, stride)]
+    curve = {
+        name: list(zip(ends, means(jax.device_get(p), stride, steps, steps).tolist(), strict=True))
+        for name, p in points.items()
+    }
+    return Trained(carry, {name: float(value) for name, value in scores.items()}, curve)
+
+
+def _program(
+    name: str, functions: tuple[Callable[..., Any], ...], tree: Any, static: tuple[tuple[type, Any] | None, ...]
+) -> Callable[..., Any]:
+    """The compiled run of a task's functions and a trial of this structure, for any numbers."""
+    init, step, evaluate = functions
+    task = Task(init, step, evaluate, None, name)
 
     @jax.jit
-    def whole(values: list[Array], data: Any, seed: Array, span: Array) -> tuple[Any, Curve, dict[str, Array]]:
-        filled = list(leaves)
-        for i, value in zip(numbers, values, strict=True):
-            filled[i] = value
-        trial = jax.tree.unflatten(tree, filled)
+    def program(numbers: list[Array], data: Any, seed: Array, span: Array, stride: Array) -> Any:
+        rest = iter(numbers)
+        trial = jax.tree.unflatten(tree, [next(rest) if leaf is None else leaf[1] for leaf in static])
         carry = start(task, trial, seed)
-        carry, curve = advance(task, trial, carry, blank(task, trial, carry, data, steps), data, seed, span)
-        return carry, curve, task.evaluate(trial, carry, data)
+        curve = Curve(blank(task, trial, carry, data), stride)
+        carry, curve = advance(task, trial, carry, curve, data, seed, span)
+        scores = {k: real_scalar(task, "evaluate", k, v) for k, v in evaluate(trial, carry, data).items()}
+        return carry, curve.points, scores
 
-    values = [jnp.asarray(leaves[i]) for i in numbers]
-    carry, curve, scores = whole(values, task.data, jnp.uint32(seed), jnp.array([0, steps], jnp.int32))
-    drawn = points({name: list(map(float, s)) for name, s in curve.sums.items()}, int(curve.stride), steps)
-    return Trained(carry, {name: float(value) for name, value in scores.items()}, drawn)
+    return program
+
+
+_cached_program = lru_cache(maxsize=8)(_program)

@@ -10,6 +10,7 @@ import optax
 
 from jaxopt_lite.flax import Weights, initialise, outputs
 from jaxopt_lite.training import _loss, _order
+from jaxopt_lite.training._averaged import evaluated
 from jaxopt_lite.training._task import Task
 
 Array = jax.Array
@@ -96,14 +97,24 @@ def supervised(
 
     def evaluate(trial: Any, carry: Run, data: Any) -> dict[str, Array]:
         scores = {}
+        params = _evaluated(_optimizer(trial), carry.optimizer, carry.weights.params)
+        weights = carry.weights._replace(params=params)
         for part, (x, y) in zip(("train", "test"), data, strict=True):
-            for score, value in _means(build, cost, trial, carry.weights, x, y).items():
+            for score, value in _means(build, cost, trial, weights, x, y).items():
                 scores[f"{part}_{score}"] = value
         return scores
 
+    modes: dict[str, Literal["min", "max"]] = {"train_loss": "min", "test_loss": "min"}
     if cost.right is None:
-        return Task(init, step, evaluate, data, name, "test_loss", "min")
-    return Task(init, step, evaluate, data, name, "test_accuracy", "max")
+        return Task(init, step, evaluate, data, name, "test_loss", "min", modes, merge=True)
+    modes |= {"train_accuracy": "max", "test_accuracy": "max"}
+    return Task(init, step, evaluate, data, name, "test_accuracy", "max", modes, merge=True)
+
+
+def _evaluated(optimizer: Any, state: Any, params: Any) -> Any:
+    """The parameters to evaluate: those of a sweep's merged optimizers are found by the sweep."""
+    merged = getattr(type(optimizer), "evaluated", None)
+    return merged(optimizer, state, params) if merged else evaluated(state, params)
 
 
 def _means(build: Any, cost: _loss.Loss, trial: Any, weights: Weights, x: Array, y: Array) -> dict[str, Array]:

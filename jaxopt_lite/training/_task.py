@@ -1,6 +1,6 @@
 """What is trained: three pure functions and the data they are given."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -9,22 +9,40 @@ Array = jax.Array
 
 
 class Task(NamedTuple):
-    """A training problem, for any trial (a pytree of settings) and any seed.
+    """A training problem, for any trial (a pytree of settings) and any seed: three pure functions and their data.
+
+    A run has diverged if its metric `"loss"` becomes NaN or infinite, or its objective is NaN or infinite at the end.
+    Other metrics and scores may be.
 
     Attributes:
-        init: `init(trial, key) -> carry`, everything that changes during a run.
-        step: `step(trial, carry, data, key) -> (carry, metrics)`, one update; `metrics` is a dict of scalars.
-        evaluate: `evaluate(trial, carry, data) -> dict` of scalars, the scores of a run.
+        init: `init(trial, key) -> carry`, a pytree of everything that changes during a run.
+        step: `step(trial, carry, data, key) -> (carry, metrics)`, one update; `metrics` is a dict of real scalars.
+        evaluate: `evaluate(trial, carry, data) -> scores`, a dict of real scalars.
         data: a pytree of arrays; it is passed to `step` and `evaluate`, never captured by them.
-        name: how tables and stores call the task.
-        objective: the score by which runs are ranked.
-        mode: `"min"` or `"max"`, whether a small or a large objective is good.
+        name: the task's name in tables and stores. Default: `"task"`.
+        objective: the score by which runs are ranked. Default: `"test_loss"`.
+        mode: whether a small (`"min"`) or a large objective (`"max"`) is good. Default: `"min"`.
+        modes: the same for other scores, by name; a score that is not in it has no stated direction.
+        merge: whether the functions use `trial["optimizer"]` through `init` and `update` alone and do not look into its
+            state. Then sweeps on CPU may train different optimizers with one program, which saves compilations.
+            Default: False.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> def step(trial, w, data, key):
+        ...     loss, gradient = jax.value_and_grad(lambda w: jnp.mean((w - data) ** 2))(w)
+        ...     return w - trial["rate"] * gradient, {"loss": loss}
+        >>> def evaluate(trial, w, data):
+        ...     return {"test_loss": jnp.mean((w - data) ** 2)}
+        >>> task = Task(lambda trial, key: jnp.zeros(()), step, evaluate, jnp.array([1.0, 3.0]), name="mean")
     """
 
     init: Callable[[Any, Array], Any]
-    step: Callable[[Any, Any, Any, Array], tuple[Any, dict[str, Array]]]
-    evaluate: Callable[[Any, Any, Any], dict[str, Array]]
+    step: Callable[[Any, Any, Any, Array], tuple[Any, dict[str, Any]]]
+    evaluate: Callable[[Any, Any, Any], dict[str, Any]]
     data: Any
     name: str = "task"
     objective: str = "test_loss"
     mode: Literal["min", "max"] = "min"
+    modes: Mapping[str, Literal["min", "max"]] = {}
+    merge: bool = False

@@ -75,7 +75,7 @@ def _outcome(row: Row, status: str, score: Callable[[Row], float], facts: dict[s
         means[1:] = np.nan
     scores = {facts["objective"]: score(row), "test_loss": 1 - score(row)} if status == "done" else {}
     arrays = [np.zeros(1)] if status == "running" else None
-    return Outcome(row.id, status, step, scores, {"loss": stride * means}, arrays)
+    return Outcome(row.id, status, step, scores, {"loss": means}, arrays)
 
 
 @pytest.fixture

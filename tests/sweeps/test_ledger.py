@@ -143,3 +143,39 @@ def test_a_kill_while_the_ledger_is_made_leaves_none(tmp_path, monkeypatch):
         made(tmp_path / "s")
     made(tmp_path / "s").close()
     assert len(Results.load(tmp_path / "s")) == 4
+
+
+def test_a_state_larger_than_a_value_of_sqlite_is_kept_in_parts(tmp_path, monkeypatch):
+    """SQLite's limit is 1 GB; the test lowers it to 1 kB."""
+    from jaxopt_lite.sweeps import _ledger
+
+    monkeypatch.setattr(_ledger, "BYTES_A_PART", 800)
+    ledger = made(tmp_path / "s")
+    ledger._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1000)
+    state = [np.arange(1000, dtype=np.float32), np.zeros(0, np.float32), np.int32([7])]
+    ledger.record([outcome(2, "running", arrays=state, step=4)])
+    assert list(ledger.carries()) == [(2, 4, b"".join(x.tobytes() for x in state))]
+    ledger.record([outcome(2)])
+    assert list(ledger.carries()) == []
+    ledger.close()
+
+
+def test_results_loaded_from_a_live_sweep_are_of_one_moment(tmp_path, monkeypatch):
+    """Another segment is written between the reads of two tables."""
+    writer = made(tmp_path / "s")
+    writer.record([outcome(0)])
+    rows = Ledger.rows
+
+    def and_then_written(ledger):
+        found = rows(ledger)
+        writer.record([outcome(1, loss=0.25), outcome(0, loss=0.125)])
+        return found
+
+    monkeypatch.setattr(Ledger, "rows", and_then_written)
+    results = Results.load(tmp_path / "s")
+    assert results.columns["status"] == ["done", "waiting", "waiting", "waiting"]
+    np.testing.assert_array_equal(results.columns["test_loss"], [0.5, np.nan, np.nan, np.nan])
+    assert results.curves[1] == {}
+    monkeypatch.undo()
+    assert Results.load(tmp_path / "s").columns["test_loss"][:2] == [0.125, 0.25]
+    writer.close()

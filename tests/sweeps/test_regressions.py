@@ -105,7 +105,12 @@ def test_merged_optimizers_unpack_like_any_of_optax():
         w = jnp.ones((4, 2))
         return {"w": w, "state": trial["optimizer"].init(w)}
 
-    mine = training.Task(init, step, lambda t, c, d: {"test_loss": jnp.sum(c["w"] ** 2)}, task.data)
+    scores = lambda t, c, d: {"test_loss": jnp.sum(c["w"] ** 2)}  # noqa: E731
+    mine = training.Task(init, step, scores, task.data, merge=True)
+    assert (
+        sweeps.plan(mine, {"optimizer": sweeps.choice([optimizers.sgd(0.1), optimizers.adam(0.1)])}, steps=5).structures
+        == 2
+    )
     space = {"optimizer": sweeps.choice([optimizers.sgd(0.1), optimizers.adam(0.1)])}
     found = sweeps.run(mine, space, steps=5).columns["test_loss"]
     alone = [
@@ -241,10 +246,11 @@ def test_the_settings_of_the_caller_hold_in_the_programs():
 
 
 def test_a_curve_cut_short_has_means_of_the_steps_that_were_made():
-    from jaxopt_lite.sweeps._results import _means
+    from jaxopt_lite.training._run import means
 
-    sums = np.array([10 * 3.5, 10 * 3.5, 7 * 3.5, 0.0])
-    np.testing.assert_allclose(_means(sums, 27, 10, 40), [3.5, 3.5, 3.5, np.nan])
+    points = np.array([*[3.5] * 67, 0.5 * 3.5, *[0.0] * 32])
+    found = means(points, 4, 27 * 10, 400)
+    np.testing.assert_allclose(found, [3.5] * 68 + [np.nan] * 32)
 
 
 class Rated(nnx.Module):

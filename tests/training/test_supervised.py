@@ -132,6 +132,40 @@ def test_a_bound_activation_is_data(slopes):
     assert found.columns["train_loss"][0] != found.columns["train_loss"][1]
 
 
+def test_an_average_is_evaluated_with_the_averaged_parameters():
+    from jaxopt_lite import sweeps
+
+    task = training.supervised(lambda trial, rngs: Linear(rngs), regression(), "mse", 5)
+    trained = training.run(task, {"optimizer": optimizers.average(optimizers.sgd(0.3))}, steps=20)
+    (x, y), (x_test, y_test) = regression()
+    mean = optimizers.averaged(trained.carry.optimizer, trained.carry.weights.params)
+    (bias, kernel) = (np.asarray(a, np.float64) for a in jax.tree.leaves(mean))
+    for score, inputs, targets in (("train_loss", x, y), ("test_loss", x_test, y_test)):
+        expected = ((inputs @ kernel + bias - targets) ** 2).mean()
+        assert trained.scores[score] == pytest.approx(float(expected), rel=1e-4)
+
+    rules = {"plain": optimizers.sgd(0.3), "averaged": optimizers.average(optimizers.sgd(0.3))}
+    for merge in (True, False):  # one program for both, and one for each
+        layout = sweeps.Layout(merge=merge)
+        found = sweeps.run(task, {"optimizer": sweeps.choice(rules)}, steps=20, layout=layout)
+        plain, averaged = found.columns["test_loss"]
+        assert averaged == pytest.approx(trained.scores["test_loss"], rel=1e-4)
+        assert plain != pytest.approx(averaged, rel=1e-4)
+
+
+@pytest.mark.parametrize("build", ["nnx", "linen"])
+def test_every_step_draws_another_dropout_mask(build):
+    """With a learning rate of 0 and the full batch, the loss varies by dropout alone."""
+    task = training.supervised(BUILDS[build], small.data(), batch_size="full")
+    trial = {"activation": activations.relu, "optimizer": optimizers.sgd(0.0)}
+    losses = [loss for _, loss in training.run(task, trial, steps=6).curve["loss"]]
+    assert len(set(losses)) == 6
+    again = [loss for _, loss in training.run(task, trial, steps=6).curve["loss"]]
+    assert again == losses
+    other = [loss for _, loss in training.run(task, trial, steps=6, seed=1).curve["loss"]]
+    assert not set(losses) & set(other)
+
+
 def test_a_run_in_stretches_has_the_bits_of_the_run_in_one_piece():
     from jaxopt_lite.training import _run
 
@@ -143,7 +177,7 @@ def test_a_run_in_stretches_has_the_bits_of_the_run_in_one_piece():
 
     def begun():
         carry = _run.start(task, trial, 7)
-        return carry, _run.blank(task, trial, carry, task.data, 50)
+        return carry, _run.Curve(_run.blank(task, trial, carry, task.data), jnp.int32(1))
 
     whole = stretch(*begun(), jnp.array([0, 50]))
     state = begun()
@@ -153,11 +187,15 @@ def test_a_run_in_stretches_has_the_bits_of_the_run_in_one_piece():
         np.testing.assert_array_equal(a, b)
 
 
-def test_the_points_of_a_curve_are_means_of_stretches():
-    from jaxopt_lite.training._run import points
-
-    sums = {"loss": [1 + 2 + 3, 4 + 5 + 6, 7.0]}
-    assert points(sums, 3, 7) == {"loss": [(3, 2.0), (6, 5.0), (7, 7.0)]}
+def test_a_curve_holds_means_of_the_loss():
+    """250 steps are 84 points of 3 steps; the last one has one."""
+    step = lambda trial, carry, data, key: (carry + 1, {"loss": carry})  # noqa: E731
+    task = training.Task(lambda t, k: jnp.float32(0), step, lambda t, c, d: {"test_loss": c}, None)
+    curve = training.run(task, {}, steps=250).curve["loss"]
+    assert len(curve) == 84
+    assert curve[0] == (3, pytest.approx(1.0))
+    assert curve[1] == (6, pytest.approx(4.0))
+    assert curve[-1] == (250, pytest.approx(249.0))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,13 @@
+"""The parameters that a run is evaluated with."""
+
+from typing import Any
+
+from jaxopt_lite.optimizers import averaged
+
+
+def evaluated(state: Any, params: Any) -> Any:
+    """The averaged parameters if an optimizer's state holds an average (`optimizers.average`), else `params`."""
+    try:
+        return averaged(state, params)
+    except ValueError:  # no average in it
+        return params

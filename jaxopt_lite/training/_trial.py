@@ -1,0 +1,39 @@
+"""The leaves of a trial: which are numbers, that is data of a compiled program, and which are static."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+
+class Fixed(float):
+    """A float that is static: one written as a plain value in a trial, where a model may need it to be built."""
+
+
+def is_number(leaf: Any) -> bool:
+    """Whether a leaf is data. Python integers, truth values, strings and functions are static."""
+    if isinstance(leaf, np.generic):
+        return leaf.dtype.kind not in "OSUMm"
+    return isinstance(leaf, float | np.ndarray | jax.Array) and not isinstance(leaf, Fixed)
+
+
+def is_plain(keys: tuple[Any, ...]) -> bool:
+    """Whether the innermost container on a path is a dict, a list or a tuple, or there is none.
+
+    Python floats in such a place are static, unlike the settings of an optimizer or a bound activation.
+    """
+    return not keys or isinstance(keys[-1], jax.tree_util.DictKey | jax.tree_util.SequenceKey)
+
+
+def with_fixed(trial: Any) -> Any:
+    """The trial with each Python float in a plain place as a `Fixed`."""
+
+    def marked(keys: Any, leaf: Any) -> Any:
+        return Fixed(leaf) if type(leaf) is float and is_plain(keys) else leaf
+
+    return jax.tree_util.tree_map_with_path(marked, trial)
+
+
+def is_key(leaf: Any) -> bool:
+    """Whether a leaf is an array of random keys."""
+    return isinstance(leaf, jax.Array) and jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)

@@ -1,0 +1,106 @@
+"""Where segments end and how chunks are filled, with programs that count instead of training."""
+
+import numpy as np
+import pytest
+
+from jaxopt_lite.sweeps import _schedule
+from jaxopt_lite.sweeps._group import Member
+from jaxopt_lite.sweeps._ledger import Ledger, Row
+from jaxopt_lite.sweeps._program import Chunk
+from jaxopt_lite.sweeps._schedule import Job, Runner, Scheduler, segment_end
+
+STEPS = 400
+
+
+@pytest.mark.parametrize("steps", [1, 7, 100, 101, 500, 12345])
+@pytest.mark.parametrize("length", [0, 1, 32, 100, 10**6])
+def test_segments_end_on_a_grid_and_the_last_at_the_end(steps, length):
+    ends, step = [], 0
+    while step < steps:
+        step, before = segment_end(step, steps, length), step
+        assert before < step <= steps
+        ends.append(step)
+    stride = -(-steps // 100)
+    assert all(end % stride == 0 for end in ends[:-1])
+    assert ends[-1] == steps
+    assert len(ends) <= 2 * steps / max(stride, length) + 2
+
+
+def test_segments_of_different_pace_meet():
+    ends = {}
+    for length in (40, 75, 160):
+        step, ends[length] = 0, set()
+        while step < STEPS:
+            step = segment_end(step, STEPS, length)
+            ends[length].add(step)
+    assert ends[160] <= ends[75] <= ends[40]
+
+
+class Counting:
+    """Programs whose trial `i` diverges at step `ends[i]`; every call is a row (slots used, was it scored)."""
+
+    width = 8
+
+    def __init__(self, ends):
+        self.ends, self.calls = np.asarray(ends), []
+
+    def started(self, taken, numbers, seeds):
+        return Chunk([np.zeros(self.width, np.int64)], {"loss": np.zeros((self.width, 100))})
+
+    def advanced(self, taken, numbers, seeds, chunk, data, span):
+        np.testing.assert_array_equal(chunk.carry[0], span[0])  # a chunk joins trials of one step
+        diverged = self.ends[seeds] <= span[1]
+        self.calls.append((len(np.unique(seeds)), False))
+        points = np.where(diverged[:, None], np.nan, np.zeros((self.width, 100)))
+        return Chunk([np.full(self.width, span[1], np.int64)], {"loss": points})
+
+    def scored(self, taken, numbers, seeds, chunk, data):
+        self.calls.append((len(np.unique(seeds)), True))
+        return chunk, {"test_loss": chunk.carry[0].astype(float)}
+
+
+def scheduled(ends, counting=Counting):
+    programs = counting(ends)
+    facts = {"objective": "test_loss", "steps": STEPS}
+    ledger = Ledger.create(None, facts, [Row(i, {}, i, "waiting", 0) for i in range(len(ends))])
+    scheduler = Scheduler({0: [programs]}, [None], STEPS, "test_loss", ledger, 1)
+    runners = [Runner(i, i, Member(i, (), ())) for i in range(len(ends))]
+    jobs = [Job(0, tuple(runners[i : i + 8]), 0, None) for i in range(0, len(runners), 8)]
+    scheduler.run(jobs, lambda *_: None)
+    return programs.calls, ledger.rows()
+
+
+def test_chunks_are_filled_again_when_most_trials_diverge(monkeypatch):
+    """Three quarters of the trials diverge in the first segment."""
+    monkeypatch.setattr(_schedule, "segment_end", lambda step, steps, length: step + 40)
+    ends = [1 if i % 4 else 10**6 for i in range(256)]
+    calls, rows = scheduled(ends)
+    assert [row.status for row in rows].count("done") == 64
+    later = [used for used, scored in calls[32:] if not scored]
+    assert sum(later) / (8 * len(later)) > 0.9
+
+
+def test_only_finished_trials_are_scored():
+    calls, rows = scheduled([10**6] * 16)
+    assert [row.status for row in rows] == ["done"] * 16
+    assert [scored for _, scored in calls].count(True) == 2
+    assert [scored for _, scored in calls].count(False) > 2
+
+
+def test_the_time_of_an_evaluation_is_not_counted_as_that_of_steps(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(_schedule.time, "perf_counter", lambda: now[0])
+
+    class Slow(Counting):
+        def advanced(self, taken, numbers, seeds, chunk, data, span):
+            now[0] += 0.01 * (span[1] - span[0])
+            return super().advanced(taken, numbers, seeds, chunk, data, span)
+
+        def scored(self, *arguments):
+            now[0] += 60
+            return super().scored(*arguments)
+
+    calls, _ = scheduled([10**6] * 8 * 20, Slow)
+    # the first segments probe the pace; at 0.01 s a step all steps fit into one segment
+    assert len([1 for _, scored in calls if not scored]) <= 20 + 3
+    assert len([1 for _, scored in calls if scored]) == 20
