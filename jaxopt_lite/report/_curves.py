@@ -38,13 +38,19 @@ def curves(results: "Results") -> "Figure":
     with _style.look():
         drawn, axes = axes_for(len(shown.settings))
         styles = {label: i for i, label in enumerate(shown.colours)}
+        drawn_labels: set[str] = set()
         for axis, (panel, by) in zip(axes.flat, shown.settings.items(), strict=False):
             axis.set_title(_style.plain(panel))
             for label, settings in by.items():
-                _draw(axis, study, metric, settings, styles[label])
+                if _draw(axis, study, metric, settings, styles[label]):
+                    drawn_labels.add(label)
         hide_rest(axes, len(shown.settings))
         _finish(drawn, axes, study, metric)
-        _legend(drawn, shown.colours, _legend_title(study, shown.rest) + left_out(whole, shown))
+        _legend(
+            drawn,
+            {label: i for label, i in styles.items() if label in drawn_labels},
+            _legend_title(study, shown.rest) + left_out(whole, shown),
+        )
         return drawn
 
 
@@ -81,18 +87,20 @@ def stretch(study: Study) -> int:
     return stride * max(1, -(-steps // (stride * POINTS)))
 
 
-def _draw(axis: Any, study: Study, metric: str, settings: list["Setting"], style: int) -> None:
+def _draw(axis: Any, study: Study, metric: str, settings: list["Setting"], style: int) -> bool:
+    """Draw the best setting; says whether it has a point to draw."""
     best = settings[0]
     if not has_score(best, study.objective):
         if has_score(study.settings[0], study.objective):
-            return
+            return False
         best = max(settings, key=lambda s: len(band(study, s, metric)[0]))
     step, mean, low, high = band(study, best, metric)
     if not step.size:
-        return
+        return False
     colour = _style.PALETTE[style % len(_style.PALETTE)]
     axis.fill_between(step, low, high, color=colour, alpha=0.18, linewidth=0)
     axis.plot(step, mean, color=colour, linestyle=_style.DASHES[style % len(_style.DASHES)], linewidth=1.5)
+    return True
 
 
 def _finish(drawn: "Figure", axes: Any, study: Study, metric: str) -> None:
@@ -114,14 +122,14 @@ def _legend_title(study: Study, rest: tuple[str, ...]) -> str:
     return f"{what}: {shown}" if what else shown
 
 
-def _legend(drawn: "Figure", labels: list[str], title: str) -> None:
+def _legend(drawn: "Figure", labels: dict[str, int], title: str) -> None:
     from matplotlib.lines import Line2D
 
     handles: list[Any] = [
         Line2D(
             [], [], color=_style.PALETTE[i], linestyle=_style.DASHES[i % len(_style.DASHES)], label=_style.plain(label)
         )
-        for i, label in enumerate(labels)
+        for label, i in labels.items()
     ]
     drawn.legend(
         handles=[h for h in handles if h.get_label()],

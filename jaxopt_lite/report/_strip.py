@@ -41,7 +41,9 @@ def strip(study: Study, number: str) -> "Figure":
         better = "higher is better" if study.mode == "max" else "lower is better"
         seeds = len(study.facts["seeds"])
         shown = f"\nmean and 95 % interval, {seeds} seeds" if seeds > 1 else ""
-        drawn.supylabel(_style.plain(f"{spoken(study.objective)} ({better}){shown}"), fontsize=9, ha="center")
+        drawn.supylabel(
+            _style.plain(f"{spoken(study.objective)} ({better}){shown}"), fontsize=9, multialignment="center"
+        )
         title = ", ".join(map(spoken, kept.rest)) + left_out(whole, kept)
         _legend(drawn, kept.colours, title, "diverged" in study.columns["status"])
         return drawn

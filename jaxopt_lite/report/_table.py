@@ -1,6 +1,7 @@
 """The leaderboard of a sweep in a terminal: the best setting of each combination, as wide as the terminal allows."""
 
 import math
+import textwrap
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from rich import box
@@ -9,7 +10,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from jaxopt_lite.report._line import TIED, Line, leaders, reach
+from jaxopt_lite.report._line import FEW, TIED, Line, leaders, reach
 from jaxopt_lite.report._numbers import count
 from jaxopt_lite.report._study import Study, has_score, score_names, spoken, study_of
 from jaxopt_lite.report._verdict import progress, verdict
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from jaxopt_lite.sweeps import Mean, Results
 
 PICTURE = 25  # characters of the picture of an interval; odd, so that there is a middle
+WRAP = 24  # characters of a line in the column of other settings
+_OTHERS = "other\nsettings"
 _STYLES = {"best": "bold green", "tied": "", "behind": "dim", "unscored": "dim"}
 _ASCII = str.maketrans({"≈": "~", "±": "+-", "·": "-", "–": "-", "×": "x", "↑": "^", "↓": "v", "─": "-", "●": "o"})
 
@@ -62,7 +65,7 @@ class Leaderboard:
             drawn = _drawn(columns, self._lines, signs)
         yield drawn
         yield Text("")
-        for note in self._notes():
+        for note in self._notes([column.head for column in columns]):
             yield Text(note.translate(signs), style="dim")
 
     def __str__(self) -> str:
@@ -75,10 +78,7 @@ class Leaderboard:
         study, lines = self._study, self._lines
         objective = study.objective
         columns = [_Column("", [_place(line) for line in lines], "right", whole=True)]
-        numbers = study.structure.numbers
-        for name in lines[0].swept if lines else ():
-            cells = [line.swept[name] for line in lines]
-            columns.append(_Column(_head(name), cells, "right" if name in numbers else "left"))
+        columns += self._swept()
         arrow = {"max": "↑", "min": "↓"}.get(study.mode, "")
         scores = [line.setting.scores[objective] for line in lines if has_score(line.setting, objective)]
         columns.append(
@@ -89,13 +89,34 @@ class Leaderboard:
             columns.append(_Column("95 % interval", [*_pictures(scores), *empty], "left", leave=9))
         columns += [
             _Column(_head(name), [line.others[name] for line in lines], "right", leave=5)
-            for name in score_names(study)[1:]
+            for name in score_names(study)
+            if name != objective
         ]
         if "diverged" in study.columns["status"]:
             columns.append(_Column("runs\ndiverged", [line.diverged for line in lines], "right", leave=2))
         return columns
 
-    def _notes(self) -> list[str]:
+    def _swept(self) -> list["_Column"]:
+        """A column for each name and for the first few numbers, and one for all other numbers."""
+        numbers, lines = self._study.structure.numbers, self._lines
+        names = [name for name in (lines[0].swept if lines else ()) if name not in numbers[FEW:]]
+        columns = [
+            _Column(_head(name), [line.swept[name] for line in lines], "right", whole=True)
+            if name in numbers
+            else _Column(_head(name), [line.swept[name] for line in lines], "left")
+            for name in names
+        ]
+        if numbers[FEW:] and lines:
+            cells = ["\n".join(textwrap.wrap(self._others(line), WRAP)).replace("\xa0", " ") for line in lines]
+            columns.append(_Column(_OTHERS, cells, "left", leave=1))
+        return columns
+
+    def _others(self, line: Line) -> str:
+        """The numbers that have no column, with spaces that do not break between a name and its value."""
+        numbers = self._study.structure.numbers[FEW:]
+        return ", ".join(f"{spoken(name)} {line.swept[name]}".replace(" ", "\xa0") for name in numbers)
+
+    def _notes(self, heads: list[str]) -> list[str]:
         facts, structure = self._study.facts, self._study.structure
         seeds = count(len(facts["seeds"]), "seed")
         notes = []
@@ -103,12 +124,14 @@ class Leaderboard:
             notes.append(self._found.answer)
         if any(line.standing == "tied" for line in self._lines):
             notes.append(TIED)
+        if self._study.structure.numbers[FEW:] and _OTHERS not in heads and self._found.best is not None:
+            notes.append("other settings of 1: " + self._others(self._lines[0]).replace("\xa0", " "))
         made = [str(facts.get("task", "")), count(facts.get("steps", 0), "step"), seeds, progress(self._study)]
         if len(self._lines) < self._total:
             made.append(f"best {len(self._lines)} of {self._total} {'combinations' if structure.kinds else 'settings'}")
         notes.append(" · ".join(filter(None, made)))
         if structure.fixed and structure.varying:
-            notes.append("throughout: " + ", ".join(f"{spoken(k)} {v}" for k, v in structure.fixed.items()))
+            notes.append("not varied: " + ", ".join(f"{spoken(k)} {v}" for k, v in structure.fixed.items()))
         return notes
 
 

@@ -116,7 +116,7 @@ def _ties(study: Study, best: "Setting | None") -> list[str]:
     if best is None or rest < 1:
         return []
     if best.seeds == 1:
-        return ["One seed gives no interval: small differences between settings may be due to chance."]
+        return ["One seed gives no interval: if the score depends on the seed, small differences may be due to chance."]
     if not tied:
         others = "the other setting" if rest == 1 else f"each of the {rest:,} other settings"
         return [f"Better than {others}: the 95 % interval of the difference, paired by seed, excludes 0."]

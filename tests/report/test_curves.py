@@ -50,6 +50,14 @@ def test_without_a_finished_setting_each_shows_how_far_it_came(swept: Any) -> No
     assert [len(line.get_xdata()) for line in figure.axes[0].get_lines()] == [1, 1]
 
 
+def test_the_legend_has_no_name_without_a_line(swept: Any) -> None:
+    cells = [{"activation": a, "learning_rate": 0.01} for a in ("relu", "tanh", "gelu")]
+    figure = report.curves(swept(cells, fate=lambda row: "waiting" if 2 < row.id < 6 else "done"))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["relu", "gelu"]
+    colours = [line.get_color() for line in figure.axes[0].get_lines()]
+    assert [handle.get_color() for handle in figure.legends[0].legend_handles] == colours
+
+
 def test_no_curve_yet(swept: Any) -> None:
     with pytest.raises(ValueError, match="no learning curves yet"):
         report.curves(swept([{"learning_rate": 0.01}], fate=lambda row: "waiting"))

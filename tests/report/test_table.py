@@ -89,9 +89,9 @@ def test_a_setting_with_a_lost_seed_has_no_mean(swept: Any) -> None:
     assert "0.900" in first and "1 of 3 diverged" in second
 
 
-def test_fixed_columns_are_told_once(swept: Any) -> None:
+def test_fixed_columns_stand_in_a_note(swept: Any) -> None:
     text = printed(swept([{"optimizer": "adam", "learning_rate": rate} for rate in (0.01, 0.1)]))
-    assert "throughout: optimizer adam" in text and text.count("adam") == 1
+    assert "not varied: optimizer adam" in text and text.count("adam") == 1
 
 
 def test_markup_in_names_is_text(swept: Any) -> None:
@@ -160,6 +160,19 @@ def test_differences_are_paired_by_seed(swept: Any) -> None:
         grid(activation=list(better)), score=lambda row: 0.9 + 0.05 * row.seed + better[row.columns["activation"]]
     )
     assert "≈" not in printed(results, 120)
+
+
+@pytest.mark.parametrize("width", [70, 80, 100])
+def test_many_numbers_are_never_cut(swept: Any, width: int) -> None:
+    names = ("learning_rate", "momentum", "weight_decay", "dropout", "warmup")
+    cells = [{"activation": "leaky_relu", "optimizer": "momentum", **dict.fromkeys(names, 0.0123 * k)} for k in (1, 2)]
+    text = printed(swept(cells, seeds=2), width)
+    assert max(map(len, text.splitlines())) <= width
+    shown = [text.count(number) for number in ("0.0123", "0.0246")]
+    if "other" in text:  # three columns of numbers, and a column of two numbers with their names
+        assert shown == [5, 5] and "warmup 0.0123" in text
+    else:  # a note has the other settings of the best
+        assert width < 100 and shown == [5, 3] and "other settings of 1: dropout 0.0123, warmup 0.0123" in text
 
 
 def test_one_seed_ties_nothing(swept: Any) -> None:
