@@ -1,20 +1,32 @@
 """The tasks, activations and optimizers in a user's file."""
 
 import inspect
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from jaxopt_lite import training
-from jaxopt_lite.cli import _files
+from jaxopt_lite import activations, optimizers, training
+from jaxopt_lite.cli import _catalogues, _files
+
+_LABELS = ("title", "formula", "use", "weakness", "reference")
 
 
 def of(path: Path) -> dict[str, tuple[str, str]]:
-    """What a file has for the command line: by name, its kind and one line about it.
+    """What a file has for the command line.
 
     A task is a `training.Task`; an activation maps an array to one of the same shape; an optimizer is a function with
     a parameter `learning_rate`. Names that the file registers are listed whatever their variables are called.
+
+    Args:
+        path: the file; it is executed.
+
+    Returns:
+        By name, its kind (`task`, `activation` or `optimizer`) and one line about it.
+
+    Raises:
+        Usage: there is no such file, or executing it fails.
     """
     module = _files.imported(path)
     out = {}
@@ -22,9 +34,7 @@ def of(path: Path) -> dict[str, tuple[str, str]]:
         kind = _kind(value) if getattr(value, "__module__", module.__name__) == module.__name__ else None
         if kind is not None:
             out[name] = (kind, _title(value))
-    for kind, names in registered(path).items():
-        out |= {name: (kind, row.formula) for name, row in names.items()}
-    return out
+    return out | {name: (kind, row.formula) for name, (kind, row) in registered(path).items()}
 
 
 def _kind(value: Any) -> str | None:
@@ -54,16 +64,41 @@ def _title(value: Any) -> str:
     return (inspect.getdoc(value) or "").split("\n\n")[0].replace("\n", " ") if callable(value) else ""
 
 
-def registered(path: Path) -> dict[str, dict[str, Any]]:
-    """The catalogue rows that importing a file adds, by kind and name."""
+def registered(path: Path) -> dict[str, tuple[str, Any]]:
+    """The catalogue rows that user files have registered once this one is imported: by name, the kind and the row."""
     _files.imported(path)
-    return {}
+    catalogues = {"activations": activations.CATALOGUE, "optimizers": optimizers.CATALOGUE}
+    return {
+        name: (kind.removesuffix("s"), row)
+        for kind, catalogue in catalogues.items()
+        for name, row in catalogue.items()
+        if name not in _catalogues.rows(kind)
+    }
 
 
 def card(word: str) -> str:
-    """The documentation of `file.py:name`: its signature and docstring."""
-    value = _files.object_of(word, {})
-    name = word.rpartition(":")[2]
+    """The card of `file.py:name`: its signature and docstring, and its row if the file registers it.
+
+    Args:
+        word: `file.py:name`.
+
+    Raises:
+        Usage: there is no such file or name, or executing the file fails.
+    """
+    path, name = _files.file_of(word), word.rpartition(":")[2]
+    assert path is not None
+    rows = {registered_name: row for registered_name, (_, row) in registered(path).items()}
+    value = _files.object_of(word, rows)
     if not callable(value):
         return f"{name}: {type(value).__name__}"
-    return f"{name}{inspect.signature(value)}\n\n{inspect.getdoc(value) or 'It has no docstring.'}"
+    text = f"{name}{inspect.signature(value)}\n\n{inspect.getdoc(value) or 'It has no docstring.'}"
+    return f"{text}\n\n{_row_text(rows[name])}" if name in rows else text
+
+
+def _row_text(row: Any) -> str:
+    """The facts of a catalogue row as lines of at most 80 columns."""
+    return "\n".join(
+        textwrap.fill(f"{label:11}{getattr(row, label)}", 80, subsequent_indent=" " * 11)
+        for label in _LABELS
+        if hasattr(row, label)
+    )

@@ -32,10 +32,11 @@ def check(settings: dict[str, Any]) -> None:
         Usage: a setting that cannot work.
     """
     task_file = _files.file_of(settings["task"])
-    for kind in ("activation", "optimizer"):
-        chosen = [name for name in names(settings[kind], f"--{kind}") if _files.file_of(name) is None]
-        if task_file is None:  # otherwise the file may register further names
-            _catalogues.check(f"{kind}s", chosen)
+    words = {kind: names(settings[kind], f"--{kind}") for kind in ("activation", "optimizer")}
+    files = [word for listed in words.values() for word in listed if _files.file_of(word) is not None]
+    if task_file is None and not files:  # otherwise a file may register further names
+        for kind, listed in words.items():
+            _catalogues.check(f"{kind}s", listed)
     if task_file is None:
         _catalogues.check("tasks", [settings["task"]])
     for name in ("seeds", "steps", "trials"):

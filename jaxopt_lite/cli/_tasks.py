@@ -10,10 +10,8 @@ from jaxopt_lite.cli import _catalogues, _files
 from jaxopt_lite.cli._settings import flag_of, names, rates
 from jaxopt_lite.cli._usage import Usage
 
-ENTRIES = {
-    "activation": ("activation",),
-    "optimizer": ("optimizer", "learning_rate"),
-}  # and the settings that fill them
+# The entries of a trial, and the settings of the command that fill them.
+ENTRIES = {"activation": ("activation",), "optimizer": ("optimizer", "learning_rate")}
 
 
 def load(word: str, batch_size: str | None) -> training.Task:
@@ -61,6 +59,10 @@ def space(task: training.Task, settings: dict[str, Any], given: dict[str, Any]) 
     Raises:
         Usage: a setting that the user wrote has no effect on the task, or names an unusable object.
     """
+    for setting in ENTRIES:  # a file may register names that other flags use
+        for path in map(_files.file_of, names(settings[setting], flag_of(setting))):
+            if path is not None:
+                _files.imported(path)
     read = _read(task)
     for entry, filled_by in ENTRIES.items():
         for setting in filled_by:

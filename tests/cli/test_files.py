@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from jaxopt_lite import activations, optimizers
+
 PARTS = '''
 import jax.numpy as jnp
 from jaxopt_lite import optimizers as opt
@@ -59,6 +61,51 @@ def test_the_functions_of_a_file_are_swept_beside_those_of_the_catalogue(file, c
     assert status == 0, err
     rows = [line.split(",")[:2] for line in (tmp_path / "table.csv").read_text().splitlines()[1:]]
     assert sorted(rows) == [["tanh", "sgd"], ["tanh", "slow_sgd"], ["wavy", "sgd"], ["wavy", "slow_sgd"]]
+
+
+REGISTERED = """
+import jax.numpy as jnp
+from jaxopt_lite import activations, optimizers
+
+def _square(x):
+    '''The square.'''
+    return x * x
+
+row = activations.CATALOGUE["tanh"]
+activations.CATALOGUE["square"] = row._replace(function=_square, formula="x²", use="Tests.")
+row = optimizers.CATALOGUE["sgd"]
+optimizers.CATALOGUE["plain"] = row._replace(name="plain", formula="p ← p − rate·g")
+"""
+
+
+@pytest.fixture
+def registering(tmp_path, monkeypatch):
+    """A file that registers names; the catalogues are as before afterwards."""
+    path = tmp_path / "registering.py"
+    path.write_text(REGISTERED)
+    for catalogue in (activations.CATALOGUE, optimizers.CATALOGUE):
+        for name in ("square", "plain"):
+            monkeypatch.setitem(catalogue, name, None)
+            monkeypatch.delitem(catalogue, name)
+    return str(path)
+
+
+def test_names_that_a_file_registers_are_listed_explained_and_swept(registering, command, tmp_path):
+    status, out, err = command("list", registering)
+    assert status == 0, err
+    assert [line.split() for line in out.splitlines()] == [
+        ["square", "activation", "x²"],
+        ["plain", "optimizer", "p", "←", "p", "−", "rate·g"],
+    ]
+    status, out, err = command("explain", f"{registering}:square")
+    assert status == 0, err
+    assert out.startswith("square(x)\n\nThe square.\n\nformula    x²\nuse        Tests.\n")
+    names = ["--activation", "tanh,square", "--optimizer", f"sgd,{registering}:plain"]
+    status, out, err = command(
+        "sweep", "spirals", *names, "--learning-rate", "0.1", "--seeds", "1", "--steps", "5", "--store", "s", "--json"
+    )
+    assert status == 0, err
+    assert json.loads(out)["trials"] == 4
 
 
 WRONG = {
