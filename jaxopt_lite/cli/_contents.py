@@ -2,6 +2,7 @@
 
 import inspect
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,10 @@ def _title(value: Any) -> str:
 def registered(path: Path) -> dict[str, tuple[str, Any]]:
     """The catalogue rows that user files have registered once this one is imported: by name, the kind and the row."""
     _files.imported(path)
-    catalogues = {"activations": activations.CATALOGUE, "optimizers": optimizers.CATALOGUE}
+    catalogues: dict[str, Mapping[str, Any]] = {
+        "activations": activations.CATALOGUE,
+        "optimizers": optimizers.CATALOGUE,
+    }
     return {
         name: (kind.removesuffix("s"), row)
         for kind, catalogue in catalogues.items()

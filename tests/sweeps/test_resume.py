@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 def started(store, cache, *more):
     command = [sys.executable, "-m", "tests.sweeps.killed", str(store), str(cache), *more]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +40,13 @@ def test_killed_at_five_random_moments(undisturbed, cache, tmp_path):
         for line in process.stdout:
             if line == "finished\n":
                 break
+            process.stdin.write("\n")  # it runs on until its next report, where it waits
+            process.stdin.flush()
             if float(line) >= moment:
                 process.send_signal(signal.SIGKILL)
                 kills += 1
                 break
-        process.wait()
-        process.stdout.close()
+        process.communicate()
     assert kills == 5
     unfinished = sweeps.Results.load(store)
     assert {"running", "waiting"} & set(unfinished.columns["status"])
