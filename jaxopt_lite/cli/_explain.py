@@ -44,7 +44,7 @@ def _gallery(options: argparse.Namespace) -> int:
         raise Usage(f"explain takes a NAME or --all, not both ({options.name})")
     if options.out is None:
         raise Usage("explain --all writes a page with pictures: say in which folder, as --out activations")
-    from jaxopt_lite.report._activation_cards import activation_gallery
+    from jaxopt_lite.report import activation_gallery
 
     try:
         print(f"gallery  {activation_gallery(Path(options.out))}")
@@ -60,11 +60,11 @@ def _found(name: str) -> tuple[Card, Picture | None]:
 
         return _contents.card, None
     if name in _catalogues.rows("activations"):
-        from jaxopt_lite.report._activation_cards import activation_card, activation_picture
+        from jaxopt_lite.report import activation_card, activation_picture
 
         return activation_card, activation_picture
     if name in _catalogues.rows("optimizers"):
-        from jaxopt_lite.report._optimizer_cards import optimizer_card, optimizer_picture
+        from jaxopt_lite.report import optimizer_card, optimizer_picture
 
         return optimizer_card, optimizer_picture
     if name in _sources.functions():

@@ -1,4 +1,7 @@
-"""Reads results and never runs anything: a table, heat maps, learning curves, one self-contained page; cards."""
+"""Reports of sweeps: a table, heat maps, learning curves, one self-contained page; cards of activations and optimizers.
+
+These functions read results and train nothing.
+"""
 
 from jaxopt_lite.report._activation_cards import activation_card as activation_card
 from jaxopt_lite.report._activation_cards import activation_gallery as activation_gallery

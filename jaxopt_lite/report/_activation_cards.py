@@ -18,7 +18,7 @@ _DATA = Path(__file__).parent.parent / "activations" / "catalogue.toml"
 _KEPT = {
     "nothing": "nothing for the backward pass",
     "mask": "a boolean an element for the backward pass",
-    "input": "its input for the backward pass; with act_dense nothing of its own",
+    "input": "its input for the backward pass; with act_dense nothing besides the layer's",
     "output": "its output for the backward pass (in half precision its input)",
 }
 _PROBES = {
@@ -37,20 +37,48 @@ _CHAPTERS = (
 
 
 def activation_card(name: str) -> str:
-    """The card of one activation as plain text of at most 80 columns; read from the catalogue's data, without jax.
+    """The facts of one activation as plain text of at most 80 columns.
 
-    Raises `ValueError` for an unknown name, with the nearest one.
+    The card is read from the catalogue's data without importing JAX.
 
-    >>> print(activation_card("tanh").splitlines()[0])
-    tanh
+    Args:
+        name: a name of `activations.CATALOGUE`, for example `"tanh"`.
+
+    Returns:
+        The name, then labelled lines: formula, range, centre, shape, where it saturates, gain, what it keeps for the
+        backward pass, use, weakness, reference.
+
+    Raises:
+        ValueError: an unknown name; the message has the nearest valid one.
+
+    Example:
+        >>> from jaxopt_lite import report
+        >>> print(report.activation_card("tanh").splitlines()[0])
+        tanh
     """
     return "\n".join([name, *(_line(label, text) for label, text in _facts(name, _row(name)))])
 
 
 def activation_picture(name: str, path: str | Path) -> Path:
-    """Draw the function and its slope, shaded where that is below 0.01; the suffix of `path` names the format.
+    """Draw an activation and its derivative, with a shade where the absolute derivative is below 0.01.
 
-    Raises `ValueError` for an unknown name, with the nearest one.
+    Args:
+        name: a name of `activations.CATALOGUE`.
+        path: the file to write; its suffix is the format: `.png`, `.svg` or `.pdf`. An existing file is replaced.
+
+    Returns:
+        The path of the picture.
+
+    Raises:
+        ValueError: an unknown name; the message has the nearest valid one.
+        ModuleNotFoundError: matplotlib is not installed.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> from jaxopt_lite import report
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     print(report.activation_picture("tanh", pathlib.Path(folder, "tanh.svg")).name)
+        tanh.svg
     """
     from jaxopt_lite.report import _style
 
@@ -58,9 +86,26 @@ def activation_picture(name: str, path: str | Path) -> Path:
 
 
 def activation_gallery(directory: str | Path) -> Path:
-    """Write one page with every activation, its picture and its facts, as `index.html` in the directory; says where.
+    """Write one self-contained HTML page with the picture and the facts of every activation.
 
-    The page needs no network, follows the reader's light or dark mode, and is made anew from the functions themselves.
+    The page makes no network requests and follows the reader's light or dark mode. The curves are computed by the
+    functions themselves.
+
+    Args:
+        directory: a folder, which is created if it does not exist. The page in it is `index.html`; an existing one is
+            replaced atomically.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        ModuleNotFoundError: matplotlib or jinja2 is not installed.
+        OSError: the folder is not writable.
+
+    Example:
+        ::
+
+            report.activation_gallery("activations")  # writes activations/index.html
     """
     directory = Path(directory)
     rows = _rows()

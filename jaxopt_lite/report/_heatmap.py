@@ -26,15 +26,30 @@ class _Row(NamedTuple):
 
 
 def heatmaps(results: "Results") -> list[tuple[str, "Figure"]]:
-    """Each swept number against the combinations of names, with titles; none where nothing has a score.
+    """Each swept number against the combinations of names, with the objective as colour.
 
-    Colour and number are the mean of the objective over seeds. Where a cell holds several settings, because another
-    number varies too, it is the best of them. The best cell of each row is framed. `✕` marks cells in which all seeds
-    diverged, `✕ 1/3` those in which some did: they have no mean, since one over the survivors would flatter them. A
-    number with more values than fit, drawn at random, gives points and intervals instead of cells.
+    Colour and number of a cell are the mean of the objective over seeds. Where a cell holds several settings, because
+    another number varies too, it shows the best of them. The best cell of each row is framed. `✕` marks cells in which
+    all runs diverged, and `✕ 1/3` cells in which one of three did: these have no mean, because the mean over the other
+    seeds would be biased. A number with more than 16 values gives points with intervals instead of cells.
+
+    Args:
+        results: the results of a sweep, finished or not.
+
+    Returns:
+        Pairs of a title and a matplotlib figure; an empty list if no setting has a score or no number varies.
 
     Raises:
         ModuleNotFoundError: matplotlib is not installed.
+
+    Example:
+        >>> from jaxopt_lite import report, sweeps
+        >>> columns = {"activation": ["relu", "relu", "tanh", "tanh"], "rate": [0.1, 0.2] * 2, "seed": [0] * 4,
+        ...            "status": ["done"] * 4, "test_loss": [0.50, 0.40, 0.60, 0.51]}
+        >>> facts = {"task": "digits", "steps": 10, "seeds": [0]}
+        >>> results = sweeps.Results(columns, ("activation", "rate"), "test_loss", "min", facts, [{}] * 4, None)
+        >>> [title for title, figure in report.heatmaps(results)]
+        ['Test loss by rate']
     """
     study = study_of(results)
     scored = [s for s in study.settings if has_score(s, study.objective)]

@@ -26,19 +26,32 @@ _ASCII = str.maketrans({"≈": "~", "±": "+-", "·": "-", "–": "-", "×": "x"
 
 
 def table(results: "Results", rows: int = 10) -> "Leaderboard":
-    """The best setting of each combination of names (activation × optimizer), best first, to print with rich.
+    """The best setting of each combination of names (activation × optimizer), best first, as a table for a terminal.
 
-    Where a sweep has only numbers, the best settings themselves. Means with 95 % intervals over seeds (Student's t),
-    rounded to what the interval supports. `≈` marks settings that cannot be distinguished from the best: the 95 %
-    interval of the difference, paired by seed, includes 0. Columns that do not fit are omitted: first the picture of
-    the interval, then the other scores, last first.
+    Without columns of names the rows are the settings themselves. Scores are means with 95 % intervals over seeds
+    (Student's t), rounded to what the interval supports. `≈` marks settings that cannot be distinguished from the best:
+    the 95 % interval of the difference, paired by seed, includes 0 (`Results.tied`). Columns that do not fit the width
+    are omitted: first the picture of the interval, then the other scores, the diverged runs, and numbers beyond the
+    third.
 
     Args:
-        results: of a sweep, finished or not.
-        rows: how many lines at most.
+        results: the results of a sweep, finished or not.
+        rows: the largest number of rows, at least 1; 10 by default.
+
+    Returns:
+        A renderable of rich. `str` gives it as text of 80 columns.
 
     Raises:
-        ValueError: fewer than one row.
+        ValueError: `rows` is less than 1.
+
+    Example:
+        >>> from jaxopt_lite import report, sweeps
+        >>> columns = {"rate": [0.1, 0.1, 0.2, 0.2], "seed": [0, 1, 0, 1], "status": ["done"] * 4,
+        ...            "test_loss": [0.50, 0.40, 0.60, 0.51]}
+        >>> facts = {"task": "digits", "steps": 10, "seeds": [0, 1]}
+        >>> results = sweeps.Results(columns, ("rate",), "test_loss", "min", facts, [{}] * 4, None)
+        >>> print(str(report.table(results)).splitlines()[-1])
+        digits · 10 steps · 2 seeds · 4 runs
     """
     if rows < 1:
         raise ValueError(f"rows must be at least 1, got {rows}: a table without lines says nothing")
