@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -35,3 +36,18 @@ def test_average_begins_later() -> None:
         updates, state = tx.update(-jnp.ones(1), state, params)
         params = params + updates
     np.testing.assert_allclose(opt.averaged(state, params), 4.5)
+
+
+def test_averages_of_groups_are_put_together() -> None:
+    params = {"bias": jnp.zeros(1), "kernel": jnp.zeros(2), "norm": jnp.zeros(3), "none": None}
+    average = opt.average(opt.sgd(1.0))
+    tx = opt.partition_by_path({"bias": average, "norm": opt.sgd(1.0), ".*": opt.guard(average)})
+    state = tx.init(params)
+    for _ in range(3):
+        updates, state = tx.update(jax.tree.map(lambda p: -jnp.ones_like(p), params), state, params)
+        params = optax.apply_updates(params, updates)
+    means = opt.averaged(state, params)
+    assert float(means["bias"][0]) == float(means["kernel"][1]) == 2 and float(means["norm"][0]) == 3
+    assert means["none"] is None
+    with pytest.raises(ValueError, match="the state averages 'bias', which the parameters lack"):
+        opt.averaged(state, {"kernel": jnp.ones(2)})

@@ -5,28 +5,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxopt_lite import optimizers as opt
-from tests.optimizers.wrapper_cases import close
-
-TRANSFORMS: dict[str, Any] = {
-    "accumulate": opt.accumulate(opt.adamw(0.1), 2),
-    "average": opt.average(opt.adamw(0.1), 0.9),
-    "chain": opt.chain(opt.clip(10.0), opt.adamw(0.1)),
-    "clip_by_block_rms": opt.chain(opt.clip_by_block_rms(1e3), opt.sgd(0.1)),
-    "clip_by_global_norm": opt.chain(opt.clip_by_global_norm(1e3), opt.sgd(0.1)),
-    "compress": opt.compress(opt.adamw(0.1), min_size=1),
-    "guard": opt.guard(opt.adamw(0.1), max_spike=1e3, loss_scale=2.0),
-    "lift": opt.lift(optax.adamw)(0.1),
-    "partition_by_path": opt.partition_by_path({"b": opt.sgd(0.1), ".*": opt.adamw(0.1)}),
-    "split_master": opt.split_master(opt.adamw(0.1)),
-    "stochastic_rounding": opt.stochastic_rounding(opt.adamw(0.1)),
-}
-every_transform = pytest.mark.parametrize("name", TRANSFORMS)
+from tests.optimizers.wrapper_cases import TRANSFORMS, close, every_transform
 
 
 def params(dtype: Any = jnp.float32) -> dict[str, Any]:

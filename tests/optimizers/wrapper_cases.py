@@ -20,6 +20,21 @@ WRAPPERS: dict[str, Any] = {
     "chain": lambda tx: opt.chain(opt.clip_by_global_norm(100.0), tx),
 }
 every_wrapper = pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=WRAPPERS.keys())
+# Every wrapper around an optimizer that needs the parameters.
+TRANSFORMS: dict[str, Any] = {
+    "accumulate": opt.accumulate(opt.adamw(0.1), 2),
+    "average": opt.average(opt.adamw(0.1), 0.9),
+    "chain": opt.chain(opt.clip(10.0), opt.adamw(0.1)),
+    "clip_by_block_rms": opt.chain(opt.clip_by_block_rms(1e3), opt.sgd(0.1)),
+    "clip_by_global_norm": opt.chain(opt.clip_by_global_norm(1e3), opt.sgd(0.1)),
+    "compress": opt.compress(opt.adamw(0.1), min_size=1),
+    "guard": opt.guard(opt.adamw(0.1), max_spike=1e3, loss_scale=2.0),
+    "lift": opt.lift(optax.adamw)(0.1),
+    "partition_by_path": opt.partition_by_path({"b": opt.sgd(0.1), ".*": opt.adamw(0.1)}),
+    "split_master": opt.split_master(opt.adamw(0.1)),
+    "stochastic_rounding": opt.stochastic_rounding(opt.adamw(0.1)),
+}
+every_transform = pytest.mark.parametrize("name", TRANSFORMS)
 
 
 def tree(seed: int, dtype: Any = jnp.float32) -> dict[str, Any]:

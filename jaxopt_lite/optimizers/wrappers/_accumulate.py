@@ -1,5 +1,6 @@
-"""Large batches in small pieces: gradients are summed over micro-steps, the optimizer runs on their mean."""
+"""Large batches in small pieces: the optimizer runs on the mean of the gradients of several micro-batches."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -9,15 +10,16 @@ import jax.numpy as jnp
 from jaxopt_lite.optimizers._arithmetic import next_count, real, working
 from jaxopt_lite.optimizers._settings import copied, resolved
 from jaxopt_lite.optimizers._transform import Parts, Transform, build
-from jaxopt_lite.optimizers._trees import check_params
+from jaxopt_lite.optimizers._trees import check_params, map_gradients, map_state
+from jaxopt_lite.optimizers.wrappers._required import required
 from jaxopt_lite.optimizers.wrappers._shards import all_shards, varying_like_result
 
 
 class AccumulateState(NamedTuple):
-    """The sum so far and what it is made of.
+    """The sum of the gradients and the state of the inner transform.
 
-    `count` updates made, `micro` micro-steps since the last, `taken` of them finite, `skipped` non-finite ones in all.
-    `total` is the sum while `taken` > 0, and whatever was there before otherwise.
+    `count` steps of the inner transform, `micro` micro-steps since the last one, `taken` of them finite, `skipped`
+    non-finite ones since the start. `total` is the sum if `taken` > 0, else undefined.
     """
 
     count: Any
@@ -35,7 +37,7 @@ class Accumulate(NamedTuple):
     name: str = "accumulate"
 
     def init(self, params: Any, data: Mapping[str, Any], fixed: Mapping[str, Any], parts: Parts) -> AccumulateState:
-        """Nothing summed yet."""
+        """No gradient summed."""
         check_params(self.name, params)
         zero = [jnp.zeros((), jnp.int32) for _ in range(4)]
         return AccumulateState(
@@ -53,21 +55,28 @@ class Accumulate(NamedTuple):
     ) -> tuple[Any, AccumulateState]:
         """Add the gradient; at the last micro-step run the optimizer on the mean, else give zero updates."""
         state = gathered(grads, state)
+        if params is not None:
+            params = map_gradients(lambda g, p: p, grads, params)
         steps = resolved(state.settings, fixed, state.count)["steps"]
         full = state.micro >= jnp.round(steps).astype(jnp.int32)
         emit = full & (state.taken > 0)
 
-        def optimize(value: Any, operands: Any) -> Any:
+        def inner_step(value: Any, operands: Any) -> tuple[Any, Any]:
             total, inner = value
-            count, params, arrays = operands
-            mean = jax.tree.map(lambda a, g: (a / count.astype(real(a.dtype))).astype(g.dtype), total, grads)
-            updates, inner = parts["tx"](mean, inner, params, **_merged(extra, arrays))
-            return jax.tree.map(lambda u, a: u.astype(a.dtype), updates, total), inner
+            taken, params, arrays = operands
+            mean = map_gradients(lambda g, a: _divided(a, taken).astype(g.dtype), grads, total)
+            return parts["tx"](mean, inner, params, **{**extra, **arrays})
 
-        # The sum's own memory takes the updates: no other tree of the parameters' size is needed, emitting or not.
-        taken = jnp.maximum(state.taken, 1)
-        total, inner = run_if(emit, optimize, (state.total, state.inner), (taken, params, _arrays(extra)))
-        updates = jax.tree.map(lambda a, g: jnp.where(emit, a, jnp.zeros_like(a)).astype(g.dtype), total, grads)
+        def optimize(value: Any, operands: Any) -> tuple[Any, Any]:
+            updates, inner = inner_step(value, operands)
+            return map_state(lambda u, a: u.astype(a.dtype), updates, value[0]), inner
+
+        # The memory of the sum holds the updates too: no other tree of the size of the parameters is needed.
+        arrays = {name: x for name, x in extra.items() if not callable(x)}
+        value, operands = (state.total, state.inner), (jnp.maximum(state.taken, 1), params, arrays)
+        shapes, _ = jax.eval_shape(inner_step, value, operands)
+        total, inner = run_if(emit, optimize, value, operands)
+        updates = map_gradients(lambda u, a: jnp.where(emit, a, jnp.zeros_like(a)).astype(u.dtype), shapes, total)
         return updates, state._replace(
             count=jnp.where(emit, next_count(state.count), state.count),
             micro=jnp.where(full, 0, state.micro),
@@ -78,9 +87,10 @@ class Accumulate(NamedTuple):
 
 
 def gathered(grads: Any, state: AccumulateState) -> AccumulateState:
-    """One micro-step: the gradient added to the sum, or, if it is not finite, counted and left out."""
+    """One micro-step: the gradient is added to the sum, or skipped and counted if it is not finite."""
     # A sum is finite unless an entry is not (or it overflows): one addition an entry, where isfinite and all are two.
-    ok = all_shards(jnp.isfinite(sum(jnp.sum(g.astype(working(g.dtype))) for g in jax.tree.leaves(grads))))
+    finite = [jnp.isfinite(jnp.sum(g.astype(working(g.dtype)))) for g in jax.tree.leaves(grads)]
+    ok = all_shards(functools.reduce(jnp.logical_and, finite, jnp.array(True)))
     first = state.taken == 0
     total = run_if(ok & first, _begun, state.total, grads)
     total = run_if(ok & ~first, _added, total, grads)
@@ -88,6 +98,10 @@ def gathered(grads: Any, state: AccumulateState) -> AccumulateState:
     return state._replace(
         micro=state.micro + 1, taken=state.taken + one, skipped=next_count(state.skipped) - one, total=total
     )
+
+
+def _divided(total: jax.Array, n: jax.Array) -> jax.Array:
+    return total / n.astype(real(total.dtype)).astype(total.dtype)
 
 
 def run_if(flag: jax.Array, function: Callable[[Any, Any], Any], value: Any, operands: Any) -> Any:
@@ -118,63 +132,72 @@ def run_if(flag: jax.Array, function: Callable[[Any, Any], Any], value: Any, ope
 
 
 def _begun(total: Any, grads: Any) -> Any:
-    return jax.tree.map(lambda a, g: g.astype(a.dtype), total, grads)
+    return map_state(lambda g, a: g.astype(a.dtype), grads, total)
 
 
 def _added(total: Any, grads: Any) -> Any:
-    return jax.tree.map(lambda a, g: a + g.astype(a.dtype), total, grads)
-
-
-def _arrays(extra: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in extra.items() if not callable(value)}
-
-
-def _merged(extra: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, Any]:
-    return {**extra, **arrays}
+    return map_state(lambda g, a: a + g.astype(a.dtype), grads, total)
 
 
 def accumulate(tx: Any, steps: Any) -> Transform:
-    """Run `tx` only at every `steps`-th call, on the mean of the gradients since: large batches in small pieces.
+    """Run `tx` at every `steps`-th update only, on the mean of the gradients since: large batches in small pieces.
 
-    In between the updates are zero and a call costs one addition an entry. The sum is kept in float32. A micro-batch
-    whose gradient is not finite is left out of the mean and counted in `state.skipped`; if all are, nothing is
-    emitted. Equal micro-batches give what their union would, up to rounding.
+    In between, updates are zero and a step costs one addition an entry. Gradients are summed in float32 or wider.
+    A gradient that is not finite is left out of the mean and counted in `state.skipped`; if all are, the updates are
+    zero and `tx` does not run. Equal micro-batches give the step of the large batch, up to rounding. Under `vmap` `tx`
+    runs in every step, as a condition is a selection there: use `mean_gradients` instead.
 
-    `tx` is a transform of ours or of optax, `steps` ≥ 1 a number, an array, a tracer or a schedule of the updates
-    made. Under `vmap` both branches run, as there a condition is a selection: scan with `mean_gradients` there.
+    Args:
+        tx: a transform of this package or of optax.
+        steps: the number of micro-batches per step of `tx`, 1 or more: a whole number, an array, a tracer, or a
+            schedule that is given the number of steps `tx` has made.
 
-    Raises `ValueError` for a number of steps below 1.
+    Returns:
+        A transform with an `AccumulateState`, which has one sum of the parameters' shape beside the state of `tx`.
 
-    >>> tx = accumulate(sgd(0.1), 2)
-    >>> state = tx.init(jnp.zeros(1))
-    >>> first, state = tx.update(jnp.array([1.0]), state)
-    >>> second, state = tx.update(jnp.array([3.0]), state)
-    >>> float(first[0]), round(float(second[0]), 3)
-    (0.0, -0.2)
+    Raises:
+        TypeError: `tx` is not a transform, or `steps` is not a number.
+        ValueError: `steps` is not whole or below 1.
+
+    Example:
+        >>> tx = accumulate(sgd(0.1), 2)
+        >>> state = tx.init(jnp.zeros(1))
+        >>> first, state = tx.update(jnp.array([1.0]), state)
+        >>> second, state = tx.update(jnp.array([3.0]), state)
+        >>> float(first[0]), round(float(second[0]), 3)
+        (0.0, -0.2)
     """
+    required("accumulate", steps=steps)
     if isinstance(steps, int | float) and not isinstance(steps, bool) and (steps < 1 or steps != int(steps)):
         raise ValueError(f"accumulate: steps={steps} must be a whole number of micro-batches, 1 or more")
     return build(Accumulate(), {"steps": steps}, {}, {"tx": tx})
 
 
 def mean_gradients(gradient: Callable[..., Any], params: Any, batches: Any) -> Any:
-    """The mean of `gradient(params, batch)` over the leading axis of `batches`, one after another in one program.
+    """The mean of `gradient(params, batch)` over many batches, one after another in one compiled loop.
 
-    The memory of one micro-batch, no optimizer step in between, and unlike `accumulate` nothing wasted under `vmap`.
-    Summed in float32; non-finite gradients are left out. Gives a tree shaped like `params`, in its dtypes, zero if
-    all were left out.
+    It needs the memory of one micro-batch and a sum of the gradients. Unlike `accumulate` it wastes nothing under
+    `vmap`. Gradients are summed in float32 or wider; those that are not finite are left out.
 
-    >>> mean_gradients(jax.grad(lambda p, x: p * x), 1.0, jnp.array([1.0, 3.0]))
-    Array(2., dtype=float32)
+    Args:
+        gradient: a function from parameters and a batch to a tree of gradients, as `jax.grad(loss)`.
+        params: what `gradient` takes first.
+        batches: a pytree of arrays whose leading axis counts the micro-batches.
+
+    Returns:
+        A tree with the structure and dtypes of the gradients; zeros if no gradient is finite.
+
+    Raises:
+        ValueError: the arrays of `batches` have different leading axes.
+
+    Example:
+        >>> mean_gradients(jax.grad(lambda p, x: p * x), 1.0, jnp.array([1.0, 3.0]))
+        Array(2., dtype=float32)
     """
-    params = jax.tree.map(jnp.asarray, params)
     zero = [jnp.zeros((), jnp.int32) for _ in range(4)]
-    total = jax.tree.map(lambda p: jnp.zeros_like(p, dtype=working(p.dtype)), params)
+    grads = jax.eval_shape(lambda batch: gradient(params, batch), jax.tree.map(lambda x: x[0], batches))
+    total = jax.tree.map(lambda g: jnp.zeros(g.shape, working(g.dtype)), grads)
     start = AccumulateState(zero[0], {}, zero[1], zero[2], zero[3], total, ())
     end, _ = jax.lax.scan(lambda state, batch: (gathered(gradient(params, batch), state), None), start, batches)
     n = jnp.maximum(end.taken, 1)
-
-    def mean(a: jax.Array, p: jax.Array) -> jax.Array:
-        return jnp.where(end.taken > 0, a / n.astype(real(a.dtype)), 0).astype(p.dtype)
-
-    return jax.tree.map(mean, end.total, params)
+    return jax.tree.map(lambda g, a: jnp.where(end.taken > 0, _divided(a, n), 0).astype(g.dtype), grads, end.total)

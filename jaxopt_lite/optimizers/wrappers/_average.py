@@ -1,19 +1,22 @@
-"""The average of the parameters along the way: often better than where they are."""
+"""Averages of the parameters over the steps, which often generalize better than the last parameters."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lite.optimizers._arithmetic import next_count, one_minus_power, working
+from jaxopt_lite.optimizers._arithmetic import next_count, one_minus_power, real, working
 from jaxopt_lite.optimizers._settings import copied, resolved
 from jaxopt_lite.optimizers._transform import Parts, Transform, build
-from jaxopt_lite.optimizers._trees import check_params
+from jaxopt_lite.optimizers._trees import check_params, map_state
+from jaxopt_lite.optimizers.wrappers._names import named_leaves
+from jaxopt_lite.optimizers.wrappers._required import required
 
 
 class AverageState(NamedTuple):
-    """The average so far; `count` steps were made."""
+    """`count` steps made, the average `mean` of the parameters, and the state of the inner transform."""
 
     count: Any
     settings: dict[str, Any]
@@ -27,7 +30,7 @@ class Average(NamedTuple):
     name: str = "average"
 
     def init(self, params: Any, data: Mapping[str, Any], fixed: Mapping[str, Any], parts: Parts) -> AverageState:
-        """The average is where the parameters begin."""
+        """The average of the first parameters alone."""
         check_params(self.name, params)
         return AverageState(
             count=jnp.zeros((), jnp.int32),
@@ -39,7 +42,7 @@ class Average(NamedTuple):
     def update(
         self, grads: Any, state: Any, params: Any, fixed: Mapping[str, Any], parts: Parts, extra: Mapping[str, Any]
     ) -> tuple[Any, AverageState]:
-        """The inner step, and the parameters after it taken into the average."""
+        """The inner step; the parameters after it enter the average."""
         if params is None:
             raise ValueError("average averages the parameters and was given none: call update(grads, state, params)")
         s = resolved(state.settings, fixed, state.count)
@@ -47,17 +50,17 @@ class Average(NamedTuple):
         count = next_count(state.count)
         rate = _rate(s, count)
 
-        def leaf(mean: jax.Array, p: jax.Array, u: jax.Array) -> jax.Array:
+        def leaf(u: jax.Array, mean: jax.Array, p: jax.Array) -> jax.Array:
             after = p.astype(mean.dtype) + u.astype(mean.dtype)
-            return mean + rate.astype(jnp.real(mean).dtype) * (after - mean)
+            return mean + rate.astype(real(mean.dtype)).astype(mean.dtype) * (after - mean)
 
-        mean = jax.tree.map(leaf, state.mean, params, updates)
+        mean = map_state(leaf, updates, state.mean, params)
         return updates, AverageState(count=count, settings=state.settings, mean=mean, inner=inner)
 
 
 def _rate(s: Mapping[str, jax.Array], count: jax.Array) -> jax.Array:
-    """How far the average moves towards the newest parameters, such that no start value remains in it."""
-    t = jnp.maximum(count - s["begin"], 1.0)
+    """How far the average moves towards the newest parameters, so that the first value has no weight in it."""
+    t = jnp.maximum(count.astype(s["begin"].dtype) - s["begin"], 1)
     if "decay" not in s:
         return 1 / t
     rest = 1 - s["decay"]
@@ -65,32 +68,74 @@ def _rate(s: Mapping[str, jax.Array], count: jax.Array) -> jax.Array:
 
 
 def average(tx: Any, decay: Any = None, begin: Any = 0) -> Transform:
-    """Keep the average of the parameters while `tx` trains them; `averaged(state, params)` gives it.
+    """Keep an average of the parameters that `tx` trains; `averaged(state, params)` returns it.
 
-    With `decay` in [0, 1) an exponential average, without the start value in it: over n steps, `decay = 1 − 1/n`.
-    Without one (`None`, structure) the plain mean of all parameters since step `begin` (Polyak and Ruppert). Before
-    that it is where the parameters are. Kept in float32 at least. `update` needs the parameters.
+    The average is computed in float32 or wider. Before step `begin` it equals the parameters.
 
-    >>> tx = average(sgd(1.0))
-    >>> params, state = jnp.zeros(1), tx.init(jnp.zeros(1))
-    >>> for _ in range(3):
-    ...     updates, state = tx.update(jnp.array([-1.0]), state, params)
-    ...     params = params + updates
-    >>> float(params[0]), float(averaged(state, params)[0])
-    (3.0, 2.0)
+    Args:
+        tx: a transform of this package or of optax.
+        decay: how much of the average remains in each step, in [0, 1), or a schedule. `1 - 1/n` averages about the
+            last n steps; the first value has no weight in it. `None` (static): the plain mean of all parameters since
+            `begin`.
+        begin: the number of steps before the average begins, 0 or more.
 
-    Source: Polyak and Juditsky 1992; Ruppert 1988.
+    Returns:
+        A transform with an `AverageState`, which has one float32 copy of the parameters. Its `update` needs the
+        parameters.
+
+    Raises:
+        TypeError: `tx` is not a transform, or a setting is not a number.
+        ValueError: `decay` is outside [0, 1); from `update`, the parameters are missing.
+
+    Example:
+        >>> tx = average(sgd(1.0))
+        >>> params, state = jnp.zeros(1), tx.init(jnp.zeros(1))
+        >>> for _ in range(3):
+        ...     updates, state = tx.update(jnp.array([-1.0]), state, params)
+        ...     params = params + updates
+        >>> float(params[0]), float(averaged(state, params)[0])
+        (3.0, 2.0)
+
+    Reference:
+        Ruppert 1988; Polyak and Juditsky 1992.
     """
+    required("average", begin=begin)
     return build(Average(), {"decay": decay, "begin": begin}, {}, {"tx": tx})
 
 
 def averaged(state: Any, params: Any) -> Any:
-    """The averaged parameters inside the state of an `average`, in the dtypes and the tree of `params`.
+    """The averaged parameters, from the state of an `average`.
 
-    Raises `ValueError` for a state without an average.
+    Args:
+        state: the state of an `average`, or of a transform with averages inside, as of `partition_by_path` with an
+            average in some groups.
+        params: the parameters that the state belongs to.
+
+    Returns:
+        A tree like `params`, in its dtypes, with the parameter itself where there is no average of it.
+
+    Raises:
+        ValueError: the state has no average, or one of other parameters.
+
+    Example:
+        >>> params, tx = jnp.ones(2), average(sgd(1.0))
+        >>> averaged(tx.init(params), params)
+        Array([1., 1.], dtype=float32)
     """
-    leaves = jax.tree.leaves(state, is_leaf=lambda x: isinstance(x, AverageState))
-    found = [x for x in leaves if isinstance(x, AverageState)]
-    if not found:
+    is_average = lambda x: isinstance(x, AverageState)  # noqa: E731
+    averages = [x.mean for x in jax.tree.leaves(state, is_leaf=is_average) if is_average(x)]
+    if not averages:
         raise ValueError("averaged was given a state without an average: wrap the optimizer, average(tx, decay=0.999)")
-    return jax.tree.map(lambda p, mean: mean.astype(p.dtype), params, found[0].mean)
+    treedef = jax.tree.structure(params, is_leaf=lambda x: x is None)
+    whole = [dict(named_leaves(mean)) for mean in averages]
+    # Groups of a partition have separate averages, each with the names of its parameters.
+    means = functools.reduce(lambda all_means, more: more | all_means, whole)
+    leaves = named_leaves(params)
+    unknown = sorted(means.keys() - dict(leaves).keys())
+    if unknown:
+        raise ValueError(f"averaged: the state averages {unknown[0] or 'one array'!r}, which the parameters lack")
+    return jax.tree.unflatten(treedef, [_mean_or(means.get(name), p) for name, p in leaves])
+
+
+def _mean_or(mean: Any, p: Any) -> Any:
+    return p if mean is None else mean.astype(p.dtype)

@@ -36,15 +36,22 @@ class Chain(NamedTuple):
 def chain(*txs: Any) -> Transform:
     """Transforms one after another: the updates of each are the gradients of the next.
 
-    Each of `txs` is a transform of ours, whose settings stay leaves, or a plain optax one, which counts as structure.
-    The state is the tuple of their states.
+    Args:
+        *txs: transforms of this package, whose settings stay leaves, or of optax, which are static.
 
-    Raises `TypeError` for something without `init` and `update`.
+    Returns:
+        A transform whose state is the tuple of the states of `txs`, as in `optax.chain`. The settings are named
+        "0.learning_rate", "1.max_norm" and so on.
 
-    >>> tx = chain(optax.clip(1.0), sgd(0.1))
-    >>> tx.update(jnp.array([50.0]), tx.init(jnp.zeros(1)))[0]
-    Array([-0.1], dtype=float32)
-    >>> jax.tree.leaves(tx)
-    [0.1]
+    Raises:
+        TypeError: one of `txs` has no `init` and `update`.
+        ValueError: from `update`, the state is not that of a chain of as many transforms.
+
+    Example:
+        >>> tx = chain(optax.clip(1.0), sgd(0.1))
+        >>> tx.update(jnp.array([50.0]), tx.init(jnp.zeros(1)))[0]
+        Array([-0.1], dtype=float32)
+        >>> jax.tree.leaves(tx)
+        [0.1]
     """
     return build(Chain(), {}, {}, dict(enumerate(txs)))

@@ -1,4 +1,4 @@
-"""Bounds on the gradient: by entry, by block, by the norm of the whole."""
+"""Gradient clipping: by entry, by block, by the norm of the whole tree."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -10,6 +10,7 @@ from jaxopt_lite.optimizers._arithmetic import next_count, real, working
 from jaxopt_lite.optimizers._norms import norm_in_units
 from jaxopt_lite.optimizers._settings import copied, resolved
 from jaxopt_lite.optimizers._transform import Parts, State, Transform, build
+from jaxopt_lite.optimizers.wrappers._required import required
 
 # The keyword by which `partition_by_path` gives the gradients of all groups to the clip in one of them.
 WHOLE = "whole_updates"
@@ -61,9 +62,10 @@ def _blocks(grads: Any, s: Mapping[str, jax.Array], whole: Any) -> Any:
 
 def _shortened(g: jax.Array, unit: jax.Array, length: jax.Array, bound: jax.Array) -> jax.Array:
     # In two factors: their product, or the norm, might not be a normal number.
+    bound = bound.astype(unit.dtype)
     kind, long = real(g.dtype), length > bound / unit
-    first = jnp.where(long, 1 / unit, 1).astype(kind)
-    second = jnp.where(long, bound / jnp.where(length > 0, length, 1), 1).astype(kind)
+    first = jnp.where(long, 1 / unit, 1).astype(kind).astype(g.dtype)
+    second = jnp.where(long, bound / jnp.where(length > 0, length, 1), 1).astype(kind).astype(g.dtype)
     return g * first * second
 
 
@@ -75,38 +77,77 @@ CLIP, BY_NORM, BY_RMS = (
 
 
 def clip(max_delta: Any) -> Transform:
-    """Every entry of the gradient is brought into [−max_delta, max_delta]; `max_delta` > 0.
+    """Clip every entry of the gradient to [-max_delta, max_delta].
 
-    >>> tx = clip(1.0)
-    >>> tx.update(jnp.array([5.0, -0.5]), tx.init(jnp.zeros(2)))[0]
-    Array([ 1. , -0.5], dtype=float32)
+    Args:
+        max_delta: the largest absolute value, above 0: a number, an array, a tracer or a schedule.
+
+    Returns:
+        A transform whose updates are the clipped gradients, in their dtypes. Its state has the setting only.
+
+    Raises:
+        TypeError: `max_delta` is not a number.
+        ValueError: `max_delta` is not above 0.
+
+    Example:
+        >>> tx = clip(1.0)
+        >>> tx.update(jnp.array([5.0, -0.5]), tx.init(jnp.zeros(2)))[0]
+        Array([ 1. , -0.5], dtype=float32)
     """
+    required("clip", max_delta=max_delta)
     return build(CLIP, {"max_delta": max_delta})
 
 
 def clip_by_global_norm(max_norm: Any) -> Transform:
-    """The gradient is shortened to `max_norm` > 0 if it is longer: `g·max_norm/max(max_norm, ‖g‖)`.
+    """Scale the gradient so that its norm is at most `max_norm`: `g·max_norm/max(max_norm, ‖g‖)`.
 
-    The norm is that of the whole tree, in float32 at least, and does not overflow in any dtype. First in a group of
-    `partition_by_path` it is the norm of all groups together. An infinite or NaN entry makes the whole NaN: see
-    `guard`.
+    The norm is that of the whole tree, in float32 or wider, and neither overflows nor underflows. In a group of
+    `partition_by_path` it is the norm of all groups, if the gradients of the group reach the clip unchanged, as in
+    `chain(clip_by_global_norm(1.0), adam(1e-3))`; behind `accumulate` or another transform it is that of the group. A
+    gradient with an infinite or NaN entry becomes NaN: `guard` skips it.
 
-    >>> tx = clip_by_global_norm(1.0)
-    >>> tx.update(jnp.array([3.0, 4.0]), tx.init(jnp.zeros(2)))[0]
-    Array([0.6, 0.8], dtype=float32)
+    Args:
+        max_norm: the largest norm, above 0: a number, an array, a tracer or a schedule.
 
-    Source: Pascanu, Mikolov and Bengio 2013.
+    Returns:
+        A transform whose updates are the scaled gradients, in their dtypes. Its state has the setting only.
+
+    Raises:
+        TypeError: `max_norm` is not a number.
+        ValueError: `max_norm` is not above 0.
+
+    Example:
+        >>> tx = clip_by_global_norm(1.0)
+        >>> tx.update(jnp.array([3.0, 4.0]), tx.init(jnp.zeros(2)))[0]
+        Array([0.6, 0.8], dtype=float32)
+
+    Reference:
+        Pascanu, Mikolov and Bengio 2013.
     """
+    required("clip_by_global_norm", max_norm=max_norm)
     return build(BY_NORM, {"max_norm": max_norm})
 
 
 def clip_by_block_rms(threshold: Any) -> Transform:
-    """Each leaf of the gradient is shortened so that its root mean square is at most `threshold` > 0.
+    """Scale each leaf of the gradient so that its root mean square is at most `threshold`.
 
-    >>> tx = clip_by_block_rms(1.0)
-    >>> [round(float(x), 6) for x in tx.update(jnp.array([2.0, -2.0]), tx.init(jnp.zeros(2)))[0]]
-    [1.0, -1.0]
+    Args:
+        threshold: the largest root mean square, above 0: a number, an array, a tracer or a schedule.
 
-    Source: Shazeer and Stern 2018.
+    Returns:
+        A transform whose updates are the scaled gradients, in their dtypes. Its state has the setting only.
+
+    Raises:
+        TypeError: `threshold` is not a number.
+        ValueError: `threshold` is not above 0.
+
+    Example:
+        >>> tx = clip_by_block_rms(1.0)
+        >>> [round(float(x), 6) for x in tx.update(jnp.array([2.0, -2.0]), tx.init(jnp.zeros(2)))[0]]
+        [1.0, -1.0]
+
+    Reference:
+        Shazeer and Stern 2018.
     """
+    required("clip_by_block_rms", threshold=threshold)
     return build(BY_RMS, {"threshold": threshold})

@@ -11,11 +11,11 @@ import numpy as np
 import optax
 
 from jaxopt_lite.optimizers._arguments import Counted, freeze, opened
-from jaxopt_lite.optimizers._arithmetic import next_count, real, widened
+from jaxopt_lite.optimizers._arithmetic import next_count, real, widened, wider
 from jaxopt_lite.optimizers._norms import all_finite
 from jaxopt_lite.optimizers._settings import copied, resolved
 from jaxopt_lite.optimizers._transform import Init, Parts, Transform, build
-from jaxopt_lite.optimizers._trees import check_params
+from jaxopt_lite.optimizers._trees import check_params, map_gradients
 
 # No factory can trace them as floats, but some fail only when the program is lowered, which the probe does not do.
 SEEDS = frozenset({"seed", "key"})
@@ -64,9 +64,12 @@ class Lifted(NamedTuple):
         """The step of optax's transformation for gradients and parameters of at least float32."""
         wide = widened(grads)
         tx = self._transformation(resolved(state.settings, fixed, state.count), fixed, wide)
-        steps, inner = tx.update(wide, state.inner, None if params is None else widened(params), **extra)
+        if params is not None:
+            params = map_gradients(lambda g, p: p, grads, params)
+        steps, inner = tx.update(wide, state.inner, widened(params), **extra)
         steps, inner = _after_zero_gradients(grads, steps, inner, state.inner)
-        steps = jax.tree.map(lambda u, g: u.astype(g.dtype), steps, grads)
+        likes = (grads,) if params is None else (grads, params)
+        steps = map_gradients(lambda u, *xs: u.astype(functools.reduce(wider, [x.dtype for x in xs])), steps, *likes)
         inner = jax.tree.map(lambda new, old: _strong(new, old.dtype), inner, state.inner)
         return steps, LiftedState(count=next_count(state.count), settings=state.settings, inner=inner)
 
@@ -76,7 +79,7 @@ class Lifted(NamedTuple):
         static = {name: value for name, value in fixed.items() if not isinstance(value, Counted)}
         # A float64 setting would widen float32 moments in one branch of a condition and not in the other.
         kinds = [real(x.dtype) for x in jax.tree.leaves(tree)]
-        kind = functools.reduce(jnp.promote_types, kinds, jnp.float32)
+        kind = functools.reduce(wider, kinds, jnp.float32)
         return optax.with_extra_args_support(self.factory(**static, **{k: v.astype(kind) for k, v in numbers.items()}))
 
 

@@ -1,6 +1,5 @@
 """Different optimizers for different parameters, chosen by their names."""
 
-import itertools
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -8,11 +7,13 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxopt_lite.optimizers._transform import Init, Parts, Transform, build
+from jaxopt_lite.optimizers._trees import map_gradients
 from jaxopt_lite.optimizers.wrappers._average import Average
 from jaxopt_lite.optimizers.wrappers._chain import Chain
 from jaxopt_lite.optimizers.wrappers._clip import BY_NORM, WHOLE
 from jaxopt_lite.optimizers.wrappers._compress import Compress
 from jaxopt_lite.optimizers.wrappers._guard import Guard
+from jaxopt_lite.optimizers.wrappers._names import leaves_with_paths, named_leaves, path_name
 from jaxopt_lite.optimizers.wrappers._split_master import Master
 from jaxopt_lite.optimizers.wrappers._stochastic_rounding import Rounding
 
@@ -42,6 +43,8 @@ class Partition(NamedTuple):
         groups = self._groups(grads)
         extra = dict(extra)
         whole = {WHOLE: extra.pop(WHOLE, grads)}
+        if params is not None:
+            params = map_gradients(lambda g, p: p, grads, params)
         steps: dict[str, Any] = {}
         after = []
         for i, (update, inner) in enumerate(zip(parts.values(), state, strict=True)):
@@ -50,13 +53,14 @@ class Partition(NamedTuple):
             updates, inner = update(_only(grads, groups, i), inner, members, **more)
             steps |= updates
             after.append(inner)
-        return jax.tree.unflatten(jax.tree.structure(grads), [steps[name] for name, _ in _named(grads)]), tuple(after)
+        treedef = jax.tree.structure(grads, is_leaf=lambda x: x is None)
+        return jax.tree.unflatten(treedef, [steps.get(name) for name, _ in named_leaves(grads)]), tuple(after)
 
     def _groups(self, tree: Any) -> list[int]:
-        """The number of the first pattern found in the path of each leaf."""
-        paths = [path_name(path) for path, _ in _leaves(tree)]
-        matches = [next((i for i, p in enumerate(self.patterns) if re.search(p, path)), -1) for path in paths]
-        missing = [path for path, group in zip(paths, matches, strict=True) if group < 0]
+        """The number of the first pattern found in the path of each leaf; -1 for `None` if there is no pattern."""
+        leaves = [(path_name(path), x) for path, x in leaves_with_paths(tree)]
+        matches = [next((i for i, p in enumerate(self.patterns) if re.search(p, path)), -1) for path, _ in leaves]
+        missing = [path for (path, x), group in zip(leaves, matches, strict=True) if group < 0 and x is not None]
         if missing:
             raise ValueError(
                 f"partition_by_path: no pattern of {list(self.patterns)} matches {', '.join(map(repr, missing[:5]))}: "
@@ -79,40 +83,9 @@ def _clips_whole(update: Any) -> bool:
     return isinstance(rule, (Partition, *KEEP_GRADIENTS)) and any(_clips_whole(part) for _, part in update.parts)
 
 
-def path_name(path: tuple) -> str:
-    """The path of a leaf as "layer/kernel"."""
-    return "/".join(str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", k)))) for k in path)
-
-
-def _is_box(x: Any) -> bool:
-    # A variable of NNX or a box of Linen, told by a method of each, as this package does not import Flax.
-    return hasattr(type(x), "get_metadata") or hasattr(type(x), "unbox")
-
-
-def _leaves(tree: Any) -> list[tuple[tuple, Any]]:
-    """The leaves with their paths, in which the array inside a variable of Flax has the variable's name."""
-    boxes = jax.tree_util.tree_flatten_with_path(tree, is_leaf=_is_box)[0]
-    inside = [(path, jax.tree_util.tree_flatten_with_path(box)[0]) for path, box in boxes]
-    return [((*path, *below[1:]), x) for path, leaves in inside for below, x in leaves]
-
-
-def _named(tree: Any) -> list[tuple[str, Any]]:
-    """The leaves with their names; of equal ones, as of `{"a/b": x, "a": {"b": y}}`, the later get a number."""
-    leaves, used = [], set()
-    for path, x in _leaves(tree):
-        name = start = path_name(path)
-        for k in itertools.count(2):
-            if name not in used:
-                break
-            name = f"{start}#{k}"
-        used.add(name)
-        leaves.append((name, x))
-    return leaves
-
-
 def _only(tree: Any, groups: list[int], group: int) -> dict[str, Any]:
     """The group's leaves by name: a plain dictionary, which every transform and checkpoint supports."""
-    return {name: x for (name, x), g in zip(_named(tree), groups, strict=True) if g == group}
+    return {name: x for (name, x), g in zip(named_leaves(tree), groups, strict=True) if g == group}
 
 
 def partition_by_path(groups: Mapping[str, Any]) -> Transform:

@@ -6,14 +6,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lite.optimizers._arithmetic import flat, next_count, widened
+from jaxopt_lite.optimizers._arithmetic import next_count, widened
 from jaxopt_lite.optimizers._transform import Parts, Transform, build
+from jaxopt_lite.optimizers._trees import check_params, map_gradients, map_state
 
 LEVELS = 254
 
 
 class MasterState(NamedTuple):
-    """Steps done, what rounding cut off of each parameter (in 1/254 of its last digit), and the inner state."""
+    """Steps done, the `rest` that rounding cut off each parameter in 1/254 of its last digit, and the inner state."""
 
     count: Any
     rest: Any
@@ -26,7 +27,8 @@ class Master(NamedTuple):
     name: str = "split_master"
 
     def init(self, params: Any, data: Mapping[str, Any], fixed: Mapping[str, Any], parts: Parts) -> MasterState:
-        """Nothing cut off yet."""
+        """No rest."""
+        check_params(self.name, params)
         rest = jax.tree.map(
             lambda p: jnp.zeros_like(p, dtype=jnp.int8) if _is_half(p) else jnp.zeros((), jnp.int8), params
         )
@@ -35,16 +37,15 @@ class Master(NamedTuple):
     def update(
         self, grads: Any, state: Any, params: Any, fixed: Mapping[str, Any], parts: Parts, extra: Mapping[str, Any]
     ) -> tuple[Any, MasterState]:
-        """The inner step on the master copy; the update is the distance to its rounded place."""
+        """The inner step on the master copy; the update is the difference of the rounded parameters."""
         if params is None:
             raise ValueError(f"{self.name} splits the parameters and was given none: call update(grads, state, params)")
-        ps, treedef = flat(params)
-        rests = treedef.flatten_up_to(state.rest)
-        whole = [_joined(p, r) for p, r in zip(ps, rests, strict=True)]
-        steps, inner = parts["tx"](widened(grads), state.inner, jax.tree.unflatten(treedef, whole), **extra)
-        us = treedef.flatten_up_to(steps)
-        moved = [_moved(p, m, u, r) for p, m, u, r in zip(ps, whole, us, rests, strict=True)]
-        updates, rest = (jax.tree.unflatten(treedef, list(column)) for column in zip(*moved, strict=True))
+        params = map_gradients(lambda g, p: p, grads, params)
+        whole = map_gradients(_joined, params, state.rest)
+        steps, inner = parts["tx"](widened(grads), state.inner, whole, **extra)
+        moved = map_gradients(_moved, params, whole, steps, state.rest)
+        updates = map_gradients(lambda p, pair: pair[0], params, moved)
+        rest = map_state(lambda p, old, pair: pair[1], params, state.rest, moved)
         return updates, MasterState(count=next_count(state.count), rest=rest, inner=inner)
 
 
@@ -77,21 +78,33 @@ def _moved(p: jax.Array, whole: jax.Array, u: jax.Array, rest: jax.Array) -> tup
 
 
 def split_master(tx: Any) -> Transform:
-    """Let parameters in bfloat16 or float16 learn: what rounding cuts off is kept, one byte a parameter.
+    """Train parameters in bfloat16 or float16 with a 24-bit master copy: one more byte keeps what rounding cuts off.
 
-    The parameter and its byte together are a master copy of 16 + 8 bits, 254 times as fine as the parameter alone and
-    one byte smaller than float32; `tx`, of ours or of optax, runs on it in float32. Updates are float32, such that
-    `params + updates` is the rounded parameter (`apply_updates`, and optax's). Float32 parameters are left as they
-    are. `update` needs the parameters, unchanged by others in between: the byte belongs to them.
+    The parameter and its byte together are 254 times as fine as the parameter alone, and one byte smaller than
+    float32. `tx` runs on the master copy in float32. Parameters in float32 are updated as by `tx` alone.
 
-    >>> tx = split_master(sgd(1.0))
-    >>> params, state = jnp.ones(1, jnp.bfloat16), tx.init(jnp.ones(1, jnp.bfloat16))
-    >>> for _ in range(100):
-    ...     updates, state = tx.update(jnp.full(1, 1e-3, jnp.bfloat16), state, params)
-    ...     params = apply_updates(params, updates, state)
-    >>> round(float(params[0]), 2)
-    0.9
+    Args:
+        tx: a transform of this package or of optax.
 
-    Source: the split of Zamirai et al. 2020 (arXiv 2010.06192), with an 8-bit rest.
+    Returns:
+        A transform with a `MasterState`. Its updates are float32, such that `params + updates` is the rounded master
+        copy: add them with `apply_updates` or `optax.apply_updates`. Its `update` needs the parameters, and nothing
+        else may change them between two updates, as the bytes belong to them.
+
+    Raises:
+        TypeError: `tx` is not a transform.
+        ValueError: from `update`, the parameters are missing.
+
+    Example:
+        >>> tx = split_master(sgd(1.0))
+        >>> params, state = jnp.ones(1, jnp.bfloat16), tx.init(jnp.ones(1, jnp.bfloat16))
+        >>> for _ in range(100):
+        ...     updates, state = tx.update(jnp.full(1, 1e-3, jnp.bfloat16), state, params)
+        ...     params = apply_updates(params, updates)
+        >>> round(float(params[0]), 2)
+        0.9
+
+    Reference:
+        Zamirai et al. 2020 (arXiv 2010.06192) split the weights; the rest has 8 bits here.
     """
     return build(Master(), {}, {}, {"tx": tx})
