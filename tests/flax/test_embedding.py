@@ -93,3 +93,10 @@ def test_an_optimizer_step_that_leaves_the_table_out_is_an_error(wrt: Any) -> No
 def test_a_tx_that_is_no_row_optimizer(tx: Any) -> None:
     with pytest.raises(TypeError, match=r"not a row optimizer; give one of jaxopt_lite.optimizers.rows"):
         Embedding(20, 4, tx=tx, rngs=nnx.Rngs(0))
+
+
+def test_padding_reads_zeros() -> None:
+    layer, ids = made(), jnp.array([2, -1, 20])
+    layer.gather(ids)
+    for values in (layer(), layer(ids)):
+        np.testing.assert_array_equal(values, layer.table[...].at[2].get()[None] * jnp.array([[1.0], [0.0], [0.0]]))

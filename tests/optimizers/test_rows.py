@@ -58,14 +58,26 @@ def test_equals_dense_exactly(name: str) -> None:
         np.testing.assert_array_equal(one, expected)
 
 
-@pytest.mark.parametrize("rate", [0.1, opt.exponential_decay(0.1, 10, 0.7)], ids=["number", "schedule"])
-def test_adam_with_catch_up_equals_dense(rate: Any) -> None:
+ADAMS: dict[str, dict[str, Any]] = {
+    "number": {},
+    "schedule": {"learning_rate": opt.exponential_decay(0.1, 10, 0.7)},
+    "scheduled b1": {"b1": opt.linear_schedule(0.5, 0.95, 60)},
+    "function as b1": {"b1": lambda count: 0.5 + 0.4 * (count > 20)},
+    "no momentum": {"b1": 0.0},
+    "no means": {"b1": 0.0, "b2": 0.0, "eps": 1e-3},
+}
+
+
+@pytest.mark.parametrize("settings", ADAMS.values(), ids=ADAMS.keys())
+def test_adam_with_catch_up_equals_dense(settings: dict[str, Any]) -> None:
+    settings = {"learning_rate": 0.1} | settings
     ids, grads = steps()
-    expected = dense(opt.adam(rate), TABLE, ids, grads)
-    exact = sparse(rows.adam(rate, catch_up=True), TABLE, ids, grads)
+    expected = dense(opt.adam(**settings), TABLE, ids, grads)
+    exact = sparse(rows.adam(**settings, catch_up=True), TABLE, ids, grads)
     np.testing.assert_allclose(exact, expected, atol=1e-5, rtol=0)
-    lazy = sparse(rows.adam(rate), TABLE, ids, grads)
-    assert np.abs(lazy - expected).max() > 0.01
+    if settings.get("b1"):
+        lazy = sparse(rows.adam(**settings), TABLE, ids, grads)
+        assert np.abs(lazy - expected).max() > 0.01
 
 
 def test_adam_catches_up_over_thousands_of_steps() -> None:
@@ -88,6 +100,14 @@ def test_adam_catches_up_over_thousands_of_steps() -> None:
     np.testing.assert_allclose(table[1], expected, atol=1e-5)
 
 
+def test_a_row_that_waits_while_b1_falls_makes_all_missed_steps() -> None:
+    settings = {"learning_rate": 0.1, "b1": opt.linear_schedule(0.97, 0.1, 40)}
+    ids = np.where(np.arange(STEPS)[:, None, None] % 40 < 4, 0, 1) * np.ones((1, 2, 4), int)
+    grads = steps()[1]
+    expected = dense(opt.adam(**settings), TABLE, ids, grads)
+    np.testing.assert_allclose(sparse(rows.adam(**settings, catch_up=True), TABLE, ids, grads), expected, atol=1e-5)
+
+
 def test_padding_and_untouched_rows() -> None:
     tx = rows.adagrad(0.1)
     ids, grads = jnp.array([3, -1, SIZE, 3]), jnp.ones((4, WIDTH))
@@ -96,6 +116,44 @@ def test_padding_and_untouched_rows() -> None:
     assert changed.tolist() == [3]
     assert state.moments["sum_of_squares"][3, 0] == pytest.approx(4.1)
     assert np.isfinite(table).all()
+
+
+@pytest.mark.parametrize("dtype", [jnp.int32, jnp.int8, jnp.uint32])
+def test_padding_is_zero_in_forward_gradient_and_update(dtype: Any) -> None:
+    last = jnp.iinfo(dtype).max if dtype == jnp.uint32 else -1
+    ids = jnp.array([[3, 0], [SIZE, 3]], dtype).at[0, 1].set(last)
+    expected = np.zeros((2, 2, WIDTH), np.float32)
+    expected[0, 0] = expected[1, 1] = TABLE[3]
+    np.testing.assert_array_equal(rows.gather(TABLE, ids), expected)
+    # The derivative of the root is infinite at a row of zeros.
+    loss = lambda r: jnp.sum(jnp.sqrt(jnp.sum(r**2, -1)))  # noqa: E731
+    value, (g,) = rows.value_and_grad(loss)(TABLE, ids)
+    norm = jnp.sqrt(jnp.sum(TABLE[3] ** 2))
+    np.testing.assert_allclose(value, 2 * norm, rtol=1e-6)
+    np.testing.assert_array_equal(g[0, 1], 0)
+    np.testing.assert_array_equal(g[1, 0], 0)
+    np.testing.assert_allclose(g[1, 1], TABLE[3] / norm, rtol=1e-6)
+    tx = rows.sgd(0.1)
+    table, _ = tx.update(TABLE, tx.init(TABLE), ids, jnp.full((2, 2, WIDTH), jnp.nan).at[0, 0].set(1).at[1, 1].set(1))
+    np.testing.assert_allclose(table[3], TABLE[3] - 0.2, rtol=1e-6)
+    np.testing.assert_array_equal(jnp.delete(table, 3, axis=0), jnp.delete(TABLE, 3, axis=0))
+
+
+FOREIGN: dict[str, Any] = {
+    "another row optimizer": rows.adagrad(0.1).init(TABLE),
+    "another table": rows.adam(0.1).init(TABLE[:5]),
+    "catch-up": rows.adam(0.1, catch_up=True).init(TABLE),
+    "dense": opt.adam(0.1).init(TABLE),
+}
+
+
+@pytest.mark.parametrize("state", FOREIGN.values(), ids=FOREIGN.keys())
+def test_foreign_states_are_refused(state: Any) -> None:
+    tx = rows.adam(0.1)
+    with pytest.raises(TypeError, match=r"rows.adam was given a state of .*its own init made for this table \(40, 3\)"):
+        tx.update(TABLE, state, jnp.arange(2), jnp.ones((2, WIDTH)))
+    with pytest.raises(TypeError, match=r"rows.adam was given a state of"):
+        tx.catch_up(TABLE, state)
 
 
 def test_half_precision_table() -> None:

@@ -1,7 +1,7 @@
 """Optimizers of tables of which a step touches few rows: embeddings."""
 
-from jaxopt_lite.optimizers.rows._gradient import value_and_grad
+from jaxopt_lite.optimizers.rows._gradient import gather, value_and_grad
 from jaxopt_lite.optimizers.rows._optimizers import adagrad, adam, sgd
 from jaxopt_lite.optimizers.rows._table import RowsState, RowTransform
 
-__all__ = ["RowTransform", "RowsState", "adagrad", "adam", "sgd", "value_and_grad"]
+__all__ = ["RowTransform", "RowsState", "adagrad", "adam", "gather", "sgd", "value_and_grad"]

@@ -18,7 +18,19 @@ NEGLIGIBLE = 1e-9
 
 
 class RowsState(NamedTuple):
-    """Steps done, the settings, moments shaped like the table, and when each row was last brought up to date."""
+    """The state of a row optimizer.
+
+    Attributes:
+        count: steps done, an int32 scalar.
+        settings: the settings by name, float32 scalars or schedules; read and change them with
+            `optimizers.settings(state)` and `optimizers.with_settings(state, learning_rate=...)`.
+        moments: arrays shaped like the table, by name.
+        last: the step up to which each row is up to date, int32 (rows,); `None` without `catch_up=True`.
+
+    Example:
+        >>> rows.adagrad(0.1).init(jnp.zeros((2, 1))).moments["sum_of_squares"].shape
+        (2, 1)
+    """
 
     count: Any
     settings: dict[str, Any]
@@ -85,6 +97,7 @@ class Update(_Part):
 
     def __call__(self, table: jax.Array, state: RowsState, ids: Any, row_grads: Any) -> tuple[jax.Array, RowsState]:
         """The table and the state after one step; `row_grads` has the shape of `ids` and then the features."""
+        _check_state(self.rule, table, state)
         ids, grads = _flat(self.rule.name, table, ids, row_grads)
         rule, fixed = self.rule.rule, dict(self.rule.fixed)
         rows, g = unique_rows(ids, grads.astype(working(table.dtype)), table.shape[0])
@@ -106,6 +119,7 @@ class CatchUp(_Part):
 
     def __call__(self, table: jax.Array, state: RowsState) -> tuple[jax.Array, RowsState]:
         """Table and state with every row brought up to date: before evaluating, saving or exporting the whole table."""
+        _check_state(self.rule, table, state)
         if not self.rule.exact:
             return table, state
         wide = table.astype(working(table.dtype))
@@ -114,7 +128,27 @@ class CatchUp(_Part):
 
 
 class RowTransform(NamedTuple):
-    """Three functions for one table; a pytree whose leaves are the numeric settings."""
+    """A row optimizer: three functions for one table, and a pytree whose leaves are the numeric settings.
+
+    Attributes:
+        init: `init(table)` returns the first `RowsState` of a floating table (rows, features).
+        update: `update(table, state, ids, row_grads)` returns the table and the state after one step. `ids` are
+            integers of any shape. `row_grads` has that shape, then the features. The gradients of an id that occurs
+            several times are summed. Ids outside [0, rows) are padding and ignored. All `update`s of one structure are
+            equal, whatever the settings, so that it can be a static argument of `jit`; the settings are in the state.
+        catch_up: `catch_up(table, state)` returns the table and the state with every row up to date; call it before
+            the whole table is evaluated or saved. Without `catch_up=True` it returns what it was given.
+
+    Example:
+        >>> tx = rows.adam(0.1, catch_up=True)
+        >>> table = jnp.zeros((2, 1))
+        >>> state = tx.init(table)
+        >>> for row in (0, 1):
+        ...     table, state = tx.update(table, state, jnp.array([row]), jnp.ones((1, 1)))
+        >>> table, state = tx.catch_up(table, state)
+        >>> [round(float(x), 3) for x in table[:, 0]]
+        [-0.167, -0.074]
+    """
 
     init: Any
     update: Any
@@ -144,6 +178,17 @@ def _unflatten(structure: tuple, values: Any) -> RowTransform:
 
 
 jax.tree_util.register_pytree_with_keys(RowTransform, _flatten, _unflatten)
+
+
+def _check_state(rule: RowRule, table: jax.Array, state: Any) -> None:
+    kept = {name: x.shape for name, x in getattr(state, "moments", {}).items()}
+    expected = dict.fromkeys(rule.rule.slots(set(getattr(state, "settings", ())), dict(rule.fixed)), table.shape)
+    if not isinstance(state, RowsState) or kept != expected or (state.last is not None) is not rule.exact:
+        raise TypeError(
+            f"rows.{rule.name} was given a state of {type(state).__name__} with moments {kept or 'none'}, "
+            f"{'with' if getattr(state, 'last', None) is not None else 'without'} catch_up: give the state that its "
+            f"own init made for this table {table.shape}"
+        )
 
 
 def _flat(name: str, table: jax.Array, ids: Any, row_grads: Any) -> tuple[jax.Array, jax.Array]:
@@ -179,7 +224,9 @@ def _missed(rule: RowRule, settings: Any, p: Any, moments: Any, last: jax.Array,
     fixed, zero = dict(rule.fixed), jnp.zeros_like(p)
     first = resolved(settings, fixed, jnp.max(last, initial=0))
     ratio = first["b1"] / jnp.sqrt(first["b2"])
-    needed = jnp.where(ratio < 1, jnp.ceil(jnp.log(NEGLIGIBLE) / jnp.log(ratio)), jnp.inf)
+    constant = all(isinstance(settings[name], jax.Array) for name in ("b1", "b2"))
+    few = jnp.ceil(jnp.log(NEGLIGIBLE) / jnp.log(ratio))
+    needed = jnp.where(ratio < 1, few, jnp.inf) if constant else jnp.inf
     turns = jnp.minimum(jnp.max(gap, initial=0).astype(float), needed).astype(jnp.int32)
 
     def turn(carry: tuple) -> tuple:
