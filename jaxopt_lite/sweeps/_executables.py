@@ -21,13 +21,19 @@ _MOST = 128
 class Lowered(NamedTuple):
     """A program that is traced and lowered, not yet compiled; its digest is the same in every process.
 
-    `calls_back` says whether it calls Python functions, which its text does not distinguish.
+    Attributes:
+        program: JAX's lowered program.
+        device: where it will run.
+        digest: of its text and constants.
+        calls_back: whether it calls Python functions, which its text does not distinguish.
+        used: for each array among its arguments, whether an operation or a result uses it.
     """
 
     program: Any
     device: Any
     digest: str
     calls_back: bool
+    used: list[bool]
 
     def compiled(self) -> tuple[Any, int]:
         """The executable, and whether it had to be compiled (1) or an equal program was compiled before (0)."""
@@ -62,7 +68,7 @@ def lowered(function: Any, device: Any, arguments: Sequence[Any]) -> Lowered:
     digest = hashlib.sha256("\n".join([text, str(program.in_tree), str(program.out_tree)]).encode())
     for constant in _constants(traced.jaxpr):
         update(digest, constant)
-    return Lowered(program, device, digest.hexdigest(), "callback" in text)
+    return Lowered(program, device, digest.hexdigest(), "callback" in text, _used_inputs(traced.jaxpr.jaxpr))
 
 
 def clear() -> None:
@@ -95,3 +101,20 @@ def _constants(jaxpr: Any) -> Iterator[Any]:
                 yield from _constants(inner)
             elif isinstance(inner, core.Jaxpr):
                 yield from _constants(core.ClosedJaxpr(inner, []))
+
+
+def _used_inputs(jaxpr: Any) -> list[bool]:
+    """Whether each input of a jaxpr is an input of one of its operations, or one of its results.
+
+    Loops over stacked inputs and calls of jitted functions are looked into; other operations count as using all of
+    their inputs.
+    """
+    core = jax.extend.core
+    used = {v for v in jaxpr.outvars if not isinstance(v, core.Literal)}
+    for equation in jaxpr.eqns:
+        inner = equation.params.get("jaxpr")
+        flags = [True] * len(equation.invars)
+        if equation.primitive.name in ("scan", "pjit", "jit") and isinstance(inner, core.ClosedJaxpr):
+            flags = _used_inputs(inner.jaxpr)
+        used |= {v for v, flag in zip(equation.invars, flags, strict=True) if flag and not isinstance(v, core.Literal)}
+    return [v in used for v in jaxpr.invars]

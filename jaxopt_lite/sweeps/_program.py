@@ -64,6 +64,7 @@ class Traced(NamedTuple):
         width: number of trials.
         carry: shapes of the arrays of the state of all trials.
         scores: names of the scores.
+        used: for each number of a trial, whether a program uses it.
     """
 
     start: Lowered
@@ -71,6 +72,7 @@ class Traced(NamedTuple):
     width: int
     carry: list[Any]
     scores: tuple[str, ...]
+    used: list[bool]
 
     @property
     def digests(self) -> tuple[str, str]:
@@ -176,7 +178,9 @@ def _traced(task: Task, group: Group, width: int, device: Any, vmap_start: bool)
 
     arguments = (taken, numbers, seeds, carry, points, data, jax.ShapeDtypeStruct((4,), jnp.int32))
     second = lowered(jax.jit(segment, **options, donate_argnums=(3, 4)), device, arguments)
-    return Traced(first, second, width, carry, tuple(second.program.out_info[2]))
+    inputs = slice(len(taken), len(taken) + len(numbers))
+    used = [any(flags) for flags in zip(first.used[inputs], second.used[inputs], strict=True)]
+    return Traced(first, second, width, carry, tuple(second.program.out_info[2]), used)
 
 
 def shape_of(leaf: Any) -> jax.ShapeDtypeStruct:

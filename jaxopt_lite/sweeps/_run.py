@@ -30,6 +30,7 @@ from jaxopt_lite.sweeps._progress import Progress, Tally
 from jaxopt_lite.sweeps._results import Results
 from jaxopt_lite.sweeps._schedule import Scheduler
 from jaxopt_lite.sweeps._trials import Search
+from jaxopt_lite.sweeps._unread import check_read
 from jaxopt_lite.training import Task
 
 
@@ -206,6 +207,9 @@ def _prepared(
                     check_program(previous, nth, program)
                 if nth in remaining:
                     waiting[pool.submit(program.compiled)] = nth
+        if groups:
+            all_traced = [traced[nth][0] for nth in groups]
+            check_read(planned, [t.digests for t in all_traced], [t.used for t in all_traced])
         for ready, future in enumerate(as_completed(waiting), start=1):  # noqa: B007 - `say` reports it
             future.result()
             say()
