@@ -1,4 +1,4 @@
-"""Moments taken over from another state: optax's, or another optimizer's of ours."""
+"""States that continue with the moments of another one, of optax or of this package."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,30 +8,42 @@ import jax.numpy as jnp
 
 from jaxopt_lite.optimizers._settings import with_settings
 from jaxopt_lite.optimizers._transform import State
+from jaxopt_lite.optimizers.wrappers._compress import CompressState, decompressed, recompressed
 from jaxopt_lite.optimizers.wrappers._lift import LiftedState
+from jaxopt_lite.optimizers.wrappers._names import named_leaves
 
 
 def from_optax(tx: Any, optax_state: Any, params: Any) -> Any:
-    """The state of `tx` that goes on where an optax optimizer stopped.
+    """The state of `tx` that continues from the state of an optax optimizer.
 
-    Moments are found by the names that optax gives them (`mu`, `nu`, `trace`, ...), the count beside them. Settings
-    are those of `tx`, except where `inject_hyperparams` kept them in the optax state. A lifted factory takes optax's
-    state as it is.
+    Moments are found by the names that optax gives them (`mu`, `nu`, `trace`, ...), with the count beside them. Groups
+    of `partition_by_path` take their part of them, and `compress` codes them. Settings are those of `tx`, except
+    where `inject_hyperparams` keeps them in the optax state.
 
-    Raises `ValueError` where the optax state lacks a moment that `tx` keeps, or has it in another shape.
+    Args:
+        tx: a transform of this package. One of `lift` takes the state of its optax factory as it is.
+        optax_state: the state of an optax transformation, in which `MultiSteps`, `masked` and the like may be outside.
+        params: the parameters that the state belongs to.
 
-    >>> params = jnp.ones(3)
-    >>> old = optax.adam(0.1)
-    >>> _, old_state = old.update(params, old.init(params), params)
-    >>> state = from_optax(adam(0.1), old_state, params)
-    >>> int(state.count), bool(jnp.allclose(state.moments["mu"], 0.1))
-    (1, True)
+    Returns:
+        A state of `tx`, in copies, so that the optax state may be donated.
+
+    Raises:
+        ValueError: the optax state lacks a moment that `tx` keeps, or has it in another shape.
+
+    Example:
+        >>> params = jnp.ones(3)
+        >>> old = optax.adam(0.1)
+        >>> _, old_state = old.update(params, old.init(params), params)
+        >>> state = from_optax(adam(0.1), old_state, params)
+        >>> int(state.count), bool(jnp.allclose(state.moments["mu"], 0.1))
+        (1, True)
     """
     start = tx.init(params)
     if isinstance(start, LiftedState):
         if _structure(start.inner) != _structure(optax_state):
             raise ValueError(
-                f"from_optax: {tx.name} wants the state {jax.tree.structure(start.inner)}, "
+                f"from_optax: {tx.name} needs the state {jax.tree.structure(start.inner)}, "
                 f"and was given {jax.tree.structure(optax_state)}"
             )
         return start._replace(inner=jax.tree.map(_as, start.inner, optax_state))
@@ -42,17 +54,30 @@ def from_optax(tx: Any, optax_state: Any, params: Any) -> Any:
 
 
 def swap(tx: Any, state: Any, params: Any) -> Any:
-    """The state of `tx` that takes over the moments of another optimizer's `state`, in mid-run.
+    """The state of `tx` that continues with the moments of another optimizer.
 
-    Each rule inside `tx` takes the moments that it keeps from those of the same name (`mu` of Adam for Lion's, say).
-    If all are found the count goes on; otherwise moments and count start anew, as the correction of a young mean
-    counts from its beginning. Settings are those of `tx`; wrappers start anew.
+    Each rule inside `tx` takes the moments that it keeps from those of the same name, Lion's `mu` from Adam's, say. If
+    all are found the count continues too; otherwise moments and count of this rule are those of `init`, as the bias
+    correction of a new mean must count from its start. The same holds inside `compress` and in the groups of
+    `partition_by_path`. Counters of wrappers are those of `init`.
 
-    >>> params, old = jnp.ones(3), adam(0.1)
-    >>> _, state = old.update(params, old.init(params))
-    >>> new = swap(nadam(0.05), state, params)
-    >>> int(new.count), bool(jnp.array_equal(new.moments["mu"], state.moments["mu"]))
-    (1, True)
+    Args:
+        tx: the transform to continue with.
+        state: the state of a transform of this package or of optax.
+        params: the parameters that the state belongs to.
+
+    Returns:
+        A state of `tx` with its settings, in copies, so that the old state may be donated.
+
+    Raises:
+        TypeError: from `tx.init`, the parameters are not floating arrays.
+
+    Example:
+        >>> params, old = jnp.ones(3), adam(0.1)
+        >>> _, state = old.update(params, old.init(params))
+        >>> new = swap(nadam(0.05), state, params)
+        >>> int(new.count), bool(jnp.array_equal(new.moments["mu"], state.moments["mu"]))
+        (1, True)
     """
     return _carried(tx.init(params), state, lambda own, missing: own)
 
@@ -66,25 +91,47 @@ def _strict(name: str) -> Any:
 
 def _carried(start: Any, source: Any, otherwise: Any) -> Any:
     """`start` with each rule's moments out of `source`; the k-th rule that keeps a name takes its k-th occurrence."""
+    source = jax.tree.map(lambda x: decompressed(x) if _is_compressed(x) else x, source, is_leaf=_is_compressed)
     held = list(_moments(source))
     used: set[int] = set()
 
     def one(own: State) -> State:
         found, count = {}, None
         for name, tree in own.moments.items():
-            fitting = (i for i, (n, t, _) in enumerate(held) if n == name and i not in used and _alike(tree, t))
-            i = next(fitting, None)
+            fitting = ((i, _fitted(tree, t)) for i, (n, t, _) in enumerate(held) if n == name and i not in used)
+            i, match = next(((i, match) for i, match in fitting if match is not None), (None, None))
             if i is None:
                 return otherwise(own, name)
-            used.add(i)
-            found[name] = jax.tree.map(_as, tree, held[i][1])
+            if _alike(tree, held[i][1]):  # the other groups of a partition take their part of the same tree
+                used.add(i)
+            found[name] = jax.tree.map(_as, tree, match)
             count = held[i][2] if held[i][2] is not None else count
         if count is None:
             count = next((c for _, _, c in held if c is not None), _first_count(source))
         return own._replace(moments=found, count=own.count if count is None else _as(own.count, count))
 
-    is_rule = lambda x: isinstance(x, State)  # noqa: E731
-    return jax.tree.map(lambda x: one(x) if is_rule(x) else x, start, is_leaf=is_rule)
+    def node(x: Any) -> Any:
+        if _is_compressed(x):
+            return recompressed(x, jax.tree.map(node, decompressed(x), is_leaf=is_rule))
+        return one(x) if isinstance(x, State) else x
+
+    is_rule = lambda x: isinstance(x, State | CompressState)  # noqa: E731
+    return jax.tree.map(node, start, is_leaf=is_rule)
+
+
+def _is_compressed(x: Any) -> bool:
+    return isinstance(x, CompressState)
+
+
+def _fitted(tree: Any, given: Any) -> Any:
+    """The part of `given` that has the structure and shapes of `tree`: all of it, or one group of a partition."""
+    if _alike(tree, given):
+        return given
+    leaves = dict(named_leaves(given))
+    if not isinstance(tree, dict) or not tree or not tree.keys() <= leaves.keys():
+        return None
+    part = {name: leaves[name] for name in tree}
+    return part if _alike(tree, part) else None
 
 
 def _moments(source: Any) -> Iterator[tuple[str, Any, Any]]:

@@ -130,7 +130,7 @@ def test_from_optax_with_chains_settings_and_lift() -> None:
     assert int(state[1].count) == 2
     with pytest.raises(ValueError, match="adam keeps 'mu', which the optax state does not have"):
         opt.from_optax(opt.adam(0.1), optax.sgd(0.1).init(PARAMS), PARAMS)
-    with pytest.raises(ValueError, match="from_optax: lamb wants the state"):
+    with pytest.raises(ValueError, match="from_optax: lamb needs the state"):
         opt.from_optax(lifted, optax.sgd(0.1).init(PARAMS), PARAMS)
 
 

@@ -63,8 +63,17 @@ def compressed(inner: Any, count: jax.Array, min_size: int) -> CompressState:
 
 def decompressed(state: CompressState) -> Any:
     """The inner state with every array decoded."""
-    is_code = lambda x: isinstance(x, Code)  # noqa: E731
-    return jax.tree.map(lambda x: decode(x) if is_code(x) else x, state.inner, is_leaf=is_code)
+    return jax.tree.map(lambda x: decode(x) if _is_code(x) else x, state.inner, is_leaf=_is_code)
+
+
+def recompressed(state: CompressState, inner: Any) -> CompressState:
+    """The state with another inner state, in which the same arrays are coded."""
+    min_size = min((x.byte.size for x in jax.tree.leaves(state.inner, is_leaf=_is_code) if _is_code(x)), default=None)
+    return state._replace(inner=inner) if min_size is None else compressed(inner, state.count, min_size)
+
+
+def _is_code(x: Any) -> bool:
+    return isinstance(x, Code)
 
 
 def _coded(x: Any, key: jax.Array, min_size: int) -> Any:
