@@ -258,3 +258,13 @@ def test_keeps_dtypes_in_double_precision(factory: Any, dtype: Any) -> None:
         updates, after = tx.update(params, state, params, obj_fn=lambda p: jnp.sum(p["w"] ** 2))
         assert updates["w"].dtype == dtype
         assert [x.dtype for x in jax.tree.leaves(after)] == [x.dtype for x in jax.tree.leaves(state)]
+
+
+def test_factories_of_this_package_are_not_lifted_twice() -> None:
+    assert opt.lift(opt.adam) is opt.adam
+
+    def mine(learning_rate: Any) -> Any:
+        return opt.chain(opt.clip(1.0), opt.adam(learning_rate))
+
+    with pytest.raises(TypeError, match=r"lift: mine returns chain\(clip, adam\) of this package, whose numbers are data"):
+        opt.lift(mine)(0.1).init(jnp.ones(3))

@@ -80,7 +80,11 @@ class Lifted(NamedTuple):
         # A float64 setting would widen float32 moments in one branch of a condition and not in the other.
         kinds = [real(x.dtype) for x in jax.tree.leaves(tree)]
         kind = functools.reduce(wider, kinds, jnp.float32)
-        return optax.with_extra_args_support(self.factory(**static, **{k: v.astype(kind) for k, v in numbers.items()}))
+        tx = self.factory(**static, **{k: v.astype(kind) for k, v in numbers.items()})
+        if isinstance(tx, Transform):
+            # Its state would have the same settings again, and those of the outer state would have no effect.
+            raise TypeError(f"lift: {self.name} returns {tx.name} of this package, whose numbers are data: omit lift")
+        return optax.with_extra_args_support(tx)
 
 
 def lift(factory: Callable[..., Any]) -> Callable[..., Transform]:
@@ -91,7 +95,8 @@ def lift(factory: Callable[..., Any]) -> Callable[..., Transform]:
     and functions are static. Gradients, parameters and moments of half precision are converted to float32.
 
     Args:
-        factory: a function that returns an optax transformation, or a `functools.partial` of one.
+        factory: a function that returns an optax transformation, or a `functools.partial` of one. A factory of this
+            package is returned as it is, as its numbers are data.
 
     Returns:
         A function with the arguments of `factory`. It returns a transform that equals optax's, step for step, with
@@ -100,7 +105,7 @@ def lift(factory: Callable[..., Any]) -> Callable[..., Transform]:
 
     Raises:
         TypeError: `factory` is not callable; from the function returned, it does not have such an argument, or the
-            learning rate is neither a number nor a schedule.
+            learning rate is neither a number nor a schedule; from `init`, it returns a transform of this package.
         ValueError: from the function returned, the learning rate is negative.
 
     Example:
@@ -110,6 +115,8 @@ def lift(factory: Callable[..., Any]) -> Callable[..., Transform]:
     """
     if not callable(factory):
         raise TypeError(f"lift was given {factory!r}: give the factory itself, lift(optax.lamb), not what it returns")
+    if getattr(factory, "__module__", "").split(".")[0] == "jaxopt_lite":
+        return factory
     signature = inspect.signature(factory)
     # Partials compare by identity, so that an unpickled one differs. Their keywords are among the defaults already.
     plain = factory.func if isinstance(factory, functools.partial) and not factory.args else factory
