@@ -6,11 +6,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from jaxopt_lite.optimizers._arithmetic import next_count, real, working
 from jaxopt_lite.optimizers._settings import copied, resolved
 from jaxopt_lite.optimizers._transform import Parts, Transform, build
 from jaxopt_lite.optimizers._trees import check_params, map_gradients, map_state
+from jaxopt_lite.optimizers._types import Setting
 from jaxopt_lite.optimizers.wrappers._required import required
 from jaxopt_lite.optimizers.wrappers._shards import all_shards, varying_like_result
 
@@ -139,7 +141,7 @@ def _added(total: Any, grads: Any) -> Any:
     return map_state(lambda g, a: a + g.astype(a.dtype), grads, total)
 
 
-def accumulate(tx: Any, steps: Any) -> Transform:
+def accumulate(tx: optax.GradientTransformation, steps: Setting) -> Transform:
     """Run `tx` at every `steps`-th update only, on the mean of the gradients since: large batches in small pieces.
 
     In between, updates are zero and a step costs one addition an entry. Gradients are summed in float32 or wider.

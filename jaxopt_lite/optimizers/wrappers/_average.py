@@ -6,11 +6,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from jaxopt_lite.optimizers._arithmetic import next_count, one_minus_power, real, working
 from jaxopt_lite.optimizers._settings import copied, resolved
 from jaxopt_lite.optimizers._transform import Parts, Transform, build
 from jaxopt_lite.optimizers._trees import check_params, map_state
+from jaxopt_lite.optimizers._types import Setting
 from jaxopt_lite.optimizers.wrappers._names import named_leaves
 from jaxopt_lite.optimizers.wrappers._required import required
 
@@ -67,7 +69,7 @@ def _rate(s: Mapping[str, jax.Array], count: jax.Array) -> jax.Array:
     return rest / one_minus_power(rest, t)
 
 
-def average(tx: Any, decay: Any = None, begin: Any = 0) -> Transform:
+def average(tx: optax.GradientTransformation, decay: Setting | None = None, begin: Setting = 0) -> Transform:
     """Keep an average of the parameters that `tx` trains; `averaged(state, params)` returns it.
 
     The average is computed in float32 or wider. Before step `begin` it equals the parameters.

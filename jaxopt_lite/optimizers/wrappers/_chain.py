@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import optax
+
 from jaxopt_lite.optimizers._transform import Parts, Transform, build
 from jaxopt_lite.optimizers.wrappers._clip import WHOLE
 
@@ -33,7 +35,7 @@ class Chain(NamedTuple):
         return grads, tuple(after)
 
 
-def chain(*txs: Any) -> Transform:
+def chain(*txs: optax.GradientTransformation) -> Transform:
     """Transforms one after another: the updates of each are the gradients of the next.
 
     Args:

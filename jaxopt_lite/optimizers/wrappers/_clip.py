@@ -10,6 +10,7 @@ from jaxopt_lite.optimizers._arithmetic import next_count, real, working
 from jaxopt_lite.optimizers._norms import norm_in_units
 from jaxopt_lite.optimizers._settings import copied, resolved
 from jaxopt_lite.optimizers._transform import Parts, State, Transform, build
+from jaxopt_lite.optimizers._types import Setting
 from jaxopt_lite.optimizers.wrappers._required import required
 
 # The keyword by which `partition_by_path` gives the gradients of all groups to the clip in one of them.
@@ -76,7 +77,7 @@ CLIP, BY_NORM, BY_RMS = (
 )
 
 
-def clip(max_delta: Any) -> Transform:
+def clip(max_delta: Setting) -> Transform:
     """Clip every entry of the gradient to [-max_delta, max_delta].
 
     Args:
@@ -98,7 +99,7 @@ def clip(max_delta: Any) -> Transform:
     return build(CLIP, {"max_delta": max_delta})
 
 
-def clip_by_global_norm(max_norm: Any) -> Transform:
+def clip_by_global_norm(max_norm: Setting) -> Transform:
     """Scale the gradient so that its norm is at most `max_norm`: `g·max_norm/max(max_norm, ‖g‖)`.
 
     The norm is that of the whole tree, in float32 or wider, and neither overflows nor underflows. In a group of
@@ -128,7 +129,7 @@ def clip_by_global_norm(max_norm: Any) -> Transform:
     return build(BY_NORM, {"max_norm": max_norm})
 
 
-def clip_by_block_rms(threshold: Any) -> Transform:
+def clip_by_block_rms(threshold: Setting) -> Transform:
     """Scale each leaf of the gradient so that its root mean square is at most `threshold`.
 
     Args:

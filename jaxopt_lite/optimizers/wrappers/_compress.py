@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from jaxopt_lite.optimizers._arithmetic import next_count
 from jaxopt_lite.optimizers._bits import random_bits, stream
@@ -122,7 +123,7 @@ def _number(bits: jax.Array) -> jax.Array:
     return jax.lax.bitcast_convert_type(jnp.maximum(bits, 1).astype(jnp.uint32) << CUT, jnp.float32)
 
 
-def compress(tx: Any, min_size: int = 256) -> Transform:
+def compress(tx: optax.GradientTransformation, min_size: int = 256) -> Transform:
     """Keep the state of `tx` in one byte a number: 2 bytes a parameter for Adam instead of 8.
 
     Every floating array of the state with at least `min_size` entries is coded after each step and decoded before the

@@ -5,11 +5,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from jaxopt_lite.optimizers._arithmetic import next_count, real, working
 from jaxopt_lite.optimizers._norms import global_norm
 from jaxopt_lite.optimizers._settings import copied, resolved
 from jaxopt_lite.optimizers._transform import Parts, Transform, build
+from jaxopt_lite.optimizers._types import Number, Setting
 from jaxopt_lite.optimizers.wrappers._clip import WHOLE
 from jaxopt_lite.optimizers.wrappers._required import required
 from jaxopt_lite.optimizers.wrappers._shards import all_shards, max_over_shards
@@ -118,14 +120,14 @@ def _rescaled(state: GuardState, s: Mapping[str, jax.Array], finite: jax.Array) 
 
 
 def guard(
-    tx: Any,
-    max_spike: Any = None,
-    loss_scale: Any = None,
+    tx: optax.GradientTransformation,
+    max_spike: Setting | None = None,
+    loss_scale: Number | None = None,
     *,
-    decay: Any = 0.98,
-    warmup: Any = 20,
-    patience: Any = 10,
-    growth_interval: Any = 2000,
+    decay: Setting = 0.98,
+    warmup: Setting = 20,
+    patience: Setting = 10,
+    growth_interval: Setting = 2000,
 ) -> Transform:
     """Skip the steps of `tx` whose gradient is not finite or suddenly far too large; scale the loss.
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
+import optax
 
 from jaxopt_lite.optimizers._transform import Init, Parts, Transform, build
 from jaxopt_lite.optimizers._trees import map_gradients
@@ -88,7 +89,7 @@ def _only(tree: Any, groups: list[int], group: int) -> dict[str, Any]:
     return {name: x for (name, x), g in zip(named_leaves(tree), groups, strict=True) if g == group}
 
 
-def partition_by_path(groups: Mapping[str, Any]) -> Transform:
+def partition_by_path(groups: Mapping[str, optax.GradientTransformation]) -> Transform:
     """Another transform for each group of parameters, by name: `{"bias|norm": sgd(0.1), ".*": adamw(1e-3)}`.
 
     A parameter belongs to the first pattern that is found in its path. Each transform gets the parameters and gradients

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from jaxopt_lite.optimizers._arithmetic import next_count, widened
 from jaxopt_lite.optimizers._transform import Parts, Transform, build
@@ -77,7 +78,7 @@ def _moved(p: jax.Array, whole: jax.Array, u: jax.Array, rest: jax.Array) -> tup
     return place.astype(jnp.float32) - p.astype(jnp.float32), rest
 
 
-def split_master(tx: Any) -> Transform:
+def split_master(tx: optax.GradientTransformation) -> Transform:
     """Train parameters in bfloat16 or float16 with a 24-bit master copy: one more byte keeps what rounding cuts off.
 
     The parameter and its byte together are 254 times as fine as the parameter alone, and one byte smaller than

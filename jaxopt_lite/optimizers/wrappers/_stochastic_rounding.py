@@ -6,12 +6,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from jaxopt_lite.optimizers._arithmetic import next_count, widened
 from jaxopt_lite.optimizers._bits import checked_seed, random_bits, rounded, stream
 from jaxopt_lite.optimizers._settings import copied
 from jaxopt_lite.optimizers._transform import Parts, Transform, build
 from jaxopt_lite.optimizers._trees import check_params, map_gradients
+from jaxopt_lite.optimizers._types import Number
 from jaxopt_lite.optimizers.wrappers._required import required
 
 
@@ -58,7 +60,7 @@ def _landed(p: jax.Array, wide: jax.Array, u: jax.Array, key: jax.Array) -> jax.
     return rounded(wide + u, p.dtype, random_bits(key, p.shape)).astype(wide.dtype) - wide
 
 
-def stochastic_rounding(tx: Any, seed: Any = 0) -> Transform:
+def stochastic_rounding(tx: optax.GradientTransformation, seed: Number = 0) -> Transform:
     """Train parameters in bfloat16 or float16 by rounding them up or down at random, unbiased.
 
     Rounded to nearest, a step below half of the last digit (0.2 to 0.4 % of a bfloat16 number) is always lost. Rounded
