@@ -1,6 +1,12 @@
 """Every test runs with strict rank promotion, warnings as errors, and several simulated CPU devices."""
 
+import ctypes
+import gc
 import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2 --xla_cpu_multi_thread_eigen=false")
 
@@ -10,7 +16,65 @@ import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+# Compiled programs are most of a worker's memory: they are dropped above the first size; the second fails the tests.
+DROP_MB, LIMIT_MB = 1000, 2000
+PEAKS = pytest.StashKey[dict[str, int]]()
+
 
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_programs_are_dropped() -> Iterator[None]:
+    """At the end of a module, free what JAX and the sweeps have compiled if it takes much memory."""
+    yield
+    if memory_mb("VmRSS") < DROP_MB:
+        return
+    for name in ("sweeps._executables", "training._run"):
+        module = sys.modules.get(f"jaxopt_lite.{name}")
+        if module is not None:
+            module.clear()
+    jax.clear_caches()
+    gc.collect()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)  # glibc keeps freed memory otherwise
+
+
+def memory_mb(field: str) -> int:
+    """This process's memory by Linux's own account: `VmRSS` now, `VmHWM` at its peak; 0 on other systems."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return sum(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) // 1024
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[PEAKS] = {}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: Any) -> None:
+    """Keep the peak memory of an xdist worker that has finished."""
+    peak = getattr(node, "workeroutput", {}).get("peak_memory_mb")
+    if peak is not None:
+        node.config.stash[PEAKS][node.gateway.id] = peak
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail if a worker's peak memory exceeds the limit."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["peak_memory_mb"] = memory_mb("VmHWM")
+        return
+    peaks = session.config.stash[PEAKS]
+    peaks["this process"] = memory_mb("VmHWM")
+    if max(peaks.values()) > LIMIT_MB:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    peaks = config.stash[PEAKS]
+    text = ", ".join(f"{name} {peak} MB" for name, peak in peaks.items())
+    failed = f" (limit {LIMIT_MB} MB exceeded)" if max(peaks.values(), default=0) > LIMIT_MB else ""
+    terminalreporter.write_line(f"peak memory: {text}{failed}")

@@ -194,3 +194,8 @@ def _program(
 
 
 _cached_program = lru_cache(maxsize=8)(_program)
+
+
+def clear() -> None:
+    """Forget all compiled runs, to free their memory."""
+    _cached_program.cache_clear()

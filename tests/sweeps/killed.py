@@ -1,7 +1,12 @@
-"""A sweep in a process of its own, to be killed: segments of a few milliseconds, so that a kill falls among many."""
+"""A sweep in a process of its own that kills itself before a given SQL statement.
+
+Segments are 100 steps long whatever the machine's speed, so that the number of statements is the same in every run.
+"""
 
 import os
+import signal
 import sys
+from pathlib import Path
 
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
 
@@ -12,20 +17,32 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 
 from jaxopt_lite import sweeps
-from jaxopt_lite.sweeps import _schedule
+from jaxopt_lite.sweeps import _ledger, _schedule
 from tests.sweeps import small
 
-_schedule.SECONDS_A_SEGMENT = 0.002
 STEPS = 3000
+connected = _ledger._connected
+statements = 0
 
 
-def told(progress: sweeps.Progress) -> None:
-    if progress.phase == "run" and progress.share < 1:
-        print(f"{progress.share:.3f}", flush=True)
-        sys.stdin.readline()  # continues when the test has decided whether to kill
+def counted(*arguments, **options):
+    """A connection that kills this process before statement number `KILL_AT` of all connections."""
+    connection = connected(*arguments, **options)
+
+    def count(_):
+        global statements
+        statements += 1
+        if statements == KILL_AT:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    connection.set_trace_callback(count)
+    return connection
 
 
 if __name__ == "__main__":
-    store, resume = sys.argv[1], len(sys.argv) > 3
-    sweeps.run(small.task(), small.space(), seeds=2, steps=STEPS, store=store, resume=resume, progress=told)
+    store, KILL_AT = sys.argv[1], int(sys.argv[3])
+    _schedule.segment_end = lambda step, steps, length: min(steps, step + 100)
+    _ledger._connected = counted
+    resume = (Path(store) / "ledger.sqlite").exists()
+    sweeps.run(small.task(), small.space(), seeds=2, steps=STEPS, store=store, resume=resume, progress=False)
     print("finished", flush=True)

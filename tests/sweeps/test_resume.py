@@ -1,6 +1,5 @@
 """A sweep that is killed at any moment and resumed gives the table of one that was not, bit for bit."""
 
-import random
 import signal
 import subprocess
 import sys
@@ -14,9 +13,9 @@ from tests.sweeps import small
 ROOT = Path(__file__).parents[2]
 
 
-def started(store, cache, *more):
-    command = [sys.executable, "-m", "tests.sweeps.killed", str(store), str(cache), *more]
-    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+def ran(store, cache, kill_at=0):
+    command = [sys.executable, "-m", "tests.sweeps.killed", str(store), str(cache), str(kill_at)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")
@@ -27,31 +26,21 @@ def cache(tmp_path_factory):
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, cache):
     store = tmp_path_factory.mktemp("whole") / "store"
-    process = started(store, cache)
-    assert process.communicate()[0].endswith("finished\n")
+    process = ran(store, cache)
+    assert process.stdout == "finished\n", process.stderr
     return store
 
 
-def test_killed_at_five_random_moments(undisturbed, cache, tmp_path):
-    store, rng, kills = tmp_path / "store", random.Random(5), 0
-    moments = sorted(rng.uniform(0.05, 0.95) for _ in range(5))
-    for moment in moments:
-        process = started(store, cache, *(["resume"] if kills else []))
-        for line in process.stdout:
-            if line == "finished\n":
-                break
-            process.stdin.write("\n")  # it runs on until its next report, where it waits
-            process.stdin.flush()
-            if float(line) >= moment:
-                process.send_signal(signal.SIGKILL)
-                kills += 1
-                break
-        process.communicate()
-    assert kills == 5
+def test_killed_at_five_statements(undisturbed, cache, tmp_path):
+    """The first kill falls into the creation of the ledger, the others into transactions that record segments."""
+    store = tmp_path / "store"
+    for kill_at in (10, 150, 407, 233, 302):
+        assert ran(store, cache, kill_at).returncode == -signal.SIGKILL
+        assert (store / "ledger.sqlite").exists() == (kill_at != 10)
     unfinished = sweeps.Results.load(store)
     assert {"running", "waiting"} & set(unfinished.columns["status"])
-    process = started(store, cache, "resume")
-    assert process.communicate()[0].endswith("finished\n")
+    process = ran(store, cache)
+    assert process.stdout == "finished\n", process.stderr
     assert small.columns(sweeps.Results.load(store)) == small.columns(sweeps.Results.load(undisturbed))
 
 
@@ -68,6 +57,7 @@ def test_resuming_what_is_finished_runs_nothing(undisturbed):
         "compiled": 0,
         "compile_seconds": 0,
         "run_seconds": 0,
+        "score_seconds": 0.0,
         "trials": 0,
     }
     assert len(again) == 12
