@@ -32,10 +32,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        arguments: the words after the command's name; `None` takes those of this process.
+        arguments: the words after the command's name; default those of this process.
 
     Returns:
-        The exit status: 0, 2 for wrong input, 130 after an interrupt. An error inside the package is raised.
+        The exit status: 0, 2 for wrong input, 130 after an interrupt.
+
+    Raises:
+        SystemExit: after `--help` and `--version`, and for words that the parser refuses.
+        Exception: any error inside the package, with its traceback.
+
+    Example:
+        >>> main(["list", "tasks"])  # doctest: +ELLIPSIS
+        digits ...
+        0
     """
     options, rest = _parser().parse_known_args(arguments)
     try:
@@ -93,13 +102,15 @@ def _add_sweep(commands: argparse._SubParsersAction) -> None:
         metavar="RATES",
         help="low:high:count (logarithmic), a comma-separated list, or low:high with --trials; default 1e-4:1:8",
     )
-    add("--trials", type=int, metavar="N", help="try N random settings instead of all combinations")
+    add("--trials", type=int, metavar="N", help="number of settings to try; default all combinations")
+    searches = "grid, random, or quasi-random, which spreads the settings more evenly"
+    add("--search", metavar="NAME", help=f"{searches}; default random with --trials, grid without")
     add("--seeds", type=int, metavar="N", help="trainings per setting, each with its own random seed; default 3")
     add("--steps", type=int, metavar="N", help="parameter updates per training; default 500")
     add("--batch-size", metavar="N", help="examples per step: a number or full; default that of the task")
     add("--store", metavar="DIR", help="folder for the results and the page; default runs/TASK, runs/TASK-2, ...")
     add("--resume", action="store_true", help="continue the sweep in --store")
-    add("--dry-run", action="store_true", help="print what would be run, and run nothing")
+    add("--dry-run", action="store_true", help="print the plan with an estimate of its time; run nothing")
     add(
         "--json",
         action="store_true",
@@ -109,15 +120,15 @@ def _add_sweep(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_reading(commands: argparse._SubParsersAction) -> None:
-    listing = "list activations, optimizers, wrappers, schedules or tasks, or what a file has"
+    listing = "list activations, optimizers, wrappers, schedules, tasks, or the contents of a file"
     names = commands.add_parser("list", help=listing, description=f"{listing.capitalize()}.")
     names.add_argument("what", metavar="WHAT", help="activations, optimizers, wrappers, schedules, tasks, or file.py")
     _set_run(names, _list)
 
     explain = commands.add_parser(
         "explain",
-        help="print what is known of an activation, optimizer, wrapper or schedule",
-        description="Print what is known of an activation, optimizer, wrapper or schedule.",
+        help="describe an activation, optimizer, wrapper or schedule",
+        description="Describe an activation, optimizer, wrapper or schedule: formula, use, weakness, settings.",
     )
     explain.add_argument("name", nargs="?", metavar="NAME", help="a name (see list) or file.py:name")
     explain.add_argument("--all", action="store_true", help="write a page with all activations; needs --out FOLDER")
@@ -148,7 +159,9 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
             what = "activations" if kind == "activations" else "sections of the page"
             one.add_argument("--only", metavar="NAMES", help=f"comma-separated names of {what}")
         if kind != "activations":
-            one.add_argument("--small", action="store_true", help="tiny sizes, to try the command; no usable figures")
+            one.add_argument(
+                "--small", action="store_true", help="tiny sizes, to try the command; the figures mean nothing"
+            )
         if kind == "activations":
             every = "all 2³² float32 inputs: about 1 minute per activation and derivative order"
             one.add_argument("--exhaustive", action="store_true", help=every)

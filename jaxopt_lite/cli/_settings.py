@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from jaxopt_lite._names import unknown
 from jaxopt_lite.cli import _catalogues, _files
 from jaxopt_lite.cli._usage import Usage
 
@@ -13,10 +14,12 @@ DEFAULTS: dict[str, Any] = {
     "optimizer": "sgd,momentum,adagrad,rmsprop,adam",
     "learning_rate": "1e-4:1:8",
     "trials": None,
+    "search": None,
     "seeds": 3,
     "steps": 500,
     "batch_size": None,
 }
+SEARCHES = ("grid", "random", "quasi-random")
 _RATES = "--learning-rate takes low:high:count, low:high with --trials, or a list such as 0.01,0.1"
 
 
@@ -47,7 +50,14 @@ def check(settings: dict[str, Any]) -> None:
         raise Usage(f"--batch-size {size}: it must be a number of at least 1, or full")
     if size is not None and task_file is not None:
         raise Usage(f"--batch-size {size}: it is for built-in tasks; the task in {task_file} sets its own batch size")
-    rates(settings["learning_rate"], settings["trials"])
+    given = rates(settings["learning_rate"], settings["trials"])
+    search, trials = settings["search"], settings["trials"]
+    if search is not None and search not in SEARCHES:
+        raise Usage(unknown("search", search, SEARCHES))
+    if search == "grid" and isinstance(given, tuple):
+        raise Usage(f"--search grid needs learning rates to try: add a count ({settings['learning_rate']}:8)")
+    if search in ("random", "quasi-random") and trials is None:
+        raise Usage(f"--search {search} needs --trials N, the number of settings to draw")
 
 
 def names(text: str, flag: str) -> list[str]:

@@ -39,7 +39,8 @@ def sweep(options: argparse.Namespace) -> int:
             _ledger.check(store, options.resume)
         task = _tasks.load(settings["task"], settings["batch_size"])
         space = _tasks.space(task, settings, given)
-        planned = sweeps.plan(task, space, trials=settings["trials"], seeds=settings["seeds"], steps=settings["steps"])
+        chosen = {name: settings[name] for name in ("trials", "search", "seeds", "steps")}
+        planned = sweeps.plan(task, space, **chosen)
         if options.dry_run:
             return _dry_run(planned, options.json)
         return _run(planned, store or _new_folder(settings["task"]), settings, options)
@@ -165,6 +166,7 @@ def _resumed_settings(store: Path | None, given: dict[str, Any]) -> dict[str, An
         raise Usage(
             f"{store} was not made by this command; resume it where it was made, with sweeps.run(..., resume=True)"
         )
+    stored = _settings.DEFAULTS | stored
     for name, value in given.items():
         if stored[name] != value:
             flag = _settings.flag_of(name)

@@ -10,6 +10,7 @@ from contextlib import closing
 
 import pytest
 
+from jaxopt_lite import sweeps
 from tests.cli.processes import SMALL, finished, started
 
 
@@ -50,6 +51,17 @@ def test_a_dry_run_writes_nothing(command, tmp_path):
     assert re.search(r"memory .* MB", out)
     assert re.search(r"estimate .* s of training", out)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_search_is_passed_to_the_plan(command, monkeypatch):
+    searches, plan = [], sweeps.plan
+    monkeypatch.setattr(sweeps, "plan", lambda *args, **given: searches.append(given["search"]) or plan(*args, **given))
+    arguments = ["sweep", "spirals", *SMALL, "--learning-rate", "1e-4:1", "--trials", "4", "--dry-run"]
+    for flags in ([], ["--search", "quasi-random"]):
+        status, out, err = command(*arguments, *flags)
+        assert status == 0, err
+        assert "4 settings × 2 seeds = 8 runs" in out
+    assert searches == [None, "quasi-random"]
 
 
 LONG = ["sweep", "spirals", *SMALL[:6], "--seeds", "30", "--steps", "3000", "--store", "cut"]
@@ -138,6 +150,9 @@ BAD = {
     "continuous range": (["--learning-rate", "1e-4:1"], "--trials"),
     "range upside down": (["--learning-rate", "1:1e-4:8"], "low must be below high"),
     "half a rate": (["--learning-rate", "1e-4:1:2.5"], "whole number"),
+    "unknown search": (["--search", "randm"], "unknown search 'randm': did you mean 'random'?"),
+    "search without a number": (["--search", "quasi-random"], "--search quasi-random needs --trials N"),
+    "grid of a range": (["--search", "grid", "--learning-rate", "1e-4:1", "--trials", "5"], "add a count (1e-4:1:8)"),
     "zero seeds": (["--seeds", "0"], "at least 1"),
     "zero steps": (["--steps", "0"], "at least 1"),
     "seeds in words": (["--seeds", "three"], "invalid int value"),
