@@ -2,12 +2,14 @@
 
 from jaxopt_lite.optimizers import rows
 from jaxopt_lite.optimizers._apply import apply_updates
-from jaxopt_lite.optimizers._catalogue import CATALOGUE, Optimizer
+from jaxopt_lite.optimizers._catalogue import CATALOGUE, Optimizer, register
+from jaxopt_lite.optimizers._laws import check
 from jaxopt_lite.optimizers._norms import global_norm
+from jaxopt_lite.optimizers._ranges import Range
 from jaxopt_lite.optimizers._settings import settings, with_settings
 from jaxopt_lite.optimizers._takeover import from_optax, swap
 from jaxopt_lite.optimizers._transform import State, Transform
-from jaxopt_lite.optimizers._types import Schedule
+from jaxopt_lite.optimizers._types import Schedule, Setting
 from jaxopt_lite.optimizers.rules._adadelta import adadelta
 from jaxopt_lite.optimizers.rules._adagrad import adagrad
 from jaxopt_lite.optimizers.rules._adam import adam, adamw
@@ -16,7 +18,9 @@ from jaxopt_lite.optimizers.rules._amsgrad import amsgrad
 from jaxopt_lite.optimizers.rules._lion import lion
 from jaxopt_lite.optimizers.rules._nadam import nadam, nadamw
 from jaxopt_lite.optimizers.rules._rmsprop import rmsprop
+from jaxopt_lite.optimizers.rules._rule import Moment, Rule
 from jaxopt_lite.optimizers.rules._sgd import sgd
+from jaxopt_lite.optimizers.rules._values import Values
 from jaxopt_lite.optimizers.schedules._decays import (
     constant_schedule,
     cosine_decay_schedule,
@@ -50,10 +54,15 @@ from jaxopt_lite.optimizers.wrappers._stochastic_rounding import stochastic_roun
 
 __all__ = [
     "CATALOGUE",
+    "Moment",
     "Optimizer",
+    "Range",
+    "Rule",
     "Schedule",
+    "Setting",
     "State",
     "Transform",
+    "Values",
     "accumulate",
     "adadelta",
     "adagrad",
@@ -65,6 +74,7 @@ __all__ = [
     "average",
     "averaged",
     "chain",
+    "check",
     "clip",
     "clip_by_block_rms",
     "clip_by_global_norm",
@@ -90,6 +100,7 @@ __all__ = [
     "piecewise_constant_schedule",
     "piecewise_interpolate_schedule",
     "polynomial_schedule",
+    "register",
     "rmsprop",
     "rows",
     "settings",

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lite import _names
-from jaxopt_lite.optimizers._arguments import Counted, number
+from jaxopt_lite.optimizers._ranges import check_scalar, number
+from jaxopt_lite.optimizers._structure import Counted
 
 
 def copied(where: str, data: Mapping[str, Any], fixed: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,8 +82,10 @@ def _copy(where: str, name: str, value: Any) -> Any:
 
 
 def _array(where: str, name: str, value: Any) -> jax.Array:
+    checked = number(where, name, value)
+    check_scalar(where, name, value)
     try:
-        return jnp.array(number(where, name, value), dtype=float, copy=True)
+        return jnp.array(checked, dtype=float, copy=True)
     except TypeError as error:
         raise TypeError(f"{where}: {name} is {value!r}, which is no number yet: sample it before init") from error
 

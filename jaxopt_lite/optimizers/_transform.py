@@ -1,9 +1,7 @@
 """What every optimizer here is: an optax transformation that is a pytree of its numbers."""
 
-import importlib
-import inspect
+import functools
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -12,12 +10,19 @@ import optax
 from jax.core import Tracer
 from jax.tree_util import DictKey, GetAttrKey, SequenceKey
 
-from jaxopt_lite.optimizers._arguments import Counted, freeze, opened, same, sort, thaw
 from jaxopt_lite.optimizers._inject import InjectedUpdate, inside_inject_hyperparams
+from jaxopt_lite.optimizers._ranges import sort
+from jaxopt_lite.optimizers._repr import shown, written
 from jaxopt_lite.optimizers._settings import copied
 from jaxopt_lite.optimizers._states import check_state
+from jaxopt_lite.optimizers._structure import Counted, freeze, opened, same
 
 Parts = Mapping[Any, Any]
+LOOKED_AT_A_NUMBER = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
 
 
 class State(NamedTuple):
@@ -70,6 +75,9 @@ class Init:
         theirs: Any = jax.tree.flatten(dict(other.data))
         return alike and mine[1] == theirs[1] and all(map(same, mine[0], theirs[0]))
 
+    def __repr__(self) -> str:
+        return f"<init of {self.rule.name}>"
+
     def __hash__(self) -> int:
         numbers = tuple((n, v) for n, v in self.data.items() if isinstance(v, float))
         return hash((self.rule, self.fixed, tuple(self.parts.items()), tuple(self.data), numbers))
@@ -99,13 +107,17 @@ class Update:
         """The updates to add to the parameters, and the next state."""
         if (
             self._ours
+            and not _runs_user_code(jax.tree.structure(state))
             and all(map(_plain, jax.tree.leaves((updates, state, params))))
             and all(map(_plain, extra.values()))
         ):
             try:
                 return _compiled(self, updates, state, params, extra)
-            except jax.errors.ConcretizationTypeError:  # a plain function inside a schedule looks at the count
+            except LOOKED_AT_A_NUMBER:  # a plain function inside a schedule, as `lambda count: table[count]`
                 pass
+            except ValueError as error:  # the leaves are committed to several devices, which one program cannot read
+                if "incompatible devices" not in str(error):
+                    raise
         return self._traced(updates, state, params, extra)
 
     def _traced(self, updates: Any, state: Any, params: Any, extra: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -132,9 +144,19 @@ class Update:
         self.__init__(*state)  # type: ignore[misc]
 
 
-@partial(jax.jit, static_argnums=0)
+@functools.partial(jax.jit, static_argnums=0)
 def _compiled(update: Update, updates: Any, state: Any, params: Any, extra: dict[str, Any]) -> tuple[Any, Any]:
     return update._traced(updates, state, params, extra)
+
+
+@functools.lru_cache(maxsize=1024)
+def _runs_user_code(structure: Any) -> bool:
+    """Whether a state contains a schedule that the user wrote, whose code may read what changes between calls."""
+    node = structure.node_data()
+    called = node is not None and any("__call__" in vars(cls) for cls in node[0].__mro__)
+    if called and (not node[0].__module__.startswith("jaxopt_lite.") or node[0].__name__ == "Function"):
+        return True
+    return any(map(_runs_user_code, structure.children()))
 
 
 def _plain(x: Any) -> bool:
@@ -179,6 +201,10 @@ class Opaque(NamedTuple):
 
     tx: Any
 
+    def written(self, init: Init) -> str:
+        """How it is printed."""
+        return f"<optax {self.name}>"
+
     @property
     def foreign(self) -> bool:
         """Its code is not ours."""
@@ -208,7 +234,7 @@ def build(
     Of `data`, what is not a number, an array, a pytree of them or an unknown object (`None`, a plain function) is
     moved to the structure. `parts` are inner transforms by name. The ranges are checked of our `own` rules' numbers.
     """
-    numbers, rest = sort(rule.name, data, own)
+    numbers, rest = sort(rule.name, data, own, getattr(rule, "settings", None))
     structure = tuple((name, freeze(value)) for name, value in {**rest, **(fixed or {})}.items())
     inner = {key: as_transform(tx, rule.name) for key, tx in (parts or {}).items()}
     tx = assemble(rule, inner, numbers, structure)
@@ -263,38 +289,3 @@ def _unflatten(structure: tuple, children: Any) -> Transform:
 
 
 jax.tree_util.register_pytree_with_keys(Transform, _flatten_with_keys, _unflatten, _flatten)
-
-
-def shown(fixed: tuple) -> dict[str, Any]:
-    """The arguments among the structure; names with an underscore are the rule's own notes."""
-    return {name: thaw(value) for name, value in fixed if not name.startswith("_")}
-
-
-def written(tx: Transform) -> str:
-    """The call that builds `tx`, without the arguments that stand at their defaults."""
-    init: Any = tx.init
-    if isinstance(init.rule, Opaque):
-        return f"<optax {init.rule.name}>"
-    own = getattr(init.rule, "written", None)
-    if own is not None:
-        return own(init)
-    given = [repr(part) for part in init.parts.values()]
-    defaults = _defaults(init.rule.name)
-    arguments = dict(init.data) | shown(init.fixed)
-    given += [
-        f"{name}={_short(v)}"
-        for name, v in arguments.items()
-        if not same(v, defaults.get(name, inspect.Parameter.empty))
-    ]
-    return f"{init.rule.name}({', '.join(given)})"
-
-
-def _defaults(name: str) -> dict[str, Any]:
-    function = getattr(importlib.import_module("jaxopt_lite.optimizers"), name)
-    return {p.name: p.default for p in inspect.signature(function).parameters.values()}
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, np.dtype):
-        return value.name
-    return getattr(value, "__name__", None) or repr(value)

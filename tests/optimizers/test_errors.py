@@ -18,7 +18,7 @@ CALLS: dict[str, tuple[Any, type[Exception], str]] = {
     "b2": (lambda: opt.adamw(0.1, b2=-0.5), ValueError, r"adamw: b2=-0.5 is outside \[0, 1\)"),
     "momentum": (lambda: opt.sgd(0.1, momentum=1.5), ValueError, r"momentum=1.5 is outside \[0, 1\)"),
     "eps": (lambda: opt.rmsprop(0.1, eps=-1), ValueError, "eps=-1 is negative"),
-    "dtype": (lambda: opt.adam(0.1, mu_dtype=jnp.int8), ValueError, "mu_dtype=.* cannot hold a moment"),
+    "dtype": (lambda: opt.adam(0.1, mu_dtype=jnp.int8), ValueError, "mu_dtype=.* cannot store a moment"),
     "steps": (lambda: opt.exponential_decay(0.1, 0, 0.5), ValueError, "transition_steps=0 must be above 0"),
     "warm-up": (lambda: opt.warmup_cosine_decay_schedule(0, 1, 10, 5), ValueError, "decay_steps=5 includes the warm"),
     "factory": (lambda: opt.chain(opt.adam), TypeError, r"given the function .*call it first, as in adam\(1e-3\)"),

@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 from jax.tree_util import GetAttrKey
 
-from jaxopt_lite.optimizers._arguments import same, sort
 from jaxopt_lite.optimizers._arithmetic import next_count, one_minus_power, working
+from jaxopt_lite.optimizers._ranges import sort
 from jaxopt_lite.optimizers._settings import copied, resolved
+from jaxopt_lite.optimizers._structure import same
 from jaxopt_lite.optimizers.rows._unique import unique_rows
-from jaxopt_lite.optimizers.rules._rule import Elementwise, step_leaf
+from jaxopt_lite.optimizers.rules._rule import Rule, step_leaf
 
 # Missed steps of Adam shrink as (b1/√b2)ᵏ: below this share of the first one nothing of them is left in float32.
 NEGLIGIBLE = 1e-9
@@ -42,7 +43,7 @@ class RowRule(NamedTuple):
     """What a row optimizer is, apart from its numbers."""
 
     name: str
-    rule: Elementwise
+    rule: Rule
     fixed: tuple[tuple[str, Any], ...]
     exact: bool
 
@@ -75,8 +76,9 @@ class Init(_Part):
             raise ValueError(f"rows.{self.rule.name}.init was given {given}: give a floating table (rows, features)")
         fixed = dict(self.rule.fixed)
         kept = copied(self.rule.name, self.data, fixed)
-        slots = self.rule.rule.slots(set(kept), fixed)
-        starts = {name: kept[slot.start] if isinstance(slot.start, str) else slot.start for name, slot in slots.items()}
+        slots = self.rule.rule.slots(kept, fixed)
+        numbers = resolved(kept, fixed, jnp.zeros((), jnp.int32))
+        starts = {n: numbers[slot.start] if isinstance(slot.start, str) else slot.start for n, slot in slots.items()}
         moments = {name: jnp.full_like(table, start, dtype=working(kind)) for name, start in starts.items()}
         last = jnp.zeros(table.shape[0], jnp.int32) if self.rule.exact else None
         return RowsState(count=jnp.zeros((), jnp.int32), settings=kept, moments=moments, last=last)
@@ -106,9 +108,7 @@ class Update(_Part):
         if self.rule.exact:
             gap = jnp.where(rows < table.shape[0], state.count - state.last.at[rows].get(mode="clip"), 0)
             p, moments = _missed(self.rule, state.settings, p, moments, state.count - gap, gap)
-        now = rule.per_step(resolved(state.settings, fixed, state.count), count.astype(float), fixed)
-        numbers = {g.dtype: {name: x.astype(g.dtype) for name, x in now.items()}}
-        step, moments = step_leaf(rule, g, p, moments, numbers, fixed)
+        step, moments = step_leaf(rule, g, p, moments, rule.values(state.settings, fixed, state.count))
         last = state.last.at[rows].set(count, mode="drop") if self.rule.exact else None
         table = table.at[rows].set((p + step).astype(table.dtype), mode="drop", indices_are_sorted=True)
         return table, state._replace(count=count, last=last, moments=_scattered(state.moments, moments, rows))
@@ -159,7 +159,7 @@ class RowTransform(NamedTuple):
         return f"rows.{self.init.rule.name}({given}{', catch_up=True' if self.init.rule.exact else ''})"
 
 
-def row_transform(name: str, rule: Elementwise, data: Mapping[str, Any], fixed: Any = (), exact: bool = False) -> Any:
+def row_transform(name: str, rule: Rule, data: Mapping[str, Any], fixed: Any = (), exact: bool = False) -> Any:
     """The row optimizer of a rule; plain functions among the settings become structure."""
     numbers, rest = sort(f"rows.{name}", data)
     return _built(RowRule(name, rule, (*fixed, *rest.items()), exact), numbers)
@@ -232,9 +232,7 @@ def _missed(rule: RowRule, settings: Any, p: Any, moments: Any, last: jax.Array,
     def turn(carry: tuple) -> tuple:
         k, p, moments = carry
         done = (last + k)[:, None]
-        now = rule.rule.per_step(resolved(settings, fixed, done), (done + 1).astype(float), fixed)
-        numbers = {p.dtype: {name: x.astype(p.dtype) for name, x in now.items()}}
-        step, new = step_leaf(rule.rule, zero, p, moments, numbers, fixed)
+        step, new = step_leaf(rule.rule, zero, p, moments, rule.rule.values(settings, fixed, done))
         due = (k < gap)[:, None]
         return k + 1, jnp.where(due, p + step, p), {n: jnp.where(due, x, moments[n]) for n, x in new.items()}
 

@@ -1,47 +1,71 @@
 """AdaGrad: each entry's step shrinks with the gradients it has seen."""
 
-from typing import Any
+from jax import Array
+from jax.typing import DTypeLike
 
-from jaxopt_lite.optimizers._arguments import dtype
 from jaxopt_lite.optimizers._arithmetic import inverse_root, square
-from jaxopt_lite.optimizers._transform import Transform, build
-from jaxopt_lite.optimizers.rules._rule import Elementwise, Slot
+from jaxopt_lite.optimizers._ranges import AT_LEAST_0, RATE
+from jaxopt_lite.optimizers._transform import Transform
+from jaxopt_lite.optimizers._types import Setting
+from jaxopt_lite.optimizers.rules._rule import Moment, Rule
+from jaxopt_lite.optimizers.rules._values import Values
 
 
-def _slots(names: Any, fixed: Any) -> dict[str, Slot]:
-    return {"sum_of_squares": Slot(start="initial_accumulator_value", dtype="nu_dtype", modulus=True)}
+def _per_step(s: Values) -> Values:
+    return s.replace(rate=-s.learning_rate)
 
 
-def _per_step(s: Any, t: Any, fixed: Any) -> Any:
-    return s | {"rate": -s["learning_rate"]}
+def _per_leaf(g: Array, p: Array | None, m: Values, s: Values) -> tuple[Array, dict[str, Array]]:
+    total = m.sum_of_squares + square(g)
+    return s.rate * g * inverse_root(total + s.eps), {"sum_of_squares": total}
 
 
-def _per_leaf(g: Any, p: Any, m: Any, s: Any, fixed: Any) -> Any:
-    total = m["sum_of_squares"] + square(g)
-    return s["rate"] * g * inverse_root(total + s["eps"]), {"sum_of_squares": total}
-
-
-RULE = Elementwise("adagrad", _slots, _per_step, _per_leaf)
+RULE = Rule(
+    name="adagrad",
+    settings={"learning_rate": RATE, "initial_accumulator_value": AT_LEAST_0, "eps": AT_LEAST_0},
+    moments={"sum_of_squares": Moment(start="initial_accumulator_value", dtype="nu_dtype", signed=False)},
+    per_leaf=_per_leaf,
+    per_step=_per_step,
+)
 
 
 def adagrad(
-    learning_rate: Any, initial_accumulator_value: Any = 0.1, eps: Any = 1e-7, nu_dtype: Any = None
+    learning_rate: Setting,
+    initial_accumulator_value: Setting = 0.1,
+    eps: Setting = 1e-7,
+    nu_dtype: DTypeLike | None = None,
 ) -> Transform:
     """AdaGrad: the step of each entry is divided by the root of the sum of its squared gradients.
 
     `sum_of_squares ← sum_of_squares + g²`, `p ← p − learning_rate·g / √(sum_of_squares + eps)`.
 
-    The sum starts at `initial_accumulator_value` ≥ 0 (0.1: the first steps are not all of full size). `eps` ≥ 0 keeps
-    the division finite. `nu_dtype` is the sum's dtype, by default float32 for half precision and the parameters' own
-    otherwise. Settings are numbers, arrays, tracers or schedules.
+    Args:
+        learning_rate: the size of the step, ≥ 0: a number, a scalar array, a tracer or a schedule.
+        initial_accumulator_value: what the sum starts at, ≥ 0; above 0 the first steps are smaller. Default: 0.1.
+            Number or schedule, of which `init` reads the value at 0.
+        eps: added to the sum under the root, ≥ 0. Default: 1e-7. Number or schedule.
+        nu_dtype: dtype of the sum. Default: float32 for half precision, otherwise the dtype of the parameters.
 
-    Raises `ValueError` for a Python number out of its range, `TypeError` for something that is no number.
+    Returns:
+        A transform. Its `update(grads, state, params)` returns the updates to add to the parameters and the next
+        state.
 
-    >>> tx = adagrad(0.1, initial_accumulator_value=0.0)
-    >>> round(float(tx.update(jnp.array(3.0), tx.init(jnp.array(0.0)))[0]), 4)
-    -0.1
+    Raises:
+        ValueError: if a Python number is out of its range.
+        TypeError: if a setting is not a number, or a dtype or the gradients are not floating.
 
-    Source: Duchi, Hazan and Singer 2011.
+    Example:
+        >>> tx = adagrad(0.1, initial_accumulator_value=0.0)
+        >>> round(float(tx.update(jnp.array(3.0), tx.init(jnp.array(0.0)))[0]), 4)
+        -0.1
+
+    Reference:
+        Duchi, Hazan and Singer, "Adaptive Subgradient Methods for Online Learning and Stochastic Optimization",
+            2011.
     """
-    data = {"learning_rate": learning_rate, "initial_accumulator_value": initial_accumulator_value, "eps": eps}
-    return build(RULE, data, {"nu_dtype": dtype("nu_dtype", nu_dtype)})
+    return RULE(
+        learning_rate=learning_rate,
+        initial_accumulator_value=initial_accumulator_value,
+        eps=eps,
+        nu_dtype=nu_dtype,
+    )

@@ -1,49 +1,75 @@
 """Stochastic gradient descent, with or without momentum."""
 
-from typing import Any
+from jax import Array
+from jax.typing import DTypeLike
 
-from jaxopt_lite.optimizers._arguments import dtype
-from jaxopt_lite.optimizers._transform import Transform, build
-from jaxopt_lite.optimizers.rules._rule import Elementwise, Slot
-
-
-def _slots(names: Any, fixed: Any) -> dict[str, Slot]:
-    return {} if "momentum" in fixed and fixed["momentum"] is None else {"trace": Slot(dtype="accumulator_dtype")}
-
-
-def _per_step(s: Any, t: Any, fixed: Any) -> Any:
-    return s | {"rate": -s["learning_rate"]}
+from jaxopt_lite.optimizers._ranges import FRACTION, RATE
+from jaxopt_lite.optimizers._transform import Transform
+from jaxopt_lite.optimizers._types import Setting
+from jaxopt_lite.optimizers.rules._rule import Moment, Rule
+from jaxopt_lite.optimizers.rules._values import Values
 
 
-def _per_leaf(g: Any, p: Any, m: Any, s: Any, fixed: Any) -> Any:
-    if "trace" not in m:
-        return s["rate"] * g, {}
-    trace = g + s["momentum"] * m["trace"]
-    direction = g + s["momentum"] * trace if fixed["nesterov"] else trace
-    return s["rate"] * direction, {"trace": trace}
+def _moments(s: Values) -> dict[str, Moment]:
+    return {} if s.momentum is None else {"trace": Moment(dtype="accumulator_dtype")}
 
 
-RULE = Elementwise("sgd", _slots, _per_step, _per_leaf)
+def _per_step(s: Values) -> Values:
+    return s.replace(rate=-s.learning_rate)
 
 
-def sgd(learning_rate: Any, momentum: Any = None, nesterov: bool = False, accumulator_dtype: Any = None) -> Transform:
+def _per_leaf(g: Array, p: Array | None, m: Values, s: Values) -> tuple[Array, dict[str, Array]]:
+    if s.momentum is None:
+        return s.rate * g, {}
+    trace = g + s.momentum * m.trace
+    direction = g + s.momentum * trace if s.nesterov else trace
+    return s.rate * direction, {"trace": trace}
+
+
+RULE = Rule(
+    "sgd", {"learning_rate": RATE, "momentum": FRACTION._replace(optional=True)}, _moments, _per_leaf, _per_step
+)
+
+
+def sgd(
+    learning_rate: Setting,
+    momentum: Setting | None = None,
+    nesterov: bool = False,
+    accumulator_dtype: DTypeLike | None = None,
+) -> Transform:
     """Stochastic gradient descent: against the gradient, or against a decaying sum of gradients.
 
-    Without momentum `p ← p − learning_rate·g`. With it `trace ← g + momentum·trace` and `p ← p − learning_rate·trace`;
-    with `nesterov` the step is `−learning_rate·(g + momentum·trace)`, the gradient as if one step ahead.
+    Without momentum `p ← p − learning_rate·g`. With it `trace ← g + momentum·trace` and `p ← p − learning_rate·trace`.
 
-    `learning_rate` ≥ 0 is a number, an array, a tracer or a schedule; `momentum` in [0, 1) likewise, `None` (the
-    default) keeps no trace and no memory. `accumulator_dtype` is the trace's dtype, by default float32 for half
-    precision and the parameters' own otherwise. `None` and `nesterov` are structure, the rest are leaves.
+    Args:
+        learning_rate: the size of the step, ≥ 0: a number, a scalar array, a tracer or a schedule.
+        momentum: decay of the sum of gradients, in [0, 1). Default: `None`, which is static and stores no sum.
+            Number or schedule.
+        nesterov: whether the step is `−learning_rate·(g + momentum·trace)`, the gradient as if one step ahead.
+            Default: False. Static.
+        accumulator_dtype: dtype of the sum. Default: float32 for half precision, otherwise the dtype of the
+            parameters.
 
-    Raises `ValueError` for a Python number out of its range, `TypeError` for something that is no number.
+    Returns:
+        A transform. Its `update(grads, state, params)` returns the updates to add to the parameters and the next
+        state.
 
-    >>> tx = sgd(0.1, momentum=0.9)
-    >>> step, state = tx.update(jnp.ones(2), tx.init(jnp.zeros(2)))
-    >>> step
-    Array([-0.1, -0.1], dtype=float32)
+    Raises:
+        ValueError: if a Python number is out of its range.
+        TypeError: if a setting is not a number, or a dtype or the gradients are not floating.
 
-    Source: Robbins and Monro 1951; Polyak 1964 (momentum); Nesterov 1983 and Sutskever et al. 2013 (nesterov).
+    Example:
+        >>> tx = sgd(0.1, momentum=0.9)
+        >>> step, state = tx.update(jnp.ones(2), tx.init(jnp.zeros(2)))
+        >>> step
+        Array([-0.1, -0.1], dtype=float32)
+
+    Reference:
+        Robbins and Monro, 1951; Polyak, 1964 (momentum); Nesterov, 1983, and Sutskever et al., 2013 (nesterov).
     """
-    fixed = {"nesterov": bool(nesterov), "accumulator_dtype": dtype("accumulator_dtype", accumulator_dtype)}
-    return build(RULE, {"learning_rate": learning_rate, "momentum": momentum}, fixed)
+    return RULE(
+        learning_rate=learning_rate,
+        momentum=momentum,
+        nesterov=bool(nesterov),
+        accumulator_dtype=accumulator_dtype,
+    )

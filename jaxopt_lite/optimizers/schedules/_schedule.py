@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import GetAttrKey
 
-from jaxopt_lite.optimizers._arguments import number, same
+from jaxopt_lite.optimizers._ranges import number
+from jaxopt_lite.optimizers._structure import same
 from jaxopt_lite.optimizers._types import Number, Schedule
 
 POSITIVE = frozenset({"transition_steps", "decay_steps", "decay_rate", "div_factor", "final_div_factor"})

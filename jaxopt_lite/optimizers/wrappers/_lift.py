@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxopt_lite.optimizers._arguments import Counted, freeze, opened
 from jaxopt_lite.optimizers._arithmetic import next_count, real, widened, wider
 from jaxopt_lite.optimizers._norms import all_finite
 from jaxopt_lite.optimizers._settings import copied, resolved
+from jaxopt_lite.optimizers._structure import Counted, freeze, opened
 from jaxopt_lite.optimizers._transform import Init, Parts, Transform, build
 from jaxopt_lite.optimizers._trees import check_params, map_gradients
 
