@@ -266,5 +266,7 @@ def test_factories_of_this_package_are_not_lifted_twice() -> None:
     def mine(learning_rate: Any) -> Any:
         return opt.chain(opt.clip(1.0), opt.adam(learning_rate))
 
-    with pytest.raises(TypeError, match=r"lift: mine returns chain\(clip, adam\) of this package, whose numbers are data"):
+    with pytest.raises(
+        TypeError, match=r"lift: mine returns chain\(clip, adam\) of this package, whose numbers are data"
+    ):
         opt.lift(mine)(0.1).init(jnp.ones(3))
