@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from jaxopt_lite.report._numbers import NONE, brief, interval, setting_labels, supported_decimals, usual_decimals
+from jaxopt_lite.report._numbers import NONE, brief, decimals_of, interval, setting_labels, usual_decimals
 from jaxopt_lite.report._study import Study, combination, fate, groups, has_score, score_names
 from jaxopt_lite.report._verdict import Verdict
 
@@ -105,11 +105,11 @@ def reach(scores: Sequence["Mean"]) -> tuple[float, float]:
 
 def _mean(score: "Mean", usual: int | None) -> str:
     """The mean with no more digits than its interval supports, nor than is usual in the column."""
-    own = supported_decimals(score.half_width)
-    if own is None or usual is None:
+    supported = decimals_of(score)
+    if supported is None or usual is None:
         return brief(score.mean, usual)
     first = -math.floor(math.log10(abs(score.mean))) if score.mean else 0  # decimals up to the first digit
-    return brief(score.mean, min(own, max(usual, first)))
+    return brief(score.mean, min(supported, max(usual, first)))
 
 
 def _diverged(settings: Sequence["Setting"]) -> str:

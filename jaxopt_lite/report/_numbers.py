@@ -27,9 +27,19 @@ def supported_decimals(half_width: float) -> int | None:
     return max(0, (1 if leading < 3.55 else 0) - exponent)
 
 
+def decimals_of(mean: "Mean") -> int | None:
+    """Decimals that the interval of a mean supports; None where seeds agree up to rounding, which says nothing."""
+    return supported_decimals(mean.half_width) if varies(mean) else None
+
+
+def varies(mean: "Mean") -> bool:
+    """Whether seeds differ by more than rounding."""
+    return mean.half_width > 1e-9 * abs(mean.mean)
+
+
 def usual_decimals(means: Iterable["Mean"]) -> int | None:
     """The median of what the intervals of a column support; None where there is not one interval."""
-    known = [d for d in (supported_decimals(m.half_width) for m in means) if d is not None]
+    known = [d for d in (decimals_of(m) for m in means) if d is not None]
     return statistics.median_low(known) if known else None
 
 
@@ -40,13 +50,13 @@ def interval(mean: "Mean", usual: int | None = None) -> str:
     """
     if not math.isfinite(mean.mean):
         return NONE
-    decimals = supported_decimals(mean.half_width)
+    decimals = decimals_of(mean)
     if decimals is None:
         decimals = usual
     value = brief(mean.mean, decimals)
     if not math.isfinite(mean.half_width):
         return value
-    width = "0" if mean.half_width == 0 and decimals is None else brief(mean.half_width, decimals)
+    width = brief(mean.half_width, decimals) if varies(mean) or decimals is not None else "0"
     return f"{value} ± {width}"
 
 

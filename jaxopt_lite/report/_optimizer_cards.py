@@ -78,17 +78,20 @@ def optimizer_picture(name: str, path: str | Path) -> Path:
     _row(name)
     from jaxopt_lite.report import _style
 
-    figure, axes = _style.figure(1, 3, width=11.0, height=3.5)
     runs = {label: _runs(label) for label in dict.fromkeys(("sgd", name))}
-    for i, scene in enumerate(SCENES):
-        paths = {label: (points[i], rate) for label, (points, _, rate) in runs.items()}
-        _draw_scene(axes[i], scene, paths, name)
-        for label, (_, losses, _) in runs.items():
-            style = _styled(label, name) | {"linestyle": "-" if i == 0 else "--"}
-            axes[2].plot(losses[i], label=f"{label}, {scene['name']}", **style)
-    axes[0].legend(fontsize=8, loc="upper left", title="learning rate, best here", title_fontsize=8)
-    axes[2].set(title="loss above the minimum", xlabel="step", ylabel="f(x, y) − min f", yscale="log", ylim=(1e-8, 1e5))
-    axes[2].legend(fontsize=8, loc="upper right")
+    with _style.look():
+        figure, axes = _style.figure(1, 3, width=11.0, height=3.5)
+        for i, scene in enumerate(SCENES):
+            paths = {label: (points[i], rate) for label, (points, _, rate) in runs.items()}
+            _draw_scene(axes[i], scene, paths, name)
+            for label, (_, losses, _) in runs.items():
+                style = _styled(label, name) | {"linestyle": "-" if i == 0 else "--"}
+                axes[2].plot(losses[i], label=f"{label}, {scene['name']}", **style)
+        legend = {"fontsize": 8, "frameon": True, "framealpha": 0.85, "edgecolor": _style.GRID}
+        axes[0].legend(loc="upper left", title="best learning rate", title_fontsize=8, **legend)
+        axes[2].set(title="loss above the minimum", xlabel="step", ylabel="f(x, y) − min f")
+        axes[2].set(yscale="log", ylim=(1e-8, 1e5))
+        axes[2].legend(loc="upper right", **legend)
     return _style.save(figure, Path(path))
 
 
@@ -126,7 +129,7 @@ SCENES: tuple[dict[str, Any], ...] = (
     },
     {
         "name": "saddle",
-        "title": "near a saddle, at the same rate",
+        "title": "near a saddle, same rate",
         "f": _saddle,
         "start": (1.2, 0.01),
         "least": -0.25,

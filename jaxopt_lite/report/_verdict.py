@@ -4,7 +4,7 @@ import hashlib
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from jaxopt_lite.report._numbers import GRID, brief, count, interval, setting_label, usual_decimals
+from jaxopt_lite.report._numbers import GRID, brief, count, interval, setting_label, usual_decimals, varies
 from jaxopt_lite.report._study import Study, groups, has_score, in_order, spoken
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def _selection(study: Study, best: "Setting | None") -> list[str]:
     """The best of many settings looks better than it is, unless its score has nothing random in it."""
     scores = [s.scores[study.objective] for s in study.settings if has_score(s, study.objective)]
     sources = ["on data that the sweep did not use"] if study.facts.get("data") != _NO_DATA else []
-    sources += ["with other seeds"] if any(m.half_width > 1e-9 * abs(m.mean) for m in scores) else []
+    sources += ["with other seeds"] if any(varies(m) for m in scores) else []
     if best is None or len(scores) < 10 or not sources:
         return []
     chosen = (

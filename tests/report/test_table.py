@@ -127,6 +127,12 @@ def test_an_interval_of_agreeing_seeds_takes_the_usual_digits() -> None:
     assert interval(Mean(0.97512, float("nan"))) == "0.9751"
 
 
+def test_seeds_that_agree_up_to_rounding_add_no_digits() -> None:
+    assert interval(Mean(0.10000000000000002, 4e-17), 3) == "0.100 ± 0.000"
+    assert interval(Mean(0.10000000000000002, 4e-17)) == "0.1 ± 0"
+    assert interval(Mean(0.0, 0.0)) == "0 ± 0"
+
+
 def test_close_numbers_keep_different_labels() -> None:
     assert len(set(setting_labels([0.10001, 0.10002, 0.1]).values())) == 3
 
