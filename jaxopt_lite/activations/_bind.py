@@ -11,7 +11,8 @@ import numpy as np
 class Bound:
     """What `bind` gives: call it with x; read `.name`, `.function` and `.settings`.
 
-    It is a pytree: the settings are its leaves, each under its own name; the function is structure.
+    It is a pytree: numbers, arrays and placeholders among the settings are its leaves, each under its name; the
+    function and settings that select a program (bool, int, str, None, tuples of them) are static structure.
     """
 
     __slots__ = ("function", "settings")
@@ -74,14 +75,22 @@ def bind(function: Callable[..., Any], **settings: Any) -> Bound:
     return Bound(function, settings)
 
 
+def _static(value: Any) -> bool:
+    """Whether a setting selects a program (a flag, an axis, a count) rather than being a number of the formula."""
+    if isinstance(value, tuple):
+        return all(map(_static, value))
+    return value is None or isinstance(value, bool | int | str | np.bool_ | np.integer)
+
+
 def _flatten_with_keys(bound: Bound) -> tuple[list[tuple[Any, Any]], tuple[Any, ...]]:
-    names = tuple(sorted(bound.settings))
-    return [(jax.tree_util.GetAttrKey(n), bound.settings[n]) for n in names], (bound.function, names)
+    numbers = tuple(sorted(name for name, value in bound.settings.items() if not _static(value)))
+    static = tuple(sorted((name, value) for name, value in bound.settings.items() if _static(value)))
+    return [(jax.tree_util.GetAttrKey(n), bound.settings[n]) for n in numbers], (bound.function, numbers, static)
 
 
 def _unflatten(structure: tuple[Any, ...], leaves: Any) -> Bound:
-    function, names = structure
-    return Bound(function, dict(zip(names, leaves, strict=True)))
+    function, numbers, static = structure
+    return Bound(function, {**dict(zip(numbers, leaves, strict=True)), **dict(static)})
 
 
 jax.tree_util.register_pytree_with_keys(Bound, _flatten_with_keys, _unflatten)

@@ -9,24 +9,37 @@ from jax.typing import ArrayLike
 from jaxopt_lite.activations._gelu import gelu_exact
 from jaxopt_lite.activations._rectified import identity, relu
 from jaxopt_lite.activations._rule.arguments import real
-from jaxopt_lite.activations._rule.axis import widened
+from jaxopt_lite.activations._rule.axis import along_axis
 from jaxopt_lite.activations._sigmoid import sigmoid_by_input
 from jaxopt_lite.activations._swish import silu
 
 
-def _product(x: jax.Array, gate: Callable[[jax.Array], jax.Array], axis: int) -> jax.Array:
-    linear, gating = jnp.split(x, 2, axis)
-    return linear * gate(gating)
+def _gated(name: str, gate: Callable[[jax.Array], jax.Array]) -> Callable[[ArrayLike, int], jax.Array]:
+    """The unit a × gate(b) of (x, axis)."""
+
+    def product(x: jax.Array, axis: int) -> jax.Array:
+        linear, gating = jnp.split(x, 2, axis)
+        return linear * gate(gating)
+
+    compiled = along_axis(name, product)
+
+    def unit(x: ArrayLike, axis: int) -> jax.Array:
+        x = real(name, x)
+        if not -x.ndim <= axis < x.ndim or x.shape[axis] % 2:
+            raise ValueError(
+                f"{name}: x of shape {x.shape} cannot be split in two halves along axis {axis}; "
+                "give it an axis of even length, the linear half first and the gate second"
+            )
+        return compiled(x, (axis,))
+
+    return unit
 
 
-def _gated(name: str, gate: Callable[[jax.Array], jax.Array], x: ArrayLike, axis: int) -> jax.Array:
-    x = real(name, x)
-    if not -x.ndim <= axis < x.ndim or x.shape[axis] % 2:
-        raise ValueError(
-            f"{name}: x of shape {x.shape} cannot be split in two halves along axis {axis}; "
-            "give it an axis of even length, the linear half first and the gate second"
-        )
-    return widened(_product, x, (gate, axis))
+_glu = _gated("glu", sigmoid_by_input)
+_reglu = _gated("reglu", relu)
+_geglu = _gated("geglu", gelu_exact)
+_swiglu = _gated("swiglu", silu)
+_bilinear = _gated("bilinear", identity)
 
 
 def glu(x: ArrayLike, axis: int = -1) -> jax.Array:
@@ -36,7 +49,7 @@ def glu(x: ArrayLike, axis: int = -1) -> jax.Array:
 
     Source: Dauphin, Fan, Auli and Grangier 2016.
     """
-    return _gated("glu", sigmoid_by_input, x, axis)
+    return _glu(x, axis)
 
 
 def reglu(x: ArrayLike, axis: int = -1) -> jax.Array:
@@ -46,7 +59,7 @@ def reglu(x: ArrayLike, axis: int = -1) -> jax.Array:
 
     Source: Shazeer 2020.
     """
-    return _gated("reglu", relu, x, axis)
+    return _reglu(x, axis)
 
 
 def geglu(x: ArrayLike, axis: int = -1) -> jax.Array:
@@ -56,7 +69,7 @@ def geglu(x: ArrayLike, axis: int = -1) -> jax.Array:
 
     Source: Shazeer 2020.
     """
-    return _gated("geglu", gelu_exact, x, axis)
+    return _geglu(x, axis)
 
 
 def swiglu(x: ArrayLike, axis: int = -1) -> jax.Array:
@@ -66,7 +79,7 @@ def swiglu(x: ArrayLike, axis: int = -1) -> jax.Array:
 
     Source: Shazeer 2020.
     """
-    return _gated("swiglu", silu, x, axis)
+    return _swiglu(x, axis)
 
 
 def bilinear(x: ArrayLike, axis: int = -1) -> jax.Array:
@@ -76,4 +89,4 @@ def bilinear(x: ArrayLike, axis: int = -1) -> jax.Array:
 
     Source: Mnih and Hinton 2007; Shazeer 2020.
     """
-    return _gated("bilinear", identity, x, axis)
+    return _bilinear(x, axis)

@@ -6,7 +6,16 @@ from jax.typing import ArrayLike
 
 from jaxopt_lite.activations._rectified import relu
 from jaxopt_lite.activations._rule.arguments import axis_of, real
-from jaxopt_lite.activations._rule.axis import widened
+from jaxopt_lite.activations._rule.axis import along_axis
+
+
+def _largest(x: jax.Array, pieces: int, axis: int) -> jax.Array:
+    groups = x.reshape(*x.shape[:axis], x.shape[axis] // pieces, pieces, *x.shape[axis + 1 :])
+    first = jnp.argmax(groups, axis + 1, keepdims=True)
+    return jnp.take_along_axis(groups, first, axis + 1).squeeze(axis + 1)
+
+
+_maxout = along_axis("maxout", _largest)
 
 
 def maxout(x: ArrayLike, pieces: int = 2, axis: int = -1) -> jax.Array:
@@ -24,13 +33,7 @@ def maxout(x: ArrayLike, pieces: int = 2, axis: int = -1) -> jax.Array:
             f"maxout: axis {axis} of x of shape {x.shape} cannot be cut in groups of {pieces}; "
             "give an axis whose length is a multiple of pieces"
         )
-    return widened(_largest, x, (pieces, axis))
-
-
-def _largest(x: jax.Array, pieces: int, axis: int) -> jax.Array:
-    groups = x.reshape(*x.shape[:axis], -1, pieces, *x.shape[axis + 1 :])
-    first = jnp.argmax(groups, axis + 1, keepdims=True)
-    return jnp.take_along_axis(groups, first, axis + 1).squeeze(axis + 1)
+    return _maxout(x, (pieces, axis))
 
 
 def crelu(x: ArrayLike, axis: int = -1) -> jax.Array:

@@ -1,83 +1,73 @@
 """Softmax and its logarithm along an axis."""
 
-from collections.abc import Callable
-from typing import TypeAlias
+from functools import partial
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jax.typing import ArrayLike
 
-from jaxopt_lite.activations._numerics.two_terms import total
-from jaxopt_lite.activations._rule.arguments import real
-from jaxopt_lite.activations._rule.axis import widened
+from jaxopt_lite.activations._rule.arguments import axis_of, real
+from jaxopt_lite.activations._rule.axis import along_axis
 
 Axis: TypeAlias = int | tuple[int, ...] | None
+Axes: TypeAlias = tuple[int, ...]
 
 
-def _first_largest(x: jax.Array) -> jax.Array:
-    """True at the first largest entry of the last axis."""
-    return lax.broadcasted_iota(jnp.int32, x.shape, x.ndim - 1) == jnp.argmax(x, -1, keepdims=True)
+# Without a select, XLA:CPU evaluates these formulas in one pass over the array. That pass takes the minimum of two
+# numbers as the processor does, which returns the second one if the first is NaN: `top` must come first.
+def _less_largest(x: jax.Array, axes: Axes) -> jax.Array:
+    """x - max x: 0 for entries of +inf, NaN where all entries are -inf."""
+    top = jnp.minimum(jnp.max(x, axes, keepdims=True, initial=-jnp.inf), float(jnp.finfo(x.dtype).max))
+    return jnp.minimum(top, x) - top
 
 
-def _shifted(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """x - max x rounded, and exp of it unrounded: the difference's own rounding error would cost |x - max x| ulp."""
-    top = jnp.max(x, -1, keepdims=True)
-    difference = total(x, -top)
-    low = jnp.where(jnp.isfinite(x) & jnp.isfinite(top), difference.low, 0.0)
-    high = jnp.where((x == top) & (top > -jnp.inf), 0.0, difference.high)
-    return high, jnp.exp(high) * (1.0 + low)
+def _centred(t: jax.Array, p: jax.Array, axes: Axes) -> jax.Array:
+    """t - Σ p t. The second step removes the rounding error of the first, which matters where one p is close to 1."""
+    t = t - jnp.sum(p * t, axes, keepdims=True)
+    return t - jnp.sum(p * t, axes, keepdims=True)
 
 
-def _tangent(x: jax.Array, y: jax.Array, t: jax.Array) -> jax.Array:
-    """t - Σ y t, from t less its value at the largest entry: that drops the one y close to 1, which would cancel."""
-    t = t - jnp.sum(jnp.where(_first_largest(x), t, 0.0), -1, keepdims=True)
-    return t - jnp.sum(y * t, -1, keepdims=True)
-
-
-@jax.custom_jvp
-def _softmax(x: jax.Array) -> jax.Array:
-    _, e = _shifted(x)
-    return e / jnp.sum(e, -1, keepdims=True)
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _softmax(x: jax.Array, axes: Axes) -> jax.Array:
+    e = jnp.exp(_less_largest(x, axes))
+    return e / jnp.sum(e, axes, keepdims=True)
 
 
 @_softmax.defjvp
-def _softmax_rule(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
-    y = _softmax(*primals)
-    return y, y * _tangent(primals[0], y, tangents[0])
+def _softmax_rule(axes: Axes, primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
+    y = _softmax(*primals, axes)
+    return y, y * _centred(tangents[0], y, axes)
 
 
-@jax.custom_jvp
-def _log_softmax(x: jax.Array) -> jax.Array:
-    difference, e = _shifted(x)
-    others = jnp.sum(jnp.where(_first_largest(x), 0.0, e), -1, keepdims=True)
-    return difference - jnp.log1p(others)
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _log_softmax(x: jax.Array, axes: Axes) -> jax.Array:
+    difference = _less_largest(x, axes)
+    smaller = jnp.minimum(difference * -float(jnp.finfo(x.dtype).max), 1.0)  # 0 for the largest entries, 1 elsewhere
+    others = jnp.sum(jnp.exp(difference) * smaller, axes, keepdims=True)
+    ties = jnp.sum(1.0 - smaller, axes, keepdims=True) - 1.0
+    return difference - jnp.log1p(others + ties)
 
 
 @_log_softmax.defjvp
-def _log_softmax_rule(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
-    return _log_softmax(*primals), _tangent(primals[0], _softmax(*primals), tangents[0])
+def _log_softmax_rule(axes: Axes, primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
+    y = _log_softmax(*primals, axes)
+    return y, _centred(tangents[0], jnp.exp(y), axes)
 
 
-def _along(x: jax.Array, function: Callable[[jax.Array], jax.Array], axes: tuple[int, ...]) -> jax.Array:
-    """The function over the given axes, brought to the end as one."""
-    last = tuple(range(-len(axes), 0))
-    moved = jnp.moveaxis(x, axes, last)
-    flat = moved.reshape(*moved.shape[: x.ndim - len(axes)], -1)
-    return jnp.moveaxis(function(flat).reshape(moved.shape), last, axes)
-
-
-def _normalized(name: str, x: ArrayLike, axis: Axis, where: ArrayLike | None, fill: float) -> jax.Array:
-    """Check, then apply the wide function `name`; entries outside `where` count as -inf and give `fill`."""
+def _normalized(name: str, function: Any, x: ArrayLike, axis: Axis, where: ArrayLike | None, fill: float) -> jax.Array:
+    """Check, then apply; entries outside `where` count as -inf and give `fill`."""
     x = real(name, x)
-    axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
-    if any(not -x.ndim <= a < x.ndim for a in axes):
-        raise ValueError(f"{name}: x of shape {x.shape} has no axis {axis}; give an axis it has, or None for all")
-    function = _softmax if name == "softmax" else _log_softmax
+    axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    axes = () if x.ndim == 0 else tuple(axis_of(name, x, a) for a in axes)
     if where is None:
-        return widened(_along, x, (function, axes))
+        return function(x, (axes,))
     mask = jnp.broadcast_to(jnp.asarray(where, bool), x.shape)
-    return jnp.where(mask, widened(_along, jnp.where(mask, x, -jnp.inf), (function, axes)), fill)
+    return jnp.where(mask, function(jnp.where(mask, x, -jnp.inf), (axes,)), fill)
+
+
+_softmax_along = along_axis("softmax", _softmax, keeps_output=True)
+_log_softmax_along = along_axis("log_softmax", _log_softmax, keeps_output=True)
 
 
 def softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> jax.Array:
@@ -89,7 +79,7 @@ def softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> ja
 
     Source: Boltzmann 1868; as an output layer Bridle 1990.
     """
-    return _normalized("softmax", x, axis, where, 0.0)
+    return _normalized("softmax", _softmax_along, x, axis, where, 0.0)
 
 
 def log_softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> jax.Array:
@@ -100,4 +90,4 @@ def log_softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -
 
     Source: Bridle 1990.
     """
-    return _normalized("log_softmax", x, axis, where, -jnp.inf)
+    return _normalized("log_softmax", _log_softmax_along, x, axis, where, -jnp.inf)

@@ -5,19 +5,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxopt_lite.activations._rule.arguments import axis_of, real
-from jaxopt_lite.activations._rule.axis import widened
-
-
-def sparsemax(x: ArrayLike, axis: int = -1) -> jax.Array:
-    """The point of the probability simplex that is nearest to x: like softmax, but exactly 0 for small entries.
-
-    x: real array. axis: the axis that sums to 1. The result lies in [0, 1].
-
-    Source: Martins and Astudillo 2016.
-    """
-    x = real("sparsemax", x)
-    axis = axis_of("sparsemax", x, axis)
-    return widened(_project, x, (axis,))
+from jaxopt_lite.activations._rule.axis import along_axis
 
 
 def _project(x: jax.Array, axis: int) -> jax.Array:
@@ -51,3 +39,18 @@ def _simplex_rule(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array
     inside, count = _support(_less_largest(x))
     mean = jnp.sum(jnp.where(inside, t, 0.0), -1, keepdims=True) / count
     return _simplex(x), jnp.where(inside, t - mean, 0.0)
+
+
+_sparsemax = along_axis("sparsemax", _project)
+
+
+def sparsemax(x: ArrayLike, axis: int = -1) -> jax.Array:
+    """The point of the probability simplex that is nearest to x: like softmax, but exactly 0 for small entries.
+
+    x: real array. axis: the axis that sums to 1. The result lies in [0, 1].
+
+    Source: Martins and Astudillo 2016.
+    """
+    x = real("sparsemax", x)
+    axis = axis_of("sparsemax", x, axis)
+    return _sparsemax(x, (axis,))

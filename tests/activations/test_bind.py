@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxopt_lite.activations import bind, leaky_relu, pelu, relu
+from jaxopt_lite.activations import bind, gelu, leaky_relu, maxout, pelu, relu, softmax
 
 
 def test_it_calls_prints_compares_hashes_and_pickles() -> None:
@@ -58,3 +58,15 @@ def test_arrays_compare_by_value() -> None:
     assert bind(leaky_relu, negative_slope=jnp.asarray(0.1)) == bind(leaky_relu, negative_slope=jnp.asarray(0.1))
     assert bind(leaky_relu, negative_slope=jnp.ones(2)) == bind(leaky_relu, negative_slope=jnp.ones(2))
     assert bind(leaky_relu, negative_slope=jnp.ones(2)) != bind(leaky_relu, negative_slope=jnp.zeros(2))
+
+
+@pytest.mark.parametrize(
+    ("function", "flag", "other"),
+    [(gelu, {"approximate": False}, True), (softmax, {"axis": 0}, 1), (maxout, {"pieces": 3}, 2)],
+)
+def test_flags_axes_and_counts_are_structure(function, flag: dict, other: object) -> None:
+    bound, x = bind(function, **flag), jnp.arange(12.0).reshape(2, 6)
+    assert jax.tree.leaves(bound) == []
+    np.testing.assert_allclose(jax.jit(lambda f, x: f(x))(bound, x), function(x, **flag))
+    (setting,) = flag
+    assert jax.tree.structure(bound) != jax.tree.structure(bind(function, **{setting: other}))

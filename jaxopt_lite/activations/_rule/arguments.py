@@ -1,6 +1,8 @@
 """What an activation accepts: real arrays; parameters that fit them; positive numbers where the formula needs them."""
 
 import numbers
+import operator
+from typing import SupportsIndex
 
 import jax
 import jax.numpy as jnp
@@ -51,8 +53,9 @@ def not_negative(name: str, **settings: ArrayLike) -> None:
             raise ValueError(f"{name}: {what}={value!r}, but the formula needs no negative number; give {what} >= 0")
 
 
-def axis_of(name: str, x: jax.Array, axis: int) -> int:
+def axis_of(name: str, x: jax.Array, axis: SupportsIndex) -> int:
     """`axis` counted from the front; one that x does not have is a ValueError."""
+    axis = operator.index(axis)
     if not -x.ndim <= axis < x.ndim:
         raise ValueError(f"{name}: x of shape {x.shape} has no axis {axis}; give an axis it has")
     return axis % x.ndim
