@@ -10,7 +10,11 @@ import optax
 import pytest
 
 from jaxopt_lite import optimizers as opt
-from tests.optimizers.wrapper_cases import INNER, close, every_inner, every_wrapper, tree
+from tests.optimizers.wrapper_cases import INNER, TRANSFORMS, close, every_inner, every_wrapper, tree
+
+every_wrapper_with_state = pytest.mark.parametrize(
+    "name", [name for name in TRANSFORMS if not name.startswith("clip") and name != "lift"]
+)
 
 
 @every_inner
@@ -69,6 +73,11 @@ def test_state_never_changes(wrap: Any, inner: Any, dtype: Any) -> None:
 WRONG: dict[str, tuple[Any, str]] = {
     "steps": (lambda: opt.accumulate(opt.sgd(0.1), 0), "steps=0 must be a whole number"),
     "half steps": (lambda: opt.accumulate(opt.sgd(0.1), 2.5), "steps=2.5 must be a whole number"),
+    "infinite steps": (lambda: opt.accumulate(opt.sgd(0.1), float("inf")), "steps=inf must be a whole number"),
+    "begin": (lambda: opt.average(opt.sgd(0.1), begin=-1), "average: begin=-1 must be 0 or more"),
+    "warmup": (lambda: opt.guard(opt.sgd(0.1), warmup=-1), "guard: warmup=-1 must be 0 or more"),
+    "patience": (lambda: opt.guard(opt.sgd(0.1), patience=-1), "guard: patience=-1 must be 0 or more"),
+    "growth": (lambda: opt.guard(opt.sgd(0.1), growth_interval=0), "guard: growth_interval=0 must be 1 or more"),
     "norm": (lambda: opt.clip_by_global_norm(0.0), "max_norm=0 must be above 0"),
     "groups": (lambda: opt.partition_by_path([opt.sgd(0.1)]), "give a dictionary of patterns and transforms"),
     "decay": (lambda: opt.average(opt.sgd(0.1), 1.0), r"decay=1 is outside \[0, 1\)"),
@@ -91,3 +100,17 @@ def test_extra_arguments_reach_a_plain_optax_transformation(wrap: Any) -> None:
         rates.append(float(-updates[0]))
     assert rates[0] == pytest.approx(0.1)
     assert rates[-1] < 0.06
+
+
+@every_wrapper_with_state
+def test_the_state_of_another_transform_is_refused(name: str) -> None:
+    params = tree(0)
+    with pytest.raises((ValueError, TypeError), match=f"{name}.* was given (a|the) state of"):
+        TRANSFORMS[name].update(params, opt.adam(0.1).init(params), params)
+
+
+def test_an_unknown_argument_of_a_lifted_factory() -> None:
+    with pytest.raises(
+        TypeError, match=r"lift\(lamb\): missing .*'learning_rate': its arguments are learning_rate, b1"
+    ):
+        opt.lift(optax.lamb)(rate=0.1)

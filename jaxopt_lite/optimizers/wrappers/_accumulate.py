@@ -13,7 +13,7 @@ from jaxopt_lite.optimizers._settings import copied, resolved
 from jaxopt_lite.optimizers._transform import Parts, Transform, build
 from jaxopt_lite.optimizers._trees import check_params, map_gradients, map_state
 from jaxopt_lite.optimizers._types import Setting
-from jaxopt_lite.optimizers.wrappers._required import required
+from jaxopt_lite.optimizers.wrappers._checks import required
 from jaxopt_lite.optimizers.wrappers._shards import all_shards, varying_like_result
 
 
@@ -170,7 +170,11 @@ def accumulate(tx: optax.GradientTransformation, steps: Setting) -> Transform:
         (0.0, -0.2)
     """
     required("accumulate", steps=steps)
-    if isinstance(steps, int | float) and not isinstance(steps, bool) and (steps < 1 or steps != int(steps)):
+    if (
+        isinstance(steps, int | float)
+        and not isinstance(steps, bool)
+        and not (steps >= 1 and float(steps).is_integer())
+    ):
         raise ValueError(f"accumulate: steps={steps} must be a whole number of micro-batches, 1 or more")
     return build(Accumulate(), {"steps": steps}, {}, {"tx": tx})
 

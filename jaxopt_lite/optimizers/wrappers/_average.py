@@ -13,8 +13,8 @@ from jaxopt_lite.optimizers._settings import copied, resolved
 from jaxopt_lite.optimizers._transform import Parts, Transform, build
 from jaxopt_lite.optimizers._trees import check_params, map_state
 from jaxopt_lite.optimizers._types import Setting
+from jaxopt_lite.optimizers.wrappers._checks import at_least
 from jaxopt_lite.optimizers.wrappers._names import named_leaves
-from jaxopt_lite.optimizers.wrappers._required import required
 
 
 class AverageState(NamedTuple):
@@ -87,7 +87,7 @@ def average(tx: optax.GradientTransformation, decay: Setting | None = None, begi
 
     Raises:
         TypeError: `tx` is not a transform, or a setting is not a number.
-        ValueError: `decay` is outside [0, 1); from `update`, the parameters are missing.
+        ValueError: `decay` is outside [0, 1) or `begin` is negative; from `update`, the parameters are missing.
 
     Example:
         >>> tx = average(sgd(1.0))
@@ -101,7 +101,7 @@ def average(tx: optax.GradientTransformation, decay: Setting | None = None, begi
     Reference:
         Ruppert 1988; Polyak and Juditsky 1992.
     """
-    required("average", begin=begin)
+    at_least("average", 0, begin=begin)
     return build(Average(), {"decay": decay, "begin": begin}, {}, {"tx": tx})
 
 

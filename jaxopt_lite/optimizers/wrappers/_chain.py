@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import optax
 
 from jaxopt_lite.optimizers._transform import Parts, Transform, build
+from jaxopt_lite.optimizers.wrappers._checks import check_parts
 from jaxopt_lite.optimizers.wrappers._clip import WHOLE
 
 
@@ -22,10 +23,7 @@ class Chain(NamedTuple):
         self, grads: Any, state: Any, params: Any, fixed: Mapping[str, Any], parts: Parts, extra: Mapping[str, Any]
     ) -> tuple[Any, tuple]:
         """The updates of one part are the gradients of the next."""
-        if not isinstance(state, tuple | list) or len(state) != len(parts):
-            raise ValueError(
-                f"chain of {len(parts)} was given a state of {type(state).__name__}: call its own init first"
-            )
+        check_parts("chain", state, len(parts))
         after = []
         for update, inner in zip(parts.values(), state, strict=True):
             grads, inner = update(grads, inner, params, **extra)

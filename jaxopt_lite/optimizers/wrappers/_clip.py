@@ -11,7 +11,7 @@ from jaxopt_lite.optimizers._norms import norm_in_units
 from jaxopt_lite.optimizers._settings import copied, resolved
 from jaxopt_lite.optimizers._transform import Parts, State, Transform, build
 from jaxopt_lite.optimizers._types import Setting
-from jaxopt_lite.optimizers.wrappers._required import required
+from jaxopt_lite.optimizers.wrappers._checks import required
 
 # The keyword by which `partition_by_path` gives the gradients of all groups to the clip in one of them.
 WHOLE = "whole_updates"

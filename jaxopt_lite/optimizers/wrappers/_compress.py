@@ -10,6 +10,7 @@ import optax
 from jaxopt_lite.optimizers._arithmetic import next_count
 from jaxopt_lite.optimizers._bits import random_bits, stream
 from jaxopt_lite.optimizers._transform import Parts, Transform, build
+from jaxopt_lite.optimizers.wrappers._checks import check_inner
 from jaxopt_lite.optimizers.wrappers._shards import all_shards, max_over_shards
 
 # The float32 bits below the code's three digits of mantissa.
@@ -51,6 +52,7 @@ class Compress(NamedTuple):
         self, grads: Any, state: Any, params: Any, fixed: Mapping[str, Any], parts: Parts, extra: Mapping[str, Any]
     ) -> tuple[Any, CompressState]:
         """The inner step on the decoded state, which is coded again."""
+        check_inner(self.name, state)
         updates, inner = parts["tx"](grads, decompressed(state), params, **extra)
         return updates, compressed(inner, next_count(state.count), fixed["min_size"])
 

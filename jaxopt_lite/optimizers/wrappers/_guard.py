@@ -12,8 +12,8 @@ from jaxopt_lite.optimizers._norms import global_norm
 from jaxopt_lite.optimizers._settings import copied, resolved
 from jaxopt_lite.optimizers._transform import Parts, Transform, build
 from jaxopt_lite.optimizers._types import Number, Setting
+from jaxopt_lite.optimizers.wrappers._checks import at_least, required
 from jaxopt_lite.optimizers.wrappers._clip import WHOLE
-from jaxopt_lite.optimizers.wrappers._required import required
 from jaxopt_lite.optimizers.wrappers._shards import all_shards, max_over_shards
 
 LARGEST_SCALE = 2.0**24
@@ -143,9 +143,9 @@ def guard(
             `loss_scale_of(state)`: gradients are divided by it, best in float32, as float16 loses the smallest ones.
             It halves at a non-finite gradient, down to 1, and doubles up to 2**24. `None` (static): no scale.
         decay: how much of the running mean remains in each step, in [0, 1). 0.98 averages about 50 steps.
-        warmup: the number of steps before spikes are skipped.
-        patience: the number of spikes skipped in a row; the next one is accepted as the new scale.
-        growth_interval: the number of finite steps after which the loss scale doubles.
+        warmup: the number of steps before spikes are skipped, 0 or more.
+        patience: the number of spikes skipped in a row, 0 or more; the next one is accepted as the new scale.
+        growth_interval: the number of finite steps after which the loss scale doubles, 1 or more.
 
     Returns:
         A transform with a `GuardState`, whose counters can be read at any time. Numbers may be arrays or tracers.
@@ -165,7 +165,9 @@ def guard(
     """
     if callable(loss_scale):
         raise TypeError(f"guard: loss_scale={loss_scale!r} must be a number: it halves and doubles during the run")
-    required("guard", decay=decay, warmup=warmup, patience=patience, growth_interval=growth_interval)
+    required("guard", decay=decay)
+    at_least("guard", 0, warmup=warmup, patience=patience)
+    at_least("guard", 1, growth_interval=growth_interval)
     data = {"max_spike": max_spike, "loss_scale": loss_scale, "decay": decay}
     counts = {"warmup": warmup, "patience": patience, "growth_interval": growth_interval}
     return build(Guard(), data | counts, {}, {"tx": tx})

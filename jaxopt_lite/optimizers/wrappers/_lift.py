@@ -121,8 +121,13 @@ def lift(factory: Callable[..., Any]) -> Callable[..., Transform]:
     # Partials compare by identity, so that an unpickled one differs. Their keywords are among the defaults already.
     plain = factory.func if isinstance(factory, functools.partial) and not factory.args else factory
 
+    name = getattr(plain, "__name__", "lifted")
+
     def lifted(*args: Any, **kwargs: Any) -> Transform:
-        bound = signature.bind(*args, **kwargs)
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"lift({name}): {error}: its arguments are {', '.join(signature.parameters)}") from error
         bound.apply_defaults()
         arguments = {**bound.arguments, **bound.arguments.pop("kwargs", {})}
         numeric = {name: value for name, value in arguments.items() if name not in SEEDS and _varies(value)}
@@ -132,7 +137,7 @@ def lift(factory: Callable[..., Any]) -> Callable[..., Transform]:
         fixed = rest | {name: numeric[name] for name in static}
         return build(Lifted(plain), data, fixed, own=False)
 
-    lifted.__name__ = lifted.__qualname__ = getattr(plain, "__name__", "lifted")
+    lifted.__name__ = lifted.__qualname__ = name
     lifted.__doc__ = factory.__doc__
     return lifted
 

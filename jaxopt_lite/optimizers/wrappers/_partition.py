@@ -11,6 +11,7 @@ from jaxopt_lite.optimizers._transform import Init, Parts, Transform, build
 from jaxopt_lite.optimizers._trees import map_gradients
 from jaxopt_lite.optimizers.wrappers._average import Average
 from jaxopt_lite.optimizers.wrappers._chain import Chain
+from jaxopt_lite.optimizers.wrappers._checks import check_parts
 from jaxopt_lite.optimizers.wrappers._clip import BY_NORM, WHOLE
 from jaxopt_lite.optimizers.wrappers._compress import Compress
 from jaxopt_lite.optimizers.wrappers._guard import Guard
@@ -41,6 +42,7 @@ class Partition(NamedTuple):
         self, grads: Any, state: Any, params: Any, fixed: Mapping[str, Any], parts: Parts, extra: Mapping[str, Any]
     ) -> tuple[Any, tuple]:
         """The updates of all groups in one tree."""
+        check_parts("partition_by_path", state, len(parts))
         groups = self._groups(grads)
         extra = dict(extra)
         whole = {WHOLE: extra.pop(WHOLE, grads)}
@@ -102,11 +104,11 @@ def partition_by_path(groups: Mapping[str, optax.GradientTransformation]) -> Tra
 
     Returns:
         A transform whose leaves are the settings of all groups; its state is the tuple of their states, in the order
-        of `groups`. Updates have the tree of the gradients.
+        of `groups`, so that `settings` names them "0.learning_rate" and so on. Updates have the tree of the gradients.
 
     Raises:
         ValueError: `groups` is not a dictionary or empty, or a key is not a regular expression; from `init` and
-            `update`, no pattern matches the path of a parameter.
+            `update`, no pattern matches the path of a parameter, or the state is that of another transform.
         TypeError: a value is not a transform.
 
     Example:

@@ -10,6 +10,7 @@ import optax
 from jaxopt_lite.optimizers._arithmetic import next_count, widened
 from jaxopt_lite.optimizers._transform import Parts, Transform, build
 from jaxopt_lite.optimizers._trees import check_params, map_gradients, map_state
+from jaxopt_lite.optimizers.wrappers._checks import check_inner
 
 LEVELS = 254
 
@@ -41,6 +42,7 @@ class Master(NamedTuple):
         """The inner step on the master copy; the update is the difference of the rounded parameters."""
         if params is None:
             raise ValueError(f"{self.name} splits the parameters and was given none: call update(grads, state, params)")
+        check_inner(self.name, state)
         params = map_gradients(lambda g, p: p, grads, params)
         whole = map_gradients(_joined, params, state.rest)
         steps, inner = parts["tx"](widened(grads), state.inner, whole, **extra)

@@ -14,7 +14,7 @@ from jaxopt_lite.optimizers._settings import copied
 from jaxopt_lite.optimizers._transform import Parts, Transform, build
 from jaxopt_lite.optimizers._trees import check_params, map_gradients
 from jaxopt_lite.optimizers._types import Number
-from jaxopt_lite.optimizers.wrappers._required import required
+from jaxopt_lite.optimizers.wrappers._checks import required
 
 
 class RoundingState(NamedTuple):
