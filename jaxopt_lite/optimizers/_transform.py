@@ -104,7 +104,26 @@ class Update:
         )
 
     def __call__(self, updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
-        """The updates to add to the parameters, and the next state."""
+        """One step.
+
+        The settings are those of `state`, whatever numbers the transform was built with: all transforms of one
+        structure share this function, and a restored state continues with its own settings. Change them with
+        `with_settings(state, learning_rate=...)`. Only inside `optax.inject_hyperparams`, which builds a transform at
+        each step, its numbers are written into the state first.
+
+        Args:
+            updates: the gradients, a tree shaped like the parameters.
+            state: what `init` or the last `update` returned.
+            params: the parameters; needed by weight decay.
+            **extra: passed on to plain optax transforms inside, otherwise ignored.
+
+        Returns:
+            The updates to add to the parameters, and the next state.
+
+        Raises:
+            TypeError: if the state is that of another optimizer.
+            ValueError: if the trees do not match, or parameters are needed and not given.
+        """
         if (
             self._ours
             and not _runs_user_code(jax.tree.structure(state))

@@ -144,3 +144,26 @@ def test_swap_in_mid_run() -> None:
     assert int(fresh.count) == 0 and not np.any(fresh.moments["mu"]["w"])
     guarded = opt.swap(opt.guard(opt.nadam(0.1)), state, PARAMS)
     same(guarded.inner.moments, state.moments)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_serves_as_an_optax_optimizer(case: Case) -> None:
+    """What optax's own tests demand of each of its optimizers, besides the numbers."""
+    tx = case(0.1)
+    state = tx.init(PARAMS)
+    expected, after = jax.jit(tx.update)(PARAMS, state, PARAMS)
+    updates, _ = jax.jit(tx.update)(PARAMS, state, PARAMS, an_argument_of_another_transform=1)
+    same(updates, expected)
+    same(optax.tree_utils.tree_map_params(tx, lambda x: x, after), after)
+    # The state keeps its shapes and dtypes, or a condition of unequal branches would raise.
+    jax.eval_shape(lambda s: jax.lax.cond(s.count > 0, lambda: s, lambda: tx.update(PARAMS, s, PARAMS)[1]), state)
+    waiting = optax.MultiSteps(tx, 4)
+    updates, _ = jax.jit(waiting.update)(PARAMS, waiting.init(PARAMS), PARAMS)
+    same(updates, jax.tree.map(jnp.zeros_like, PARAMS))
+
+
+def test_update_takes_its_numbers_from_the_state() -> None:
+    state = opt.sgd(0.1).init(PARAMS)
+    same(opt.sgd(0.5).update(PARAMS, state)[0], opt.sgd(0.1).update(PARAMS, state)[0])
+    changed = opt.with_settings(state, learning_rate=0.5)
+    same(opt.sgd(0.1).update(PARAMS, changed)[0], opt.sgd(0.5).update(PARAMS, opt.sgd(0.5).init(PARAMS))[0])
