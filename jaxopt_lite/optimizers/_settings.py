@@ -49,11 +49,6 @@ def with_settings(state: Any, /, **changes: Any) -> Any:
     >>> float(settings(state)["learning_rate"])
     0.5
     """
-    if hasattr(state, "hyperparams"):
-        raise TypeError(
-            "with_settings was given a state of optax.inject_hyperparams, which overwrites the settings at each step: "
-            "assign state.hyperparams[name] instead"
-        )
     places = list(_places(state, ()))
     if not places:
         raise TypeError(
@@ -113,6 +108,11 @@ def _replaced(node: Any, path: tuple, held: dict[str, Any]) -> Any:
     if not path:
         return node._replace(settings=held)
     key, rest = path[0], path[1:]
+    if hasattr(node, "hyperparams"):
+        raise TypeError(
+            "with_settings was given a state of optax.inject_hyperparams, which overwrites the settings at each step: "
+            "assign state.hyperparams[name] instead"
+        )
     if hasattr(node, "_fields"):
         return node._replace(**{key: _replaced(getattr(node, key), rest, held)})
     if isinstance(node, dict):

@@ -1,5 +1,6 @@
 """`optax.inject_hyperparams` around our factories gives optax's numbers."""
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -106,10 +107,29 @@ def test_one_trace_for_all_values_and_the_state_keeps_its_structure() -> None:
     )
 
 
+def test_static_arguments_and_dtypes() -> None:
+    mask = lambda params: {"b": False, "w": True}  # noqa: E731
+    params = jax.tree.map(lambda p: p.astype(jnp.bfloat16), PARAMS)
+    ours, theirs = (
+        optax.inject_hyperparams(module.adamw, static_args=("mask", "mu_dtype"), hyperparam_dtype=jnp.float32)(
+            learning_rate=rate_at, weight_decay=0.5, mask=mask, mu_dtype=jnp.float32
+        )
+        for module in (opt, optax)
+    )
+    updates, _ = ours.update(params, ours.init(params), params)
+    expected, _ = theirs.update(params, theirs.init(params), params)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a.astype(float), b.astype(float), rtol=1e-2), updates, expected
+    )
+    partial = optax.inject_hyperparams(functools.partial(opt.adam, nesterov=True))(rate_at)
+    same(run(partial), run(opt.adam(rate_at, nesterov=True)))
+
+
 def test_with_settings_refuses_an_injected_state() -> None:
-    state = optax.inject_hyperparams(opt.adam)(learning_rate=0.1).init(PARAMS)
-    with pytest.raises(TypeError, match=r"assign state.hyperparams\[name\] instead"):
-        opt.with_settings(state, learning_rate=0.3)
+    injected = optax.inject_hyperparams(opt.adam)(learning_rate=0.1)
+    for tx in (injected, optax.chain(optax.clip(1.0), injected), opt.accumulate(injected, 2)):
+        with pytest.raises(TypeError, match=r"assign state.hyperparams\[name\] instead"):
+            opt.with_settings(tx.init(PARAMS), learning_rate=0.3)
 
 
 def test_transforms_built_elsewhere_read_the_state() -> None:
