@@ -73,7 +73,7 @@ def outcomes(results: sweeps.Results) -> list[Outcome]:
         Outcome(
             "relu and leaky_relu are not distinguishable at their best setting of any optimizer (the 95 % interval of "
             "the difference, paired by seed, includes 0): in two hidden layers too few units die for the leak to matter.",
-            f"leaky_relu − relu: {', '.join(f'{leak:.4f}' for leak in leaks)}",
+            f"leaky_relu − relu: {', '.join(f'{leak:z.4f}' for leak in leaks)}",
             not any(leak.distinct for leak in leaks),
         ),
         Outcome(
