@@ -8,14 +8,21 @@ from jaxopt_lite.optimizers._arithmetic import wider
 
 
 def apply_updates(params: Any, updates: Any, state: Any = None) -> Any:
-    """`params + updates`, calculated in the wider of their dtypes and rounded once to the parameters' own.
+    """`params + updates`, calculated in the wider of their dtypes and rounded once to that of the parameters.
 
-    `state` is the optimizer's newest state; it is taken so that one call serves every transform.
-    `stochastic_rounding` and `split_master` give float32 updates such that this sum is exactly the parameter they
-    rounded, which is why `optax.apply_updates`, `nnx.Optimizer` and `TrainState` serve them as well.
+    Args:
+        params: the parameters, a tree of arrays.
+        updates: the updates, a tree of the same structure; where one is `None` the parameter stays.
+        state: not used; accepted so that one call fits every transform. `stochastic_rounding` and `split_master` return
+            float32 updates such that the sum is exactly the parameter they rounded, and so `optax.apply_updates`,
+            `nnx.Optimizer` and `TrainState` work with them as well.
 
-    >>> apply_updates(jnp.zeros(2, jnp.bfloat16), jnp.ones(2))
-    Array([1, 1], dtype=bfloat16)
+    Returns:
+        The new parameters, in the structure and dtypes of `params`.
+
+    Example:
+        >>> apply_updates(jnp.zeros(2, jnp.bfloat16), jnp.ones(2))
+        Array([1, 1], dtype=bfloat16)
     """
     del state
 

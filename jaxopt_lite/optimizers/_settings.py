@@ -24,13 +24,19 @@ def resolved(settings: Mapping[str, Any], fixed: Mapping[str, Any], count: jax.A
 
 
 def settings(state: Any) -> dict[str, Any]:
-    """The settings a state runs with, by name.
+    """The settings that a state runs with.
 
-    Names inside wrappers are preceded by the place: `settings(chain(clip(1.0), adam(0.1)).init(p))` has
-    `"1.learning_rate"`. A value is a scalar array, a schedule, or `None` where a plain Python function decides.
+    Args:
+        state: what `init` or `update` returned, of a transform of this package or of optax's transforms around one.
 
-    >>> float(settings(adam(0.5).init(jnp.ones(3)))["learning_rate"])
-    0.5
+    Returns:
+        The settings by name. Inside wrappers a name begins with its place:
+        `settings(chain(clip(1.0), adam(0.1)).init(p))` has `"1.learning_rate"`. A value is a scalar array, a schedule, or `None` if the setting is a plain Python
+        function.
+
+    Example:
+        >>> float(settings(adam(0.5).init(jnp.ones(3)))["learning_rate"])
+        0.5
     """
     return {_join(path, name): value for path, held in _places(state, ()) for name, value in held.items()}
 
@@ -38,22 +44,31 @@ def settings(state: Any) -> dict[str, Any]:
 def with_settings(state: Any, /, **changes: Any) -> Any:
     """The same state with some settings changed; moments and counts stay.
 
-    `changes` are numbers, arrays, tracers or schedules by name. A name that stands in several places of the state
-    needs its place before it, as `settings` shows it: `with_settings(state, **{"1.learning_rate": 0.01})`. A number
-    put in the place of a number keeps structure and dtype, so that nothing is traced again; a schedule in the place
-    of a number traces once.
+    A number that replaces a number keeps structure and dtype, so that nothing is traced again; a schedule that replaces
+    a number traces once more.
 
-    Raises `ValueError` for a name that the state does not have, or has more than once.
+    Args:
+        state: what `init` or `update` returned.
+        **changes: numbers, arrays, tracers or schedules by name. A name that occurs in several places of the state
+            needs its place, as `settings` shows it: `with_settings(state, **{"1.learning_rate": 0.01})`.
 
-    >>> state = with_settings(adam(0.1).init(jnp.ones(3)), learning_rate=0.5)
-    >>> float(settings(state)["learning_rate"])
-    0.5
+    Returns:
+        The new state.
+
+    Raises:
+        ValueError: if the state does not have a name, or has it more than once, or a number is out of its range.
+        TypeError: if the state holds no settings, or is one of `optax.inject_hyperparams`.
+
+    Example:
+        >>> state = with_settings(adam(0.1).init(jnp.ones(3)), learning_rate=0.5)
+        >>> float(settings(state)["learning_rate"])
+        0.5
     """
     places = list(_places(state, ()))
     if not places:
         raise TypeError(
             f"with_settings was given {type(state).__name__}, which holds no settings: give the state that init of an "
-            "optimizer of ours made"
+            "optimizer of jaxopt_lite returned"
         )
     for name, value in changes.items():
         found = [(path, held, own) for path, held in places for own in held if name in (own, _join(path, own))]
@@ -62,7 +77,7 @@ def with_settings(state: Any, /, **changes: Any) -> Any:
             raise ValueError(_names.unknown("setting", name, known))
         if len(found) > 1:
             offers = ", ".join(_join(path, own) for path, _, own in found)
-            raise ValueError(f"setting {name!r} stands in {len(found)} places: write one of {offers}")
+            raise ValueError(f"setting {name!r} occurs in {len(found)} places: write one of {offers}")
         path, held, own = found[0]
         new = _copy("with_settings", name, value)
         state = _replaced(state, path, held | {own: new})

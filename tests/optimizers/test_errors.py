@@ -80,7 +80,7 @@ def test_decay_needs_the_parameters() -> None:
 def test_settings_by_name() -> None:
     state = opt.chain(opt.sgd(0.1), opt.adam(0.2)).init(jnp.ones(2))
     with pytest.raises(
-        ValueError, match=r"'learning_rate' stands in 2 places: write one of 0.learning_rate, 1.learning_"
+        ValueError, match=r"'learning_rate' occurs in 2 places: write one of 0.learning_rate, 1.learning_"
     ):
         opt.with_settings(state, learning_rate=0.3)
     with pytest.raises(ValueError, match="unknown setting 'bb1': did you mean"):
