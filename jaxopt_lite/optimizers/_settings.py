@@ -31,8 +31,8 @@ def settings(state: Any) -> dict[str, Any]:
 
     Returns:
         The settings by name. Inside wrappers a name begins with its place:
-        `settings(chain(clip(1.0), adam(0.1)).init(p))` has `"1.learning_rate"`. A value is a scalar array, a schedule, or `None` if the setting is a plain Python
-        function.
+        `settings(chain(clip(1.0), adam(0.1)).init(p))` has `"1.learning_rate"`. A value is a scalar array, a schedule,
+        or `None` if the setting is a plain Python function.
 
     Example:
         >>> float(settings(adam(0.5).init(jnp.ones(3)))["learning_rate"])

@@ -162,6 +162,15 @@ def test_users_schedules_are_data(schedule: Any, leaves: Any) -> None:
     assert len(traces) == 1
 
 
+@pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES.keys())
+def test_works_under_strict_promotion(schedule: Any) -> None:
+    expected = jnp.asarray(schedule(13), jnp.float32)
+    with jax.numpy_dtype_promotion("strict"):
+        value = jax.jit(lambda s, t: s(t))(as_arrays(schedule), jnp.int32(13))
+    assert value.dtype == jnp.float32 and value.shape == ()
+    np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-7)
+
+
 def test_slopes_agree_with_differences() -> None:
     with double():
         for name, schedule in SCHEDULES.items():
