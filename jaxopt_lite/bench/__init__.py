@@ -1,7 +1,7 @@
 """Benchmarks: the library against the best alternatives, in one run on one machine."""
 
+from jaxopt_lite.bench._activation_page import render_activations as render_activations
 from jaxopt_lite.bench._activations import activations as activations
-from jaxopt_lite.bench._activations import render_activations as render_activations
 from jaxopt_lite.bench._optimizers import OPTIMIZER_SECTIONS as OPTIMIZER_SECTIONS
 from jaxopt_lite.bench._optimizers import optimizers as optimizers
 from jaxopt_lite.bench._optimizers_page import render_optimizers as render_optimizers

@@ -67,11 +67,19 @@ _LANDMARKS = (
 
 
 class Error(NamedTuple):
-    """The audit of one order: the largest error, where it is, and how many finite results came out NaN or infinite."""
+    """The audit of one order.
+
+    Attributes:
+        ulp: the largest error, in units in the last place.
+        at: the input where it is.
+        broken: how many results that should be finite are NaN or infinite.
+        strict: the largest error if the unit near roots is not bounded below.
+    """
 
     ulp: float
     at: float
     broken: int
+    strict: float = float("nan")
 
 
 def orders(f: Callable[[jax.Array], jax.Array]) -> Evaluate:
@@ -133,10 +141,13 @@ def audit(against: Reference, evaluate: Evaluate) -> tuple[Error, ...]:
     Within 25 % of an isolated root the unit is taken at 2^-4 or more.
     """
     got = evaluate(against.points.astype(DTYPES[against.dtype]))
-    return tuple(
-        error_of(against.points, y.astype(np.float64), t, against.dtype, judged, near)
-        for y, t, judged, near in zip(got, *against[2:], strict=True)
-    )
+    found = []
+    for y, t, judged, near in zip(got, *against[2:], strict=True):
+        x, y = against.points, y.astype(np.float64)
+        error = error_of(x, y, t, against.dtype, judged, near)
+        strict = error_of(x[near], y[near], t[near], against.dtype, judged[near], np.zeros(near.sum(), bool))
+        found.append(error._replace(strict=max(error.ulp, strict.ulp)))
+    return tuple(found)
 
 
 def error_of(x: Floats, y: Floats, t: Floats, dtype: str, judged: Array, near_root: Array) -> Error:
@@ -154,7 +165,7 @@ def error_of(x: Floats, y: Floats, t: Floats, dtype: str, judged: Array, near_ro
         small = finite & ~normal & ~broken
         error = np.where(small & (np.abs(y - t) > 1.02 * float(info.tiny)), np.inf, error)
     worst = int(np.argmax(error)) if len(error) else 0
-    return Error(float(error[worst]), float(x[worst]), int(broken.sum()))
+    return Error(float(error[worst]), float(x[worst]), int(broken.sum())) if len(error) else Error(0.0, 0.0, 0)
 
 
 def near_root(row: Activation, x: Floats, true: tuple[Floats, ...]) -> Array:

@@ -1,10 +1,12 @@
-"""Accuracy, memory and speed of every activation, against `jax.nn` and PyTorch, in one run on one machine."""
+"""Accuracy, memory and speed of every activation, against the best alternatives, in one run on one machine."""
 
+import os
 import platform
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,49 +15,113 @@ import numpy as np
 from jaxopt_lite import activations as act
 from jaxopt_lite.activations import CATALOGUE
 from jaxopt_lite.bench._activation_accuracy import DTYPES, Error, all_halves, audit, reference, some_singles
-from jaxopt_lite.bench._activation_memory import kept, kept_by_block, kept_by_gated
-from jaxopt_lite.bench._activation_rivals import evaluators, in_jax_nn
-from jaxopt_lite.bench._activation_time import ratios_to_copy
+from jaxopt_lite.bench._activation_memory import DEPTHS, kept, kept_by_block, kept_by_gated
+from jaxopt_lite.bench._activation_rivals import evaluators, in_jax_nn, plain
+from jaxopt_lite.bench._activation_time import programs, ratios_to_copy, ratios_to_first
 from jaxopt_lite.bench._activation_truth import truth
 
-STRIDE, ELEMENTS, REPEATS = 257, 1 << 25, 9
-_SLICE = 1 << 24  # patterns of float32 in one go of the exhaustive audit
+_SLICE = 1 << 24  # patterns of float32 per pass of the exhaustive audit
+TIMED = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+GATED = {"SwiGLU": "silu", "GeGLU": "gelu"}
+
+
+class Size(NamedTuple):
+    """How much is measured.
+
+    Attributes:
+        stride: every stride-th float32 pattern is audited.
+        around: and so many patterns on either side of each landmark.
+        shapes: of the timed arrays, by the name of the size.
+        rounds: how often each is timed.
+        halves: every so many-th pattern of the 16-bit types is audited.
+        depths: the numbers of layers between which memory is compared.
+        block: (batch, width) of the timed blocks.
+        dense: activations of the dense blocks.
+        gated: gated blocks.
+    """
+
+    stride: int = 1021
+    around: int = 1024
+    shapes: tuple[tuple[str, tuple[int, int]], ...] = (("in cache", (256, 4096)), ("33 M", (8192, 4096)))
+    rounds: tuple[int, ...] = (15, 3)
+    halves: int = 1
+    depths: tuple[int, int] = DEPTHS
+    block: tuple[int, int] = (1024, 512)
+    dense: tuple[str, ...] = ("gelu", "silu", "tanh", "relu")
+    gated: tuple[str, ...] = tuple(GATED)
+
+
+SMALL = Size(
+    stride=1 << 24,
+    around=2,
+    shapes=(("in cache", (4, 16)), ("33 M", (8, 16))),
+    rounds=(1, 1),
+    halves=16,
+    depths=(2, 4),
+    block=(8, 8),
+    dense=("gelu",),
+    gated=("SwiGLU",),
+)
 
 
 def activations(
     *,
     only: Iterable[str] | None = None,
     exhaustive: bool = False,
-    stride: int = STRIDE,
+    stride: int | None = None,
+    small: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
-    """The figures of the rows in `only`, or of all.
+    """Measure the activations and the same functions of `jax.nn` and PyTorch.
 
-    accuracy: largest errors in ulp of value, slope and curvature and how many finite results came out NaN or infinite,
-    for all 16-bit inputs and every stride-th float32 pattern (with `exhaustive`, all of them: minutes a row); limits:
-    how many limits at ±inf are wrong; memory: arrays kept for a layer; time: ratio to a copy of 33 M float32.
+    Audits and compilations use all cores; the timings come after them, alone. Takes about 8 minutes on 2 cores.
+
+    Args:
+        only: names of catalogue rows. Default None: all.
+        exhaustive: whether to audit all 2³² float32 patterns: minutes per row.
+        stride: audit every stride-th float32 pattern. Default None: 1021.
+        small: whether to use tiny sizes, which show that the command works and measure nothing.
+        progress: a function that is called with a line of text before each measurement. Default None.
+
+    Returns:
+        Figures for `render_activations`: for each of `rows` the `accuracy` (largest errors in ulp of value, slope and
+        curvature, and how many finite results are NaN or infinite, per library and dtype; wrong limits at ±inf), the
+        `memory` (arrays kept per layer) and the `time` (ratios to a copy, per size and dtype); `blocks` with the memory
+        and time of dense blocks; `device`, `versions`, `load`, and the sizes.
 
     Raises:
-        KeyError: a name in `only` is not in the catalogue; offers the nearest.
+        KeyError: a name in `only` is not in the catalogue.
+
+    Example:
+        >>> page = render_activations(activations(only=["tanh"], small=True))  # doctest: +SKIP
     """
-    names = [name for name in (only or CATALOGUE) if CATALOGUE[name]]
-    rows = {}
-    for i, name in enumerate(names):
-        if progress:
-            progress(f"{i + 1}/{len(names)}  {name}")
-        rows[name] = {
-            "accuracy": _accuracy(name, 1 if exhaustive else stride),
-            "memory": _memory(name),
-            "time": _time(name),
+    size, report = SMALL if small else Size(), progress or (lambda _: None)
+    size = size._replace(stride=1 if exhaustive else stride or size.stride)
+    names, load = [name for name in (only or CATALOGUE) if CATALOGUE[name]], os.getloadavg()[0]
+
+    def untimed(name: str) -> dict[str, Any]:
+        report(f"audit  {name}")
+        return {
+            "accuracy": _accuracy(name, size),
+            "memory": _memory(name, size.depths),
+            "programs": _programs(name, size),
         }
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        blocks = {label: pool.submit(measure) for label, measure in _block_memory(size).items()}
+        rows = dict(zip(names, pool.map(untimed, names), strict=True))
+    for i, (name, row) in enumerate(rows.items()):
+        report(f"time  {i + 1}/{len(rows)}  {name}")
+        row["time"] = _time(row.pop("programs"), size)
+    report("time  blocks")
     return {
         "device": f"{jax.devices()[0].device_kind}, {platform.machine()}",
+        "cores": os.cpu_count(),
+        "load": load,
         "versions": {package: _version(package) for package in ("jax", "jaxlib", "numpy", "torch")},
-        "stride": 1 if exhaustive else stride,
-        "elements": ELEMENTS,
-        "repeats": REPEATS,
+        "size": size._asdict() | {"small": small},
         "rows": rows,
-        "blocks": _blocks(),
+        "blocks": {"memory": {k: v.result() for k, v in blocks.items()}, "time": _block_times(size)},
     }
 
 
@@ -66,12 +132,12 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _accuracy(name: str, stride: int) -> dict[str, Any]:
+def _accuracy(name: str, size: Size) -> dict[str, Any]:
     libraries = evaluators(name)
     figures: dict[str, Any] = {library: {} for library in libraries}
     for dtype in DTYPES:
         parts: dict[str, list[tuple[Error, ...]]] = {library: [] for library in libraries}
-        for x in _inputs(dtype, stride):
+        for x in _inputs(dtype, size):
             against = reference(name, dtype, x)
             for library, evaluate in libraries.items():
                 parts[library].append(audit(against, evaluate))
@@ -82,19 +148,23 @@ def _accuracy(name: str, stride: int) -> dict[str, Any]:
     return figures
 
 
-def _inputs(dtype: str, stride: int) -> Iterable[Any]:
+def _inputs(dtype: str, size: Size) -> Iterable[Any]:
     if dtype != "float32":
-        return [all_halves(dtype)]
-    if stride == 1:
+        return [all_halves(dtype)[:: size.halves]]
+    if size.stride == 1:
         return (some_singles(1, start, start + _SLICE) for start in range(0, 1 << 32, _SLICE))
-    return [some_singles(stride)]
+    return [some_singles(size.stride, around=size.around)]
 
 
 def _worst(parts: list[tuple[Error, ...]]) -> dict[str, list[float]]:
     """Over slices of the inputs: the largest error of each order, and all broken results."""
     errors = [max(order, key=lambda e: e.ulp) for order in zip(*parts, strict=True)]
-    broken = [sum(e.broken for e in order) for order in zip(*parts, strict=True)]
-    return {"ulp": [e.ulp for e in errors], "at": [e.at for e in errors], "broken": [float(b) for b in broken]}
+    return {
+        "ulp": [e.ulp for e in errors],
+        "at": [e.at for e in errors],
+        "strict": [max(e.strict for e in order) for order in zip(*parts, strict=True)],
+        "broken": [float(sum(e.broken for e in order)) for order in zip(*parts, strict=True)],
+    }
 
 
 def _wrong_limits(name: str, evaluate: Callable[..., Any]) -> int:
@@ -112,130 +182,71 @@ def _wrong_limits(name: str, evaluate: Callable[..., Any]) -> int:
     return wrong
 
 
-def _memory(name: str) -> dict[str, Any]:
+def _memory(name: str, depths: tuple[int, int]) -> dict[str, Any]:
     row = CATALOGUE[name]
     f = partial(row.function, **row.settings)
     if f(jnp.zeros((1, 8))).shape != (1, 8):
         return {}
-    figures = {"jaxopt_lite": kept(f), "act_dense": kept_by_block(lambda z, w: act.act_dense(f, z, w))}
+    figures = {"jaxopt_lite": kept(f, depths), "act_dense": kept_by_block(partial(act.act_dense, f), depths)}
     if theirs := in_jax_nn(name):
-        figures["jax.nn"] = kept(theirs)
+        figures["jax.nn"] = kept(theirs, depths)
+        figures["checkpointed"] = kept(jax.checkpoint(theirs), depths)
+        figures["checkpointed block"] = kept_by_block(jax.checkpoint(_block(theirs)), depths)
     return figures
 
 
-def _time(name: str) -> dict[str, tuple[float, float]]:
+def _block(f: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+    return lambda z, w: f(z) @ w
+
+
+def _gated(f: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+    return lambda gate, up, w: (f(gate) * up) @ w
+
+
+def _programs(name: str, size: Size) -> dict[str, Any]:
     row = CATALOGUE[name]
-    if row.kind != "elementwise":
-        return {}
     functions: dict[str, Callable[..., Any]] = {"jaxopt_lite": partial(row.function, **row.settings)}
-    if theirs := in_jax_nn(name):
-        functions["jax.nn"] = theirs
-    return ratios_to_copy(functions, ELEMENTS, REPEATS)
+    if rival := plain(name):
+        functions["rival"] = rival
+    return {k: {d: programs(functions, shape, kind) for d, kind in TIMED.items()} for k, shape in size.shapes}
 
 
-def _blocks() -> dict[str, Any]:
-    """Arrays of the inner width kept by gated blocks: with `gated_dense`, and as one would write them with `jax.nn`."""
-    pairs = {"SwiGLU": (act.silu, jax.nn.silu), "GeGLU": (act.gelu, jax.nn.gelu)}
+def _time(made: dict[str, Any], size: Size) -> dict[str, Any]:
     return {
-        label: {
-            "gated_dense": kept_by_gated(lambda g, u, w, ours=ours: act.gated_dense(ours, g, u, w)),
-            "jax.nn": kept_by_gated(lambda g, u, w, theirs=theirs: (theirs(g) * u) @ w),
-        }
-        for label, (ours, theirs) in pairs.items()
+        name: {dtype: ratios_to_copy(of_size, rounds) for dtype, of_size in made[name].items()}
+        for (name, _), rounds in zip(size.shapes, size.rounds, strict=True)
     }
 
 
-def render_activations(figures: dict[str, Any]) -> str:
-    """The figures as a page of Markdown."""
-    versions = ", ".join(f"{package} {number}" for package, number in figures["versions"].items())
-    every = "all" if figures["stride"] == 1 else f"every {figures['stride']}th, and 2,049 round each landmark, of the"
-    parts = [
-        ["# How accurate, lean and fast are the activations?"],
-        [
-            "Expected: all 16-bit results correctly rounded in every order, no NaN from a finite input, every limit",
-            "right; float32 within 4 / 6 / 8 ulp; at most two arrays kept a layer, one with `act_dense`; none of it",
-            "at the cost of more than 1.4 times the time of `jax.nn`.",
-        ],
-        [_command(figures)],
-        [f"Device: {figures['device']}. Versions: {versions}."],
-        ["### Accuracy"],
-        [
-            "Largest error of value / slope / curvature in units in the last place, where the true result is a normal",
-            f"number: all inputs of the 16-bit types, {every} patterns of float32.",
-            "N: finite results that came out NaN or infinite. Limits: how many of the (up to six) limits at ±inf are",
-            "wrong, in float32.",
-        ],
-        _accuracy_table(figures["rows"]),
-        ["### Memory"],
-        [
-            "Arrays kept for each layer `activation(h @ w)`, float32, its input counted (1.00 is what the matrix",
-            "product needs): slope over depth of the compiled temporary memory of a scanned stack / closure of",
-            "`jax.vjp`.",
-        ],
-        _memory_table(figures["rows"]),
-        ["Gated blocks, in arrays of the inner width (the outer one is a quarter, its input counts 0.25):"],
-        _table(
-            ("block", "gated_dense", "jax.nn"),
-            [(k, *(_pair(v[side]) for side in ("gated_dense", "jax.nn"))) for k, v in figures["blocks"].items()],
-        ),
-        ["### Time"],
-        [
-            f"Value / vector-Jacobian product of {figures['elements']:,} float32, in units of a copy of the array",
-            f"all taking turns; fastest of {figures['repeats']}, compile time apart.",
-        ],
-        _time_table(figures["rows"]),
-    ]
-    return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
+def _forms(name: str, *, gated: bool) -> dict[str, Callable[..., jax.Array]]:
+    """The block as one would write it with `jax.nn`, with a checkpoint around it, and ours."""
+    f, theirs = CATALOGUE[name].function, in_jax_nn(name)
+    assert theirs is not None
+    written = _gated(theirs) if gated else _block(theirs)
+    ours = partial(act.gated_dense, f) if gated else partial(act.act_dense, f)
+    return {"jax.nn": written, "checkpointed": jax.checkpoint(written), "jaxopt_lite": ours}
 
 
-def _command(figures: dict[str, Any]) -> str:
-    only = "" if set(figures["rows"]) == set(CATALOGUE) else f" --only {','.join(figures['rows'])}"
-    stride = {1: " --exhaustive", STRIDE: ""}.get(figures["stride"], f" --stride {figures['stride']}")
-    return f"Command: `jaxopt-lite bench activations{only}{stride}`."
+def _block_memory(size: Size) -> dict[str, Callable[[], Any]]:
+    """How to measure what gated blocks keep, in arrays of the inner width."""
+
+    def measure(name: str) -> dict[str, Any]:
+        return {form: kept_by_gated(block, size.depths) for form, block in _forms(name, gated=True).items()}
+
+    return {label: partial(measure, GATED[label]) for label in size.gated}
 
 
-def _table(head: tuple[str, ...], body: list[tuple[str, ...]]) -> list[str]:
-    lines = [head, tuple("---" for _ in head), *body]
-    return [f"| {' | '.join(cells)} |" for cells in lines]
-
-
-def _pair(pair: Any) -> str:
-    return " / ".join(f"{value:.2f}" for value in pair)
-
-
-def _accuracy_table(rows: dict[str, Any]) -> list[str]:
-    types = ("bfloat16", "float16", "float32")
-    body = [
-        (name, library, *(_errors(found[dtype]) for dtype in types), str(found["wrong limits"]))
-        for name, row in rows.items()
-        for library, found in row["accuracy"].items()
-    ]
-    return _table(("function", "library", *types, "limits"), body)
-
-
-def _errors(found: dict[str, list[float]]) -> str:
-    broken = int(sum(found["broken"]))
-    return " / ".join(_ulp(e) for e in found["ulp"]) + (f" N {broken:,}" if broken else "")
-
-
-def _ulp(error: float) -> str:
-    return f"{error:.2f}" if error < 10 else f"{error:.0f}" if error < 1000 else f"{error:.0e}"
-
-
-def _memory_table(rows: dict[str, Any]) -> list[str]:
-    libraries = ("jaxopt_lite", "act_dense", "jax.nn")
-    body = [
-        (name, *(_pair(row["memory"][k]) if k in row["memory"] else "" for k in libraries))
-        for name, row in rows.items()
-        if row["memory"]
-    ]
-    return _table(("function", *libraries), body)
-
-
-def _time_table(rows: dict[str, Any]) -> list[str]:
-    body = [
-        (name, *(_pair(row["time"][k]) if k in row["time"] else "" for k in ("jaxopt_lite", "jax.nn")))
-        for name, row in rows.items()
-        if row["time"]
-    ]
-    return _table(("function", "jaxopt_lite", "jax.nn"), body)
+def _block_times(size: Size) -> dict[str, Any]:
+    """Times of value and gradients of dense and gated blocks, in units of the block written with `jax.nn`."""
+    batch, width = size.block
+    found: dict[str, Any] = {}
+    for dtype, kind in TIMED.items():
+        for name in size.dense:
+            shapes: tuple[tuple[int, int], ...] = ((batch, width), (width, width))
+            times = ratios_to_first(_forms(name, gated=False), shapes, kind, size.rounds[0])
+            found.setdefault(f"act_dense, {name}", {})[dtype] = times
+        for label in size.gated:
+            shapes = ((batch, width), (batch, width), (width, width))
+            times = ratios_to_first(_forms(GATED[label], gated=True), shapes, kind, size.rounds[0])
+            found.setdefault(f"gated_dense, {label}", {})[dtype] = times
+    return found

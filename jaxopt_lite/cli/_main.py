@@ -158,14 +158,12 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
         if kind != "sweep":
             what = "activations" if kind == "activations" else "sections of the page"
             one.add_argument("--only", metavar="NAMES", help=f"comma-separated names of {what}")
-        if kind != "activations":
-            one.add_argument(
-                "--small", action="store_true", help="tiny sizes, to try the command; the figures mean nothing"
-            )
+        small = "tiny sizes, to try the command; the figures mean nothing"
+        one.add_argument("--small", action="store_true", help=small)
         if kind == "activations":
             every = "all 2³² float32 inputs: about 1 minute per activation and derivative order"
             one.add_argument("--exhaustive", action="store_true", help=every)
-            one.add_argument("--stride", metavar="N", type=int, help="take every N-th float32 input; default 257")
+            one.add_argument("--stride", metavar="N", type=int, help="take every N-th float32 input; default 1021")
         one.set_defaults(kind=kind)
         _set_run(one, _bench)
 
