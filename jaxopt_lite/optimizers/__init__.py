@@ -1,7 +1,56 @@
-"""Optimizers that are data: optax transformations whose numeric settings are the leaves of a pytree."""
+"""Optimizers that are data: optax transformations whose numeric settings are the leaves of a pytree.
+
+Adding one is one file with one function and one row. `lamb.py`, which any program can import:
+
+    import jax.numpy as jnp
+    from jaxopt_lite.optimizers import register
+    from jaxopt_lite.optimizers.rules import AT_LEAST_0, FRACTION, RATE, Moment, Rule, one_minus_power, root, square
+
+    def per_leaf(g, p, m, s):
+        # one array: gradient, parameter, moments, settings (`s.t` is the step 1, 2, ...)
+        mu = s.b1 * m.mu + (1 - s.b1) * g
+        nu = s.b2 * m.nu + (1 - s.b2) * square(g)
+        mean, spread = mu / one_minus_power(1 - s.b1, s.t), nu / one_minus_power(1 - s.b2, s.t)
+        direction = mean / (root(spread) + s.eps)
+        if s.weight_decay is not None:  # None where the mask says that p does not decay
+            direction = direction + s.weight_decay * p
+        size, length = jnp.sum(square(p)), jnp.sum(square(direction))
+        trust = jnp.where((size > 0) & (length > 0), root(size) / root(length), 1.0)
+        return -s.learning_rate * trust * direction, {"mu": mu, "nu": nu}
+
+    LAMB = Rule(
+        name="lamb",
+        settings={"learning_rate": RATE, "b1": FRACTION, "b2": FRACTION, "eps": AT_LEAST_0, "weight_decay": AT_LEAST_0},
+        moments={"mu": Moment(), "nu": Moment(signed=False)},
+        per_leaf=per_leaf,
+        needs_params=True,
+    )
+
+    def lamb(learning_rate, b1=0.9, b2=0.999, eps=1e-6, weight_decay=0.0, mask=None):
+        # the public function: its name is the rule's
+        return LAMB(learning_rate=learning_rate, b1=b1, b2=b2, eps=eps, weight_decay=weight_decay, mask=mask)
+
+    register(
+        lamb,
+        title="LAMB",
+        formula="p ← p − learning_rate·(|p|/|d|)·d with d = adam's direction + weight_decay·p",
+        use="Very large batches.",
+        weakness="Two copies of the parameters; the norms cost a pass over each array.",
+        reference="You et al., 2020",
+        learning_rate=(1e-4, 0.1),
+    )
+
+Then it is in `CATALOGUE`, `optimizers.lamb` and the sweeps, and `optimizers.check("lamb")` tests the laws that all
+optimizers here obey. Inside the package the file is `rules/_lamb.py` without the import and the call of `register`,
+and its row is `[lamb]` in `catalogue.toml`, with the same fields, `memory = 2` (copies of the parameters) and
+`settings`, the defaults of its numbers.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 from jaxopt_lite.optimizers import rows
 from jaxopt_lite.optimizers._apply import apply_updates
+from jaxopt_lite.optimizers._attributes import attribute
 from jaxopt_lite.optimizers._catalogue import CATALOGUE, Optimizer, register
 from jaxopt_lite.optimizers._laws import check
 from jaxopt_lite.optimizers._norms import global_norm
@@ -115,3 +164,8 @@ __all__ = [
     "warmup_stable_decay_schedule",
     "with_settings",
 ]
+
+if not TYPE_CHECKING:  # a type checker that saw it would accept every name
+
+    def __getattr__(name: str) -> Any:
+        return attribute(name, __all__)

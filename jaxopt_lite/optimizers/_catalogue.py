@@ -180,7 +180,7 @@ def _read() -> None:
     with (Path(__file__).parent / "catalogue.toml").open("rb") as file:
         for name, row in tomllib.load(file).items():
             function = functions[row.pop("function", name)]
-            row.pop("settings")  # its leaves, for readers that do not load jax
+            row.pop("settings", None)  # its leaves, for readers that do not load jax
             _add(name, function, row.pop("fixed", {}), **row)
 
 

@@ -39,7 +39,7 @@ def optimizer_card(name: str) -> str:
     )
     fixed = "".join(f", {key}={value!r}" for key, value in row.get("fixed", {}).items())
     rows = {
-        "call": f"optimizers.{row['function']}(learning_rate{fixed})",
+        "call": f"optimizers.{row.get('function', name)}(learning_rate{fixed})",
         "formula": row["formula"],
         "settings": settings,
         "try": f"learning_rate from {low:g} to {high:g}, a factor of 2 or 3 apart",

@@ -75,3 +75,34 @@ def test_a_step_below_the_range_of_the_gradients_dtype() -> None:
     params, grads = jnp.ones(2), jnp.ones(2, jnp.float16)
     tx = opt.adam(1e-8)
     np.testing.assert_allclose(tx.update(grads, tx.init(params), params)[0], -1e-8, rtol=1e-5)
+
+
+TABLE = np.array([0.1, 0.2, 0.3], np.float32)
+
+
+@pytest.mark.parametrize(
+    "look", [lambda n: TABLE[n], lambda n: 0.1 + 0.1 * float(np.asarray(n))], ids=["index", "array"]
+)
+def test_eager_update_with_a_schedule_that_converts_the_count_to_numpy(look: Any) -> None:
+    tx, p = opt.sgd(opt.join_schedules([look, opt.constant_schedule(1.0)], [10])), jnp.ones(1)
+    state = tx.init(p)
+    for expected in TABLE:
+        updates, state = tx.update(p, state, p)
+        np.testing.assert_allclose(updates, -expected, rtol=1e-6)
+
+
+def test_eager_update_reads_the_users_variables_anew() -> None:
+    box, p = [0.1], jnp.ones(1)
+    tx = opt.sgd(opt.join_schedules([lambda n: box[0], opt.constant_schedule(1.0)], [10]))
+    state = tx.init(p)
+    np.testing.assert_allclose(tx.update(p, state, p)[0], -0.1, rtol=1e-6)
+    box[0] = 0.5
+    np.testing.assert_allclose(tx.update(p, state, p)[0], -0.5, rtol=1e-6)
+
+
+def test_eager_update_of_leaves_on_several_devices() -> None:
+    first, second = jax.devices()[:2]
+    params = {"a": jax.device_put(jnp.ones(2), first), "b": jax.device_put(jnp.ones(2), second)}
+    tx = opt.adamw(0.1)
+    updates, _ = tx.update(params, tx.init(params), params)
+    assert {name: u.devices() for name, u in updates.items()} == {"a": {first}, "b": {second}}

@@ -35,6 +35,44 @@ CALLS: dict[str, tuple[Any, type[Exception], str]] = {
         TypeError,
         "with_settings was given tuple, which holds no settings",
     ),
+    "rate list": (
+        lambda: opt.sgd([0.1, 0.2]),
+        TypeError,
+        r"sgd: learning_rate=\[0.1, 0.2\] is a list: give one number",
+    ),
+    "rate infinite": (lambda: opt.sgd(float("inf")), ValueError, "sgd: learning_rate is infinite: give a finite"),
+    "several rates": (
+        lambda: opt.sgd(jnp.arange(8.0)),
+        ValueError,
+        r"sgd: learning_rate has shape \(8,\).*jax.vmap\(lambda learning_rate: sgd\(learning_rate\)\)\(values\)",
+    ),
+    "several rates, adam": (lambda: opt.adam(0.1, b1=jnp.ones(3)), ValueError, r"vmap\(lambda b1: adam\(b1=b1\)\)"),
+    "axes": (lambda: opt.adamw(0, None, None), TypeError, r"adamw: b1 is None: .* jax.vmap\(lambda b1: adamw\("),
+    "eps none": (lambda: opt.rmsprop(0.1, eps=None), TypeError, "rmsprop: eps is None: give a number or a schedule"),
+    "changed to text": (
+        lambda: opt.with_settings(opt.sgd(0.1).init(jnp.ones(2)), learning_rate="x"),
+        TypeError,
+        "with_settings: learning_rate='x' is a str: give a number or a schedule",
+    ),
+    "mask text": (
+        lambda: opt.adamw(0.1, mask={"b": "no", "w": True}),
+        TypeError,
+        r"adamw: mask: \['b'\] is 'no': give True for what decays",
+    ),
+    "mask number": (lambda: opt.lion(0.1, mask={"b": 1}), TypeError, r"lion: mask: \['b'\] is 1: give True"),
+    "mask tree": (
+        lambda: opt.adamw(0.1, mask={"c": True}).init({"b": jnp.ones(2), "w": jnp.ones(2)}),
+        ValueError,
+        r"the mask is not shaped like the parameters: it has \['c'\], the parameters have \['b'\], \['w'\]",
+    ),
+    "mask of a function": (
+        lambda: opt.adadelta(weight_decay=0.1, weight_decay_mask=lambda p: "all").init(jnp.ones(2)),
+        TypeError,
+        "adadelta: mask: the mask is 'all'",
+    ),
+    "capital": (lambda: opt.adamW(0.1), AttributeError, "has no attribute 'adamW': did you mean 'adamw'?"),
+    "of optax": (lambda: opt.adabelief(0.1), AttributeError, r"optax has it: use lift\(optax.adabelief\)"),
+    "of contrib": (lambda: opt.muon(0.1), AttributeError, r"optax has it: use lift\(optax.contrib.muon\)"),
     "catalogue": (lambda: opt.CATALOGUE["adamm"], KeyError, "unknown optimizer 'adamm': did you mean 'adam'"),
 }
 
@@ -91,3 +129,29 @@ def test_settings_by_name() -> None:
     assert float(opt.settings(changed)["1.learning_rate"]) == pytest.approx(0.3)
     assert float(opt.settings(changed)["0.learning_rate"]) == pytest.approx(0.1)
     assert jax.tree.structure(changed) == jax.tree.structure(state)
+
+
+def test_no_printed_address() -> None:
+    tx = opt.adam(0.1)
+    assert (repr(tx.init), repr(tx.update)) == ("<init of adam>", "<update of adam>")
+
+
+def test_vmap_builds_one_optimizer_for_each_number() -> None:
+    rates, params = jnp.array([0.1, 0.2, 0.3]), jnp.array([1.0, -2.0])
+
+    def step(tx: opt.Transform) -> jax.Array:
+        return tx.update(params, tx.init(params), params)[0]
+
+    alone = jnp.stack([step(opt.adamw(rate)) for rate in rates])
+    assert jnp.allclose(jax.vmap(lambda rate: step(opt.adamw(rate)))(rates), alone)
+    assert jnp.allclose(jax.vmap(step)(jax.vmap(opt.adamw)(rates)), alone)
+
+
+@pytest.mark.parametrize("mask", [{"b": False, "w": True}, {"b": None, "w": True}, {"b": jnp.array(False), "w": True}])
+def test_masks(mask: Any) -> None:
+    params = {"b": jnp.ones(2), "w": {"x": jnp.ones(2)}}
+    grads = jax.tree.map(jnp.zeros_like, params)
+    for tx in (opt.adamw(0.1, weight_decay=1.0, mask=mask), opt.lion(0.1, weight_decay=1.0, mask=lambda p: mask)):
+        updates, _ = tx.update(grads, tx.init(params), params)
+        assert updates["b"].tolist() == [0, 0]
+        assert updates["w"]["x"].tolist() == pytest.approx([-0.1, -0.1])
