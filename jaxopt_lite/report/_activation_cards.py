@@ -204,7 +204,7 @@ def _drawn(name: str, row: dict[str, Any], width: float, height: float, alone: b
             axes.plot(np.insert(x, broken + 1, x[broken]), shown, color=colour, linestyle=dashes, label=label)
         flat, across = np.abs(slope) < FLAT, axes.get_xaxis_transform()
         if flat.any():
-            shade = {"color": _style.LOST, "linewidth": 0, "zorder": 0, "label": f"|f′| < {FLAT}"}
+            shade = {"color": _style.DIVERGED, "linewidth": 0, "zorder": 0, "label": f"|f′| < {FLAT}"}
             axes.fill_between(x, 0, 1, where=flat, transform=across, **shade)
         both = np.concatenate([y, slope])
         ends = [end for end in row["range"] if math.isfinite(end)]

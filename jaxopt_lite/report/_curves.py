@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxopt_lite.report import _style
 from jaxopt_lite.report._numbers import count
-from jaxopt_lite.report._panels import axes_for, best_first, hide_rest, left_out, panels_of
+from jaxopt_lite.report._panels import axes_for, best_first, hide_rest, omitted, panels_of
 from jaxopt_lite.report._scale import WIDE
 from jaxopt_lite.report._study import Study, has_score, spoken, study_of
 
@@ -65,7 +65,7 @@ def curves(results: "Results") -> "Figure":
         _legend(
             drawn,
             {label: i for label, i in styles.items() if label in drawn_labels},
-            _legend_title(study, shown.rest) + left_out(whole, shown),
+            _legend_title(study, shown.rest) + omitted(whole, shown),
         )
         return drawn
 
@@ -83,13 +83,13 @@ def band(study: Study, setting: "Setting", metric: str) -> tuple[np.ndarray, ...
     may be shorter. Diverged runs end where they diverged.
     """
     stride, steps = study.facts["stride"], study.facts["steps"]
-    found = [study.curves[i][metric] for i in setting.trials if metric in study.curves[i]]
-    if not found:
+    curves_of_seeds = [study.curves[i][metric] for i in setting.trials if metric in study.curves[i]]
+    if not curves_of_seeds:
         return (np.empty(0),) * 4
-    fine = np.minimum(np.arange(len(found[0]) + 1) * stride, steps)
-    firsts = np.arange(0, len(found[0]), stretch(study) // stride)
+    fine = np.minimum(np.arange(len(curves_of_seeds[0]) + 1) * stride, steps)
+    firsts = np.arange(0, len(curves_of_seeds[0]), stretch(study) // stride)
     ends = np.append(fine[firsts[1:]], steps)
-    sums = np.add.reduceat(np.array(found, np.float64) * np.diff(fine), firsts, axis=1)
+    sums = np.add.reduceat(np.array(curves_of_seeds, np.float64) * np.diff(fine), firsts, axis=1)
     points = sums / (ends - fine[firsts])
     reached = np.isfinite(points).all(axis=0)
     points = points[:, reached]

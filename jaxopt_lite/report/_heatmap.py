@@ -1,4 +1,4 @@
-"""Heat maps of a sweep: a swept number against the combinations of names, the objective as colour and as number."""
+"""Heat maps of a sweep: a swept number against the combinations of names, with the objective as colour."""
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -82,11 +82,11 @@ def _across(study: Study, number: str) -> Panels | None:
         values = in_order(study, other)
         if other != number and len(values) <= GRID:
             labels = setting_labels(values)
-            found: dict[str, list[Setting]] = {labels[value]: [] for value in values}
+            by_label: dict[str, list[Setting]] = {labels[value]: [] for value in values}
             for setting in study.settings:
                 if setting.columns[other] is not None:
-                    found[labels[setting.columns[other]]].append(setting)
-            return Panels(None, (other,), {"": found})
+                    by_label[labels[setting.columns[other]]].append(setting)
+            return Panels(None, (other,), {"": by_label})
     return None
 
 
@@ -102,21 +102,23 @@ def _pages(study: Study, number: str, across: Panels, scale: Scale) -> list[tupl
     """One figure, or one for each panel where the rows are too many, or the best rows of it."""
     whole = _title(study, number, across)
     rows = {panel: _rows(study, number, by) for panel, by in across.settings.items()}
-    rows = {panel: own for panel, own in rows.items() if own}
+    rows = {panel: lines for panel, lines in rows.items() if lines}
     if sum(map(len, rows.values())) <= MOST_ROWS:
         return [(whole, _figure(study, number, across, rows, scale))]
     pages = []
-    for panel, own in rows.items():
-        kept = _best_rows(study, own)
+    for panel, lines in rows.items():
+        kept = _best_rows(study, lines)
         named = f"{whole}: {panel}" if panel else whole
-        named += f" (best {len(kept)} of {len(own)} rows)" if len(kept) < len(own) else ""
+        named += f" (best {len(kept)} of {len(lines)} rows)" if len(kept) < len(lines) else ""
         pages.append((named, _figure(study, number, across, {panel: kept}, scale)))
     return pages
 
 
 def _rows(study: Study, number: str, by: dict[str, list["Setting"]]) -> list[_Row]:
     values = in_order(study, number)
-    rows = [_Row(label, [[s for s in own if s.columns[number] == v] for v in values]) for label, own in by.items()]
+    rows = [
+        _Row(label, [[s for s in settings if s.columns[number] == v] for v in values]) for label, settings in by.items()
+    ]
     return [row for row in rows if any(row.cells)]
 
 
@@ -133,13 +135,13 @@ def _figure(study: Study, number: str, across: Panels, rows: dict[str, list[_Row
     drawn, axis = _style.figure(width=width, height=max(1.9, 0.95 + _CELL * units))
     y, ticks, labels = 0.0, [], []
     decimals = usual_decimals(s.scores[study.objective] for s in study.settings if s.scores)
-    for panel, own in rows.items():
+    for panel, lines in rows.items():
         if headed:
             axis.text(
                 -0.5, y + _HEAD - 0.12, _style.plain(panel), fontweight="bold", fontsize=9, va="bottom", ha="left"
             )
             y += _HEAD
-        for row in own:
+        for row in lines:
             _draw_row(axis, study, row, y + 0.5, scale, decimals)
             ticks.append(y + 0.5)
             labels.append(_style.plain(row.label))
@@ -167,12 +169,12 @@ def _draw_row(axis: Any, study: Study, row: _Row, y: float, scale: Scale, decima
             continue
         face, ink, text = _cell(study, cell, setting, scale, decimals)
         axis.add_patch(Rectangle((x - 0.48, y - 0.47), 0.96, 0.94, facecolor=face, linewidth=0))
-        own = setting is not None and setting.trials == top
-        weight = "bold" if own or setting is None else "normal"
+        is_best = setting is not None and setting.trials == top
+        weight = "bold" if is_best or setting is None else "normal"
         size = 7.6 if setting is not None else 10.0
         star = "★ " if setting is study.settings[0] else ""
         axis.text(x, y + 0.02, star + text, ha="center", va="center", fontsize=size, color=ink, fontweight=weight)
-        if own:
+        if is_best:
             axis.add_patch(
                 Rectangle((x - 0.465, y - 0.45), 0.93, 0.9, fill=False, edgecolor=_style.INK, linewidth=1.6, zorder=4)
             )
@@ -188,15 +190,15 @@ def _cell(
         value = setting.scores[study.objective].mean
         text = f"{value:.2g}" if digits is None else brief(value, digits)
         return face, ink_on(face), text + (" ✕" if any(s.diverged for s in cell) else "")
-    seeds, lost = sum(s.seeds for s in cell), sum(s.diverged for s in cell)
-    if lost:
-        return _style.LOST, _style.LOST_INK, "✕" if lost == seeds else f"✕ {lost}/{seeds}"
+    seeds, diverged = sum(s.seeds for s in cell), sum(s.diverged for s in cell)
+    if diverged:
+        return _style.DIVERGED, _style.DIVERGED_INK, "✕" if diverged == seeds else f"✕ {diverged}/{seeds}"
     return _style.OPEN, _style.TICK, "…"
 
 
 def _signs(rows: dict[str, list[_Row]], study: Study, scale: Scale) -> str:
     """What the signs in the cells mean, of those that occur."""
-    cells = [cell for own in rows.values() for row in own for cell in row.cells if cell]
+    cells = [cell for lines in rows.values() for row in lines for cell in row.cells if cell]
     scored = [any(has_score(s, study.objective) for s in cell) for cell in cells]
     runs = [(sum(s.diverged for s in cell), sum(s.seeds for s in cell)) for cell in cells]
     shares = [diverged / whole for diverged, whole in runs]

@@ -14,8 +14,8 @@ THEMED = {
     _style.FRAME: "--frame",
     _style.TICK: "--faint",
     _style.GRID: "--grid",
-    _style.LOST: "--lost",
-    _style.LOST_INK: "--lost-ink",
+    _style.DIVERGED: "--diverged",
+    _style.DIVERGED_INK: "--diverged-ink",
     _style.OPEN: "--open",
     **{colour: f"--series-{i}" for i, colour in enumerate(_style.PALETTE)},
 }

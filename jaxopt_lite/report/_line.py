@@ -1,11 +1,11 @@
-"""One line of a leaderboard as text: what was set, how well it did, how it stands to the best."""
+"""Lines of a leaderboard as text: settings, scores and the comparison with the best."""
 
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from jaxopt_lite.report._numbers import NONE, brief, decimals_of, interval, setting_labels, usual_decimals
-from jaxopt_lite.report._study import Study, combination, fate, groups, has_score, score_names
+from jaxopt_lite.report._study import Study, combination, groups, has_score, score_names, status_of
 from jaxopt_lite.report._verdict import Verdict
 
 if TYPE_CHECKING:
@@ -40,47 +40,47 @@ class Line(NamedTuple):
     diverged: str
 
 
-def leaders(study: Study, found: Verdict) -> list[Line]:
+def leaders(study: Study, findings: Verdict) -> list[Line]:
     """The best setting of each combination of names, best first; every setting where there are no names."""
     kinds = study.structure.kinds
     if not kinds:
-        return lines(study, found)
+        return lines(study, findings)
     together = groups(study, kinds)
-    best = lines(study, found, [settings[0] for settings in together.values()])
+    best = lines(study, findings, [settings[0] for settings in together.values()])
     return [_for_all(study, line, together[combination(line.setting, kinds)]) for line in best]
 
 
 def _for_all(study: Study, line: Line, settings: Sequence["Setting"]) -> Line:
-    """The best line of a combination, with what holds for all its settings: how many diverged, how far they are."""
+    """The best line of a combination, with the number of diverged runs of all its settings."""
     line = line._replace(diverged=_diverged(settings))
     if line.place:
         return line
-    runs, lost = sum(s.seeds for s in settings), sum(s.diverged for s in settings)
+    runs, diverged = sum(s.seeds for s in settings), sum(s.diverged for s in settings)
     done = sum(s.done for s in settings)
-    text = f"{lost} of {runs} diverged" if lost else f"{done} of {runs} done" if done else "waiting"
+    text = f"{diverged} of {runs} diverged" if diverged else f"{done} of {runs} done" if done else "waiting"
     swept = {name: NONE if name in study.structure.numbers else label for name, label in line.swept.items()}
     return line._replace(score=text, swept=swept)
 
 
-def lines(study: Study, found: Verdict, settings: Sequence["Setting"] | None = None) -> list[Line]:
+def lines(study: Study, findings: Verdict, settings: Sequence["Setting"] | None = None) -> list[Line]:
     """A line for each of the settings, in their order (all of them, best first)."""
     settings = study.settings if settings is None else settings
     objective, names = study.objective, score_names(study)
     structure = study.structure
     labels = {name: setting_labels(study.columns[name]) for name in structure.varying or study.swept}
     usual = {name: usual_decimals(s.scores[name] for s in settings if has_score(s, name)) for name in names}
-    tied = {s.trials for s in found.tied}
+    tied = {s.trials for s in findings.tied}
     made = []
     for place, setting in enumerate(settings, 1):
         scored = has_score(setting, objective)
-        is_best = found.best is not None and setting.trials == found.best.trials
+        is_best = findings.best is not None and setting.trials == findings.best.trials
         near = "tied" if setting.trials in tied else "behind" if scored else "unscored"
         line = Line(
             setting=setting,
             place=place if scored else None,
             standing="best" if is_best else near,
-            swept={name: own[setting.columns[name]] for name, own in labels.items()},
-            score=interval(setting.scores[objective], usual[objective]) if scored else fate(setting),
+            swept={name: texts[setting.columns[name]] for name, texts in labels.items()},
+            score=interval(setting.scores[objective], usual[objective]) if scored else status_of(setting),
             others={n: _mean(setting.scores[n], usual[n]) for n in names if n != objective},
             diverged=_diverged([setting]),
         )
@@ -113,5 +113,5 @@ def _mean(score: "Mean", usual: int | None) -> str:
 
 
 def _diverged(settings: Sequence["Setting"]) -> str:
-    lost = sum(s.diverged for s in settings)
-    return f"{lost}/{sum(s.seeds for s in settings)}" if lost else "0"
+    diverged = sum(s.diverged for s in settings)
+    return f"{diverged}/{sum(s.seeds for s in settings)}" if diverged else "0"

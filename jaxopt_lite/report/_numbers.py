@@ -1,4 +1,4 @@
-"""Numbers as a reader should see them: no digit that the interval does not support."""
+"""Numbers as text, rounded to the digits that their intervals support."""
 
 import math
 import statistics
@@ -13,7 +13,7 @@ GRID = 16  # more values than this in a column were drawn, not listed
 
 
 def supported_decimals(half_width: float) -> int | None:
-    """Decimals that an interval of this half width supports, None where it says nothing (0, NaN, infinite).
+    """Decimals that an interval of this half width supports, or None for 0, NaN or infinity.
 
     Two digits of the half width where they are between 10 and 35, else one: 0.0261 supports 3 decimals, 0.0069 also 3,
     0.05 two (the rule of the Particle Data Group, so that rounding costs at most a few percent of the interval).
@@ -28,7 +28,7 @@ def supported_decimals(half_width: float) -> int | None:
 
 
 def decimals_of(mean: "Mean") -> int | None:
-    """Decimals that the interval of a mean supports; None where seeds agree up to rounding, which says nothing."""
+    """Decimals that the interval of a mean supports; None where seeds agree up to rounding."""
     return supported_decimals(mean.half_width) if varies(mean) else None
 
 
@@ -46,7 +46,7 @@ def usual_decimals(means: Iterable["Mean"]) -> int | None:
 def interval(mean: "Mean", usual: int | None = None) -> str:
     """`0.977 ± 0.011`, rounded to what the interval supports; the mean alone where there is no interval.
 
-    `usual` is the number of decimals for a mean whose own interval says nothing: one seed, or seeds that agree.
+    `usual` is the number of decimals for a mean of one seed, or of seeds that agree.
     """
     if not math.isfinite(mean.mean):
         return NONE
@@ -79,7 +79,7 @@ def setting_label(value: Any) -> str:
 
 
 def setting_labels(values: Iterable[Any]) -> dict[Any, str]:
-    """A label for each value, with three digits, or as many as it takes to tell a few listed numbers apart."""
+    """A label for each value, with three digits, or as many as make a few listed numbers different."""
     different = list(dict.fromkeys(values))
     labels = {value: setting_label(value) for value in different}
     for digits in range(4, 18):
@@ -100,7 +100,7 @@ def count(number: int, noun: str) -> str:
 
 
 def seconds(value: float) -> str:
-    """A duration as people say it: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
+    """A duration: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
     if value < 10:
         return f"{value:.1f} s"
     whole = round(value)

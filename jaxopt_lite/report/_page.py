@@ -62,31 +62,31 @@ def page(results: "Results", path: str | Path, *, modes: Mapping[str, Literal["m
         report.html True
     """
     study = study_of(results, modes)
-    found = verdict(study)
+    findings = verdict(study)
     text = document(
         "page.html",
         styles=("page.css",),
         script="page.js",
         task=study.facts.get("task", ""),
-        question=found.question,
-        answer=found.answer,
-        cautions=found.cautions,
-        progress=found.progress,
+        question=findings.question,
+        answer=findings.answer,
+        cautions=findings.cautions,
+        progress=findings.progress,
         ended=sum(s in ("done", "diverged") for s in study.columns["status"]),
         runs=study.runs,
-        leaderboard=leaderboard(study, found),
-        settings=settings_table(study, found),
+        leaderboard=leaderboard(study, findings),
+        settings=settings_table(study, findings),
         diverged=diverged_runs(study),
         facts=_facts(study),
-        **_answer(study, found),
+        **_answer(study, findings),
         **_pictures(study, results),
     )
     return write(Path(path), text)
 
 
-def _answer(study: Study, found: Verdict) -> dict[str, str]:
+def _answer(study: Study, findings: Verdict) -> dict[str, str]:
     """The best setting, its score and the uncertainty of it; of many numbers the first few stand in the headline."""
-    best, structure = found.best, study.structure
+    best, structure = findings.best, study.structure
     if best is None:
         return {"score": "", "best": "", "details": "", "uncertainty": ""}
     names = structure.varying or study.swept

@@ -66,11 +66,11 @@ class Table(NamedTuple):
     tall: bool = False
 
 
-def leaderboard(study: Study, found: Verdict) -> Table | None:
+def leaderboard(study: Study, findings: Verdict) -> Table | None:
     """The best setting of each combination of names with a picture of its interval; None without names or scores."""
-    if found.best is None or not study.structure.kinds:
+    if findings.best is None or not study.structure.kinds:
         return None
-    everyone = leaders(study, found)
+    everyone = leaders(study, findings)
     shown = everyone[:MOST]
     frame = _frame([line.setting.scores[study.objective] for line in shown if line.place])
     several, diverged = len(study.facts["seeds"]) > 1, "diverged" in study.columns["status"]
@@ -87,10 +87,10 @@ def leaderboard(study: Study, found: Verdict) -> Table | None:
     return Table(f"Best of each {' × '.join(map(spoken, study.structure.kinds))}{more}", heads, rows, note)
 
 
-def settings_table(study: Study, found: Verdict) -> Table | None:
+def settings_table(study: Study, findings: Verdict) -> Table | None:
     """All settings, best first; None where no run has ended."""
-    everyone = lines(study, found)
-    if found.best is None and all(s == "waiting" for s in study.columns["status"]):
+    everyone = lines(study, findings)
+    if findings.best is None and all(s == "waiting" for s in study.columns["status"]):
         return None
     names = [study.objective, *(name for name in score_names(study) if name != study.objective)]
     scores = [Head(spoken(name), number=True, first=_best_first(study, name)) for name in names]
@@ -107,18 +107,18 @@ def settings_table(study: Study, found: Verdict) -> Table | None:
 
 def diverged_runs(study: Study) -> Table:
     """Every diverged run, and the step until which it was finite."""
-    found = [i for i, status in enumerate(study.columns["status"]) if status == "diverged"]
+    diverged = [i for i, status in enumerate(study.columns["status"]) if status == "diverged"]
     settings = lines(study, Verdict("", "", [], None, [], ""))
     labels = {i: line.swept for line in settings for i in line.setting.trials}
     heads = [*_swept_heads(study), Head("seed", number=True), Head("finite until step", number=True)]
     rows = []
-    for i in found:
+    for i in diverged:
         cells = [Cell(text, _is_number(study, name)) for name, text in labels[i].items()]
         rows.append(
             Row([*cells, Cell(study.columns["seed"][i], number=True), Cell(_last_finite(study, i), number=True)])
         )
-    share = f"{count(len(found), 'run')} of {study.runs:,}: a loss or a parameter became NaN or infinite."
-    return Table("Diverged runs", heads, rows, share if found else "None.", tall=len(found) > 12)
+    share = f"{count(len(diverged), 'run')} of {study.runs:,}: a loss or a parameter became NaN or infinite."
+    return Table("Diverged runs", heads, rows, share if diverged else "None.", tall=len(diverged) > 12)
 
 
 def _leader(study: Study, line: Line, frame: tuple[float, float], diverged: bool) -> list[Cell]:
@@ -139,10 +139,10 @@ def _setting(study: Study, line: Line, names: list[str]) -> list[Cell]:
         swept.append(Cell(text, _is_number(study, name), "" if value is None else value))
     texts = {**line.others, study.objective: line.score}
     scores = [Cell(texts[name], number=True, value=_sort_value(line, name)) for name in names]
-    fate = f"{setting.done} done" + (f", {setting.diverged} diverged" if setting.diverged else "")
+    ended = f"{setting.done} done" + (f", {setting.diverged} diverged" if setting.diverged else "")
     if setting.done + setting.diverged < setting.seeds:
-        fate += f" of {setting.seeds}"
-    return [*ordered(study, swept, scores), Cell(fate, value=fate, diverged=bool(setting.diverged))]
+        ended += f" of {setting.seeds}"
+    return [*ordered(study, swept, scores), Cell(ended, value=ended, diverged=bool(setting.diverged))]
 
 
 def _sort_value(line: Line, name: str) -> str:

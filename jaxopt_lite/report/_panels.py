@@ -41,20 +41,20 @@ def panels_of(study: Study) -> Panels:
         optimizers = [name for name in kinds if name.rpartition(".")[2] == "optimizer"]
         column = optimizers[0] if optimizers else min(kinds, key=lambda name: len(set(study.columns[name])))
     rest = tuple(name for name in kinds if name != column)
-    found: dict[str, dict[str, list[Setting]]] = {}
+    by_panel: dict[str, dict[str, list[Setting]]] = {}
     together = groups(study, kinds)
     for key in dict.fromkeys(zip(*(study.columns[name] for name in kinds), strict=True)) if kinds else [()]:
         by_name: dict[str, Any] = dict(zip(kinds, key, strict=True))
         panel = setting_label(by_name[column]) if column else ""
         colour = ", ".join(setting_label(by_name[name]) for name in rest)
-        found.setdefault(panel, {}).setdefault(colour, []).extend(together[key])
-    return Panels(column, rest, found)
+        by_panel.setdefault(panel, {}).setdefault(colour, []).extend(together[key])
+    return Panels(column, rest, by_panel)
 
 
 def having(panels: Panels, number: str) -> Panels:
     """The panels and colours that hold a setting with a value of this number."""
     kept = {
-        panel: {c: own for c, own in by.items() if any(s.columns[number] is not None for s in own)}
+        panel: {c: settings for c, settings in by.items() if any(s.columns[number] is not None for s in settings)}
         for panel, by in panels.settings.items()
     }
     return panels._replace(settings={panel: by for panel, by in kept.items() if by})
@@ -81,8 +81,8 @@ def best_first(study: Study, panels: Panels) -> Panels:
     return panels._replace(settings={panel: by for panel, by in kept.items() if by})
 
 
-def left_out(whole: Panels, shown: Panels) -> str:
-    """What `best_first` left out, as ` (best 9 of 12 optimizers)`, or nothing."""
+def omitted(whole: Panels, shown: Panels) -> str:
+    """How many panels and colours `best_first` kept, as ` (best 9 of 12 optimizers)`, or nothing."""
     parts = []
     if len(shown.settings) < len(whole.settings):
         parts.append(f"{len(shown.settings)} of {len(whole.settings)} {whole.column}s")
@@ -92,7 +92,7 @@ def left_out(whole: Panels, shown: Panels) -> str:
 
 
 def axes_for(panels: int) -> tuple["Figure", Any]:
-    """A figure with room for so many panels, at most three a row, on common axes."""
+    """A figure with this many panels, at most three in a row, which share their axes."""
     columns = panels if panels <= 2 else 2 if panels == 4 else 3
     rows = -(-panels // columns)
     width = 6.4 if columns == 1 else 3.3 * columns
@@ -100,7 +100,7 @@ def axes_for(panels: int) -> tuple["Figure", Any]:
 
 
 def hide_rest(axes: Any, panels: int) -> None:
-    """Hide what is left of the last row; the panels above it get the numbers of their axis."""
+    """Hide the unused axes of the last row; the panels above them get tick labels."""
     for i, axis in enumerate(axes.flat):
         axis.set_visible(i < panels)
         if i >= panels and i >= axes.shape[1]:

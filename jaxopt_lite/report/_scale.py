@@ -18,7 +18,7 @@ class Scale(NamedTuple):
     Attributes:
         norm: matplotlib's map from scores to [0, 1].
         colours: matplotlib's map from [0, 1] to colours.
-        ticks: where the colour bar has labels, None to leave it to matplotlib.
+        ticks: where the colour bar has labels, None for matplotlib's choice.
         way: how the scale runs, in words: linear, logarithmic, or logarithmic in 1 − score.
     """
 
@@ -80,7 +80,7 @@ def ink_on(colour: Any) -> str:
 
 
 def _spread(ticks: Sequence[float], norm: Any) -> list[float]:
-    """Those ticks within the scale that leave room for one another; its ends first."""
+    """The ticks within the scale that do not overlap; the ends of the scale first."""
     low, high = norm.vmin, norm.vmax
     kept = [low, high]
     for tick in sorted((t for t in ticks if low < t < high), reverse=True):

@@ -1,11 +1,11 @@
-"""Points for numbers that were drawn rather than listed: the objective against the number, with its interval."""
+"""The objective against one swept number, as points with intervals."""
 
 import math
 from typing import TYPE_CHECKING, Any
 
 from jaxopt_lite.report import _style
 from jaxopt_lite.report._numbers import GRID
-from jaxopt_lite.report._panels import axes_for, best_first, having, hide_rest, left_out, panels_of
+from jaxopt_lite.report._panels import axes_for, best_first, having, hide_rest, omitted, panels_of
 from jaxopt_lite.report._scale import WIDE, axis_scale
 from jaxopt_lite.report._study import Study, has_score, spoken
 
@@ -19,7 +19,7 @@ def strip(study: Study, number: str) -> "Figure":
     """The objective of every setting against one swept number: mean and 95 % interval over seeds.
 
     A panel for each optimizer, a colour and a marker for each activation (or whatever names were swept). A setting
-    with diverged seeds stands as `✕` at the bad edge of its panel. Listed numbers are joined by lines.
+    with diverged seeds is a `✕` at the worse edge of its panel. Listed numbers are joined by lines.
     """
     whole = having(panels_of(study), number)
     kept = best_first(study, whole)
@@ -34,7 +34,7 @@ def strip(study: Study, number: str) -> "Figure":
         _scales(axes, study, number)
         for axis, by in zip(axes.flat, kept.settings.values(), strict=False):
             for label, settings in by.items():
-                _draw_lost(axis, study, number, settings, styles[label])
+                _draw_diverged(axis, study, number, settings, styles[label])
         drawn.supxlabel(
             _style.plain(f"{spoken(number)}{' (log)' if axes[0, 0].get_xscale() == 'log' else ''}"), fontsize=9.5
         )
@@ -44,7 +44,7 @@ def strip(study: Study, number: str) -> "Figure":
         drawn.supylabel(
             _style.plain(f"{spoken(study.objective)} ({better}){shown}"), fontsize=9, multialignment="center"
         )
-        title = ", ".join(map(spoken, kept.rest)) + left_out(whole, kept)
+        title = ", ".join(map(spoken, kept.rest)) + omitted(whole, kept)
         _legend(drawn, kept.colours, title, "diverged" in study.columns["status"])
         return drawn
 
@@ -73,13 +73,13 @@ def _draw(axis: Any, study: Study, number: str, settings: list["Setting"], style
     )
 
 
-def _draw_lost(axis: Any, study: Study, number: str, settings: list["Setting"], style: int) -> None:
-    """Settings with diverged seeds, at the bad edge."""
-    lost = [s.columns[number] for s in settings if s.diverged and s.columns[number] is not None]
-    if lost:
+def _draw_diverged(axis: Any, study: Study, number: str, settings: list["Setting"], style: int) -> None:
+    """Settings with diverged seeds, at the worse edge."""
+    diverged = [s.columns[number] for s in settings if s.diverged and s.columns[number] is not None]
+    if diverged:
         axis.plot(
-            lost,
-            [0.03 if study.mode == "max" else 0.97] * len(lost),
+            diverged,
+            [0.03 if study.mode == "max" else 0.97] * len(diverged),
             transform=axis.get_xaxis_transform(),
             linestyle="none",
             marker="x",
@@ -96,7 +96,7 @@ def _scales(axes: Any, study: Study, number: str) -> None:
         axes[0, 0].set_yscale("log")
 
 
-def _legend(drawn: "Figure", labels: list[str], title: str, lost: bool) -> None:
+def _legend(drawn: "Figure", labels: list[str], title: str, diverged: bool) -> None:
     from matplotlib.lines import Line2D
 
     handles: list[Any] = [
@@ -104,7 +104,7 @@ def _legend(drawn: "Figure", labels: list[str], title: str, lost: bool) -> None:
         for i, label in enumerate(labels)
         if label
     ]
-    if lost:
+    if diverged:
         handles.append(Line2D([], [], color=_style.TICK, marker="x", linestyle="none", label="seeds diverged"))
     if not handles:
         return

@@ -1,4 +1,4 @@
-"""Which columns of a sweep are kinds of thing and which are numbers, and what became of each combination."""
+"""Results prepared for reports: which swept columns hold names and which numbers, settings by combination."""
 
 import math
 from collections.abc import Mapping
@@ -30,10 +30,16 @@ class Structure(NamedTuple):
 
 
 class Study(NamedTuple):
-    """Results read once for a report: as `Results`, with its settings, best first, their places, and the ties.
+    """Results prepared for a report.
 
-    `tied` are the settings that cannot be distinguished from the best: the 95 % interval of the difference, paired by
-    seed, includes 0 (`Results.tied`). With a single seed there is no interval, and the list is empty.
+    Attributes:
+        columns, swept, objective, mode, facts, curves: as in `Results`.
+        settings: the settings, best first.
+        places: the place of a setting in that order, by its trials.
+        structure: the swept columns by what they hold.
+        tied: the settings that cannot be distinguished from the best: the 95 % interval of the difference, paired by
+            seed, includes 0 (`Results.tied`). Empty with a single seed, which gives no interval.
+        modes: "min" or "max", for the scores whose direction is known.
     """
 
     columns: dict[str, list[Any]]
@@ -43,10 +49,10 @@ class Study(NamedTuple):
     facts: dict[str, Any]
     curves: list[Any]
     settings: list["Setting"]
-    places: dict[tuple[int, ...], int]  # of a setting in that order, by its trials
+    places: dict[tuple[int, ...], int]
     structure: Structure
     tied: list["Setting"]
-    modes: dict[str, str]  # "min" or "max", for the scores whose direction is known
+    modes: dict[str, str]
 
     @property
     def runs(self) -> int:
@@ -105,14 +111,14 @@ def combination(setting: "Setting", kinds: tuple[str, ...]) -> tuple[Any, ...]:
 
 def groups(study: Study, kinds: tuple[str, ...]) -> dict[tuple[Any, ...], list["Setting"]]:
     """The settings of each combination, best first in each; combinations in the order of their best."""
-    found: dict[tuple[Any, ...], list[Setting]] = {}
+    by_combination: dict[tuple[Any, ...], list[Setting]] = {}
     for setting in study.settings:
-        found.setdefault(combination(setting, kinds), []).append(setting)
-    return found
+        by_combination.setdefault(combination(setting, kinds), []).append(setting)
+    return by_combination
 
 
 def in_order(study: Study, column: str) -> list[Any]:
-    """The values of a column in the order in which the sweep was asked for them; numbers ascending."""
+    """The values of a column in the order of the sweep; numbers ascending."""
     values = list(dict.fromkeys(v for v in study.columns[column] if v is not None))
     return sorted(values) if all(map(_is_number, values)) else values
 
@@ -122,8 +128,8 @@ def has_score(setting: "Setting", objective: str) -> bool:
     return objective in setting.scores and math.isfinite(setting.scores[objective].mean)
 
 
-def fate(setting: "Setting") -> str:
-    """`done`, `waiting`, or what went wrong or is not yet done, as `1 of 3 diverged`."""
+def status_of(setting: "Setting") -> str:
+    """`done`, `waiting`, or how many seeds are done or diverged, as `1 of 3 diverged`."""
     if setting.diverged:
         return f"{setting.diverged} of {setting.seeds} diverged"
     if setting.done == setting.seeds:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 PALETTE = ("#2563a8", "#d1495b", "#2e8b57", "#c98a12", "#7b4fa3", "#00798c", "#8d6b4f", "#5f6b76")
 INK, FAINT, SHADE = "#1f2933", "#d5dae0", "#f3c9c4"
 FRAME, TICK, GRID = "#8894a0", "#4a5560", "#e6eaee"
-LOST, LOST_INK, OPEN = "#f4cfca", "#96182d", "#eef1f4"  # diverged, its sign, not finished
+DIVERGED, DIVERGED_INK, OPEN = "#f4cfca", "#96182d", "#eef1f4"  # diverged, its sign, not finished
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.2, 1.2)), (0, (5, 1.4, 1.2, 1.4)))
 MAP = "viridis"  # perceptually uniform, and read alike with any colour vision; bright is always good
@@ -86,5 +86,5 @@ def save(drawn: "Figure", path: Path) -> Path:
 
 
 def plain(text: str) -> str:
-    """Text that matplotlib draws as it stands, dollar signs included."""
+    """Text that matplotlib draws without interpreting dollar signs."""
     return text.replace("$", r"\$")

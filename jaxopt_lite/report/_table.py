@@ -59,12 +59,12 @@ def table(results: "Results", rows: int = 10) -> "Leaderboard":
 
 
 class Leaderboard:
-    """A rich renderable that leaves out columns until it fits the width it is given."""
+    """A rich renderable that omits columns until it fits the available width."""
 
     def __init__(self, study: Study, rows: int) -> None:
         self._study = study
-        self._found = verdict(study)
-        everyone = leaders(study, self._found)
+        self._findings = verdict(study)
+        everyone = leaders(study, self._findings)
         self._lines, self._total = everyone[:rows], len(everyone)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -73,8 +73,8 @@ class Leaderboard:
         columns = self._columns()
         drawn = _drawn(columns, self._lines, signs)
         endless = options.update(max_width=10_000)
-        while Measurement.get(console, endless, drawn).maximum > options.max_width and any(c.leave for c in columns):
-            columns.remove(max(reversed(columns), key=lambda column: column.leave))
+        while Measurement.get(console, endless, drawn).maximum > options.max_width and any(c.optional for c in columns):
+            columns.remove(max(reversed(columns), key=lambda column: column.optional))
             drawn = _drawn(columns, self._lines, signs)
         yield drawn
         yield Text("")
@@ -99,14 +99,14 @@ class Leaderboard:
         )
         if any(math.isfinite(m.half_width) for m in scores):
             empty = [""] * (len(lines) - len(scores))
-            columns.append(_Column("95 % interval", [*_pictures(scores), *empty], "left", leave=9))
+            columns.append(_Column("95 % interval", [*_pictures(scores), *empty], "left", optional=9))
         columns += [
-            _Column(_head(name), [line.others[name] for line in lines], "right", leave=5)
+            _Column(_head(name), [line.others[name] for line in lines], "right", optional=5)
             for name in score_names(study)
             if name != objective
         ]
         if "diverged" in study.columns["status"]:
-            columns.append(_Column("runs\ndiverged", [line.diverged for line in lines], "right", leave=2))
+            columns.append(_Column("runs\ndiverged", [line.diverged for line in lines], "right", optional=2))
         return columns
 
     def _swept(self) -> list["_Column"]:
@@ -121,7 +121,7 @@ class Leaderboard:
         ]
         if numbers[FEW:] and lines:
             cells = ["\n".join(textwrap.wrap(self._others(line), WRAP)).replace("\xa0", " ") for line in lines]
-            columns.append(_Column(_OTHERS, cells, "left", leave=1))
+            columns.append(_Column(_OTHERS, cells, "left", optional=1))
         return columns
 
     def _others(self, line: Line) -> str:
@@ -133,11 +133,11 @@ class Leaderboard:
         facts, structure = self._study.facts, self._study.structure
         seeds = count(len(facts["seeds"]), "seed")
         notes = []
-        if self._found.best is None:
-            notes.append(self._found.answer)
+        if self._findings.best is None:
+            notes.append(self._findings.answer)
         if any(line.standing == "tied" for line in self._lines):
             notes.append(TIED)
-        if self._study.structure.numbers[FEW:] and _OTHERS not in heads and self._found.best is not None:
+        if self._study.structure.numbers[FEW:] and _OTHERS not in heads and self._findings.best is not None:
             notes.append("other settings of 1: " + self._others(self._lines[0]).replace("\xa0", " "))
         made = [str(facts.get("task", "")), count(facts.get("steps", 0), "step"), seeds, progress(self._study)]
         if len(self._lines) < self._total:
@@ -149,12 +149,12 @@ class Leaderboard:
 
 
 class _Column(NamedTuple):
-    """A column of text; the one with the highest `leave` goes first where there is no room, those with 0 never."""
+    """A column of text. If the table is too wide, the highest `optional` is omitted first, and 0 never."""
 
     head: str
     cells: list[str]
     justify: Literal["left", "right"]
-    leave: int = 0
+    optional: int = 0
     whole: bool = False  # never cut short
 
 
@@ -182,7 +182,7 @@ def _place(line: Line) -> str:
 
 
 def _aligned(texts: list[str]) -> list[str]:
-    """Means and intervals with their decimal points and their ± under one another; other texts as they are."""
+    """Means and intervals with aligned decimal points and ±; other texts unchanged."""
     parts = [text.partition(" ± ") for text in texts]
     numeric = [mean.replace(".", "").lstrip("-").isdigit() for mean, _, _ in parts]
     means = _points([p[0] for p, number in zip(parts, numeric, strict=True) if number])
@@ -196,7 +196,7 @@ def _aligned(texts: list[str]) -> list[str]:
 
 
 def _points(numbers: list[str]) -> list[str]:
-    """Numbers padded so that their decimal points stand under one another."""
+    """Numbers padded so that their decimal points are aligned."""
     whole = max((len(n.partition(".")[0]) for n in numbers), default=0)
     total = max((len(n) - len(n.partition(".")[0]) for n in numbers), default=0)
     return [" " * (whole - len(n.partition(".")[0])) + n.ljust(total + len(n.partition(".")[0])) for n in numbers]

@@ -1,4 +1,4 @@
-"""What a sweep asked, what it found, and how far that can be trusted, in sentences."""
+"""The question of a sweep, its answer and the uncertainty of the answer, in sentences."""
 
 import hashlib
 import math
@@ -21,7 +21,7 @@ class Verdict(NamedTuple):
     Attributes:
         question: what was compared, on what, for how long.
         answer: the best setting and its score.
-        cautions: what a careful reader should know before acting on it.
+        cautions: limits of the answer.
         best: the best finished setting, None where nothing has finished.
         tied: other settings that cannot be distinguished from the best: the 95 % interval of the difference, paired by
             seed, includes 0.
@@ -37,7 +37,7 @@ class Verdict(NamedTuple):
 
 
 def verdict(study: Study) -> Verdict:
-    """Read the findings off a table of study, finished or not."""
+    """The findings of a study, finished or not."""
     finished = [s for s in study.settings if has_score(s, study.objective)]
     best = finished[0] if finished else None
     cautions = [*_open(study), *_ties(study, best), *_edges(study), *_selection(study, best)]
@@ -139,7 +139,7 @@ def _ties(study: Study, best: "Setting | None") -> list[str]:
 def _edges(study: Study) -> list[str]:
     """Combinations that are best at an end of what was tried: a wider range may do better."""
     structure = study.structure
-    found: dict[tuple[str, str], list[str]] = {}
+    at_end: dict[tuple[str, str], list[str]] = {}
     for settings in groups(study, structure.kinds).values():
         best = settings[0]
         for name in structure.numbers:
@@ -149,12 +149,12 @@ def _edges(study: Study) -> list[str]:
                 continue
             end = {tried[0]: "lowest", tried[-1]: "highest"}.get(best.columns[name])
             if end and best.columns[name]:  # nobody looks beyond a weight decay of 0
-                found.setdefault((name, end), []).append(named(best, structure.kinds) if structure.kinds else "")
+                at_end.setdefault((name, end), []).append(named(best, structure.kinds) if structure.kinds else "")
     return [
         f"At the {end} {spoken(name)} tried, and perhaps better beyond it: {_some(who)}."
         if who[0]
         else f"The best lies at the {end} {spoken(name)} tried: look beyond it."
-        for (name, end), who in found.items()
+        for (name, end), who in at_end.items()
     ]
 
 

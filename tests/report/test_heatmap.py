@@ -39,7 +39,7 @@ def test_diverged_cells_are_marked_by_signs(mixed: Any) -> None:
     assert shown.count("✕") == 1 and shown.count("✕ 1/3") == 1
     assert "✕ diverged" in note(figure) and "✕ 1/3: 1 of 3 runs diverged" in note(figure)
     faces = [to_hex(p.get_facecolor()) for p in figure.axes[0].patches if isinstance(p, Rectangle)]
-    assert faces.count(_style.LOST) == 2
+    assert faces.count(_style.DIVERGED) == 2
 
 
 def test_no_signs_are_explained_that_do_not_occur(swept: Any) -> None:
