@@ -1,4 +1,4 @@
-"""Many runs: spaces of trials, trained a few compiled programs at a time, kept in a ledger."""
+"""Many runs: spaces of trials, trained by a few compiled programs, kept in a ledger."""
 
 from jaxopt_lite.sweeps._compare import Difference as Difference
 from jaxopt_lite.sweeps._estimate import estimate as estimate
@@ -8,11 +8,11 @@ from jaxopt_lite.sweeps._ledger import StoreError as StoreError
 from jaxopt_lite.sweeps._plan import Plan as Plan
 from jaxopt_lite.sweeps._plan import plan as plan
 from jaxopt_lite.sweeps._progress import Progress as Progress
-from jaxopt_lite.sweeps._results import Mean as Mean
 from jaxopt_lite.sweeps._results import Results as Results
-from jaxopt_lite.sweeps._results import Setting as Setting
 from jaxopt_lite.sweeps._run import execute as execute
 from jaxopt_lite.sweeps._run import run as run
+from jaxopt_lite.sweeps._setting import Mean as Mean
+from jaxopt_lite.sweeps._setting import Setting as Setting
 from jaxopt_lite.sweeps._space import choice as choice
 from jaxopt_lite.sweeps._space import integers as integers
 from jaxopt_lite.sweeps._space import log_uniform as log_uniform

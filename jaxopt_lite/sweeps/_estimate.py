@@ -25,10 +25,30 @@ _COPIES = 4
 
 
 def estimate(planned: Plan) -> dict[str, Any]:
-    """Trials, programs, chunk widths, bytes at work, GFLOP in all, and seconds of training from best to worst guess.
+    """What a plan will take: sizes, floating-point operations, memory and time.
 
-    The seconds are the floating-point operations of all steps over a share of the matrix-multiply rate, which is
-    measured now; nothing but that one multiplication is compiled.
+    The time of training is the floating-point operations of all steps divided by 45 % to 15 % of the rate of matrix
+    products, which is measured now. Nothing but that one product is compiled. Compilation is not included.
+
+    Args:
+        planned: what `plan` returned.
+
+    Returns:
+        A dict with `task`, `trials` (runs), `settings`, `seeds`, `steps`, `structures`, `programs`, `chunk` (width, for
+        each program), `chunks`, `bytes_at_a_time` (memory in bytes of the chunks that run at once), `gflop` (10⁹
+        floating-point operations in all), `matmul_gflop_per_second` (10⁹ operations per second on all cores or
+        devices) and `seconds` (training, as [best, worst]).
+
+    Raises:
+        ValueError: the task needs a drawn number while its program is built.
+
+    Example:
+        >>> from jaxopt_lite import optimizers as opt, sweeps, training
+        >>> from jaxopt_lite.activations import tanh
+        >>> space = {"activation": tanh, "optimizer": opt.sgd(sweeps.values([0.1, 1.0]))}
+        >>> found = sweeps.estimate(sweeps.plan(training.builtin("spirals"), space, seeds=3, steps=500))
+        >>> found["trials"], found["programs"]
+        (6, 1)
     """
     flop = (
         sum(_step_flop(planned.task, g) * len(g.members) for g in planned.groups) * len(planned.seeds) * planned.steps
@@ -56,9 +76,22 @@ def estimate(planned: Plan) -> dict[str, Any]:
 
 
 def matmul_rate(devices: Sequence[Any], workers: int, size: int = 1024, repeats: int = 7) -> float:
-    """Floating-point operations a second in float32 products of `size`² matrices, one on each core or device at once.
+    """The rate of float32 matrix products, one on each core or device at once.
 
-    The median of `repeats`, compile time apart.
+    Args:
+        devices: the JAX devices that run.
+        workers: number of products that run at the same time, at least 1.
+        size: rows and columns of the matrices. Default: 1024.
+        repeats: number of timings, of which the median counts. Default: 7.
+
+    Returns:
+        Floating-point operations per second of all workers together, without compilation.
+
+    Example:
+        >>> import jax
+        >>> from jaxopt_lite import sweeps
+        >>> sweeps.matmul_rate(jax.local_devices()[:1], workers=1, size=64, repeats=1) > 1e6
+        True
     """
 
     def ready(device: Any) -> tuple[Any, Any]:
@@ -71,9 +104,9 @@ def matmul_rate(devices: Sequence[Any], workers: int, size: int = 1024, repeats:
     times = []
     with ThreadPoolExecutor(len(programs)) as pool:
         for _ in range(repeats + 1):
-            begun = time.perf_counter()
+            begin = time.perf_counter()
             list(pool.map(lambda p: jax.block_until_ready(p[0](p[1])), programs))
-            times.append(time.perf_counter() - begun)
+            times.append(time.perf_counter() - begin)
     return len(programs) * 8 * 2 * size**3 / statistics.median(times[1:])
 
 

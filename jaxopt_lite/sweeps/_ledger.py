@@ -6,13 +6,13 @@ import math
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 import numpy as np
 
+from jaxopt_lite.sweeps._database import FORMAT, Row, address, connected, fill, moved, transaction
 from jaxopt_lite.sweeps._lock import Lock
 from jaxopt_lite.sweeps._store import FILE as FILE
 from jaxopt_lite.sweeps._store import StoreError as StoreError
@@ -21,30 +21,9 @@ from jaxopt_lite.sweeps._store import exists as exists
 from jaxopt_lite.sweeps._store import locked as locked
 from jaxopt_lite.sweeps._store import taken, unwritable
 
-FORMAT = 2
 FINAL = ("done", "diverged")
-# Largest piece of a state that is one value: SQLite refuses values of 1 GB.
+# Largest part of a state in bytes; SQLite refuses values of 1 GB.
 BYTES_A_PART = 64 << 20
-_TABLES = """
-CREATE TABLE sweep (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE trials (id INTEGER PRIMARY KEY, columns TEXT NOT NULL, seed INTEGER NOT NULL,
-                     status TEXT NOT NULL, step INTEGER NOT NULL);
-CREATE TABLE scores (trial INTEGER NOT NULL, name TEXT NOT NULL, value REAL, PRIMARY KEY (trial, name)) WITHOUT ROWID;
-CREATE TABLE curves (trial INTEGER NOT NULL, name TEXT NOT NULL, dtype TEXT NOT NULL, points BLOB NOT NULL,
-                     PRIMARY KEY (trial, name)) WITHOUT ROWID;
-CREATE TABLE carries (trial INTEGER NOT NULL, part INTEGER NOT NULL, step INTEGER NOT NULL, arrays BLOB NOT NULL,
-                      digest TEXT NOT NULL, PRIMARY KEY (trial, part));
-"""
-
-
-class Row(NamedTuple):
-    """A trial in the ledger: `status` is waiting, running, done or diverged."""
-
-    id: int
-    columns: dict[str, Any]
-    seed: int
-    status: str
-    step: int
 
 
 class Outcome(NamedTuple):
@@ -91,8 +70,8 @@ class Ledger:
             StoreError: the folder holds a ledger, is a file, cannot be written to, or is locked by another process.
         """
         if store is None:
-            db = _connected(":memory:")
-            _fill(db, facts, rows)
+            db = connected(":memory:")
+            fill(db, facts, rows)
             return cls(db, None)
         with ExitStack() as undo:
             if lock is None:
@@ -101,9 +80,9 @@ class Ledger:
             unfinished = store / f"{FILE}.{os.getpid()}"
             try:
                 unfinished.unlink(missing_ok=True)
-                with closing(_connected(str(unfinished))) as db:
-                    _fill(db, facts, rows)
-                _moved(unfinished, store / FILE)  # a kill before this leaves no ledger, one after it a complete one
+                with closing(connected(str(unfinished))) as db:
+                    fill(db, facts, rows)
+                moved(unfinished, store / FILE)  # a kill before this leaves no ledger, one after it a complete one
             except FileExistsError:
                 raise taken(store) from None
             except (OSError, sqlite3.OperationalError) as error:
@@ -137,7 +116,7 @@ class Ledger:
                 lock = locked(store, resume=True)
                 undo.callback(lock.release, undo=True)
             try:
-                db = undo.enter_context(closing(_connected(_address(path, "rw" if write else "ro"), uri=True)))
+                db = undo.enter_context(closing(connected(address(path, "rw" if write else "ro"), uri=True)))
                 found = db.execute("PRAGMA quick_check").fetchone()[0]
                 if found != "ok":
                     raise StoreError(f"the ledger {path} is damaged ({found}): restore a copy or name another store")
@@ -162,7 +141,7 @@ class Ledger:
 
     def note(self, **facts: Any) -> None:
         """Add to or change what is known of the sweep."""
-        with self._transaction() as db:
+        with transaction(self._db) as db:
             db.executemany("INSERT OR REPLACE INTO sweep VALUES (?, ?)", [(k, json.dumps(v)) for k, v in facts.items()])
 
     def rows(self) -> list[Row]:
@@ -226,7 +205,7 @@ class Ledger:
             ) from error
 
     def _record(self, outcomes: Sequence[Outcome]) -> None:
-        with self._transaction() as db:
+        with transaction(self._db) as db:
             db.executemany(
                 "UPDATE trials SET status = ?, step = ? WHERE id = ?", [(o.status, o.step, o.id) for o in outcomes]
             )
@@ -255,21 +234,6 @@ class Ledger:
         if self._lock is not None:
             self._lock.release()
 
-    def _transaction(self) -> AbstractContextManager[sqlite3.Connection]:
-        return _transaction(self._db)
-
-
-@contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    try:
-        db.execute("BEGIN IMMEDIATE")
-        yield db
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
-
 
 def _parts(trial: int, step: int, arrays: Sequence[np.ndarray]) -> Iterator[tuple[int, int, int, memoryview, str]]:
     """The rows of `carries` for a state: its bytes in parts of at most `BYTES_A_PART`, at least one."""
@@ -280,43 +244,3 @@ def _parts(trial: int, step: int, arrays: Sequence[np.ndarray]) -> Iterator[tupl
             part = data[begin : begin + BYTES_A_PART].data
             yield trial, number, step, part, hashlib.sha256(part).hexdigest()
             number += 1
-
-
-def _fill(db: sqlite3.Connection, facts: dict[str, Any], rows: Iterable[Row]) -> None:
-    with _transaction(db):
-        for statement in _TABLES.split(";\n"):
-            db.execute(statement)
-        known = {"format": FORMAT, **facts}
-        db.executemany("INSERT INTO sweep VALUES (?, ?)", [(k, json.dumps(v)) for k, v in known.items()])
-        db.executemany(
-            "INSERT INTO trials VALUES (?, ?, ?, ?, ?)",
-            [(r.id, json.dumps(r.columns), r.seed, r.status, r.step) for r in rows],
-        )
-
-
-def _moved(source: Path, target: Path) -> None:
-    """Rename a file to a name that does not exist yet.
-
-    Raises:
-        FileExistsError: `target` exists.
-    """
-    try:
-        os.link(source, target)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links; the lock keeps other sweeps away
-        source.rename(target)
-
-
-def _connected(where: str, uri: bool = False) -> sqlite3.Connection:
-    db = sqlite3.connect(where, uri=uri, isolation_level=None, timeout=10, check_same_thread=False)
-    try:
-        db.execute("PRAGMA synchronous=NORMAL")
-    except sqlite3.Error:
-        db.close()
-        raise
-    return db
-
-
-def _address(path: Path, mode: str) -> str:
-    return f"file:{quote(str(path.resolve()))}?mode={mode}"

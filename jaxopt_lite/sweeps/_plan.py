@@ -123,13 +123,36 @@ def plan(
     seed: int = 0,
     layout: Layout | None = None,
 ) -> Plan:
-    """What `run` would do with these arguments; nothing is written.
+    """What `run` would do with these arguments. Nothing is written, and on CPU nothing is compiled.
 
-    On a CPU nothing is compiled either; on an accelerator the width of a chunk comes from two small programs' own
-    account of their memory.
+    On an accelerator the width of a chunk is computed from the memory of two small programs, which are compiled.
+
+    Args:
+        task: the training problem.
+        space: a pytree with distributions at its leaves and `choice` in its structure; see `run`.
+        steps: updates in a run, at least 1.
+        trials: number of points of the space, at least 1. Default: all points of its grid, which then must be finite.
+        seeds: number of seeds, or a list of different seeds from 0 to 2³² − 1. Default: 1.
+        search: `"grid"`, `"random"` or `"quasi-random"`; see `run`.
+        seed: decides which points of the space are drawn. Default: 0.
+        layout: devices, width of a chunk, merging and form of the start; see `Layout`. Default: as the backend needs.
+
+    Returns:
+        The plan; print it, give it to `estimate` or to `execute`.
 
     Raises:
-        ValueError, TypeError: as `run`.
+        ValueError: an argument is out of range, or the task needs a drawn number while its model is built.
+        TypeError: a leaf of the space is neither a number nor hashable.
+
+    Example:
+        >>> from jaxopt_lite import optimizers as opt, sweeps, training
+        >>> from jaxopt_lite.activations import relu, tanh
+        >>> space = {"activation": sweeps.choice([relu, tanh]), "optimizer": opt.adam(sweeps.log_uniform(1e-4, 1e-1))}
+        >>> print(sweeps.plan(training.builtin("digits"), space, trials=100, seeds=3, steps=500))
+        task      digits, 500 steps a run, ranked by test_accuracy (max)
+        trials    100 settings × 3 seeds = 300 runs
+        programs  2 training programs for 2 structures; those of equal initialisation share its program
+        chunks    ... of 8 runs, ... at a time on CPU cores
     """
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
         raise ValueError(f"steps must be a whole number of at least 1, got {steps!r}")

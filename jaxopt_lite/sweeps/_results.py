@@ -1,62 +1,44 @@
-"""What a sweep found: one row a trial, and the same with seeds put together."""
+"""Results of a sweep: one row per run, and the same with seeds aggregated."""
 
 import csv
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from jaxopt_lite._names import unknown
-from jaxopt_lite.sweeps._compare import Difference, paired, resolution_of, t_quantile
+from jaxopt_lite.sweeps._compare import Difference, paired, resolution_of
 from jaxopt_lite.sweeps._ledger import Ledger
+from jaxopt_lite.sweeps._setting import Setting, mean_of
 from jaxopt_lite.training._run import means
-
-
-class Mean(NamedTuple):
-    """A mean over seeds and half the width of its 95 % interval (Student's t; NaN for a single seed)."""
-
-    mean: float
-    half_width: float
-
-    def __format__(self, spec: str) -> str:
-        spec = spec or ".4f"
-        return (
-            f"{self.mean:{spec}} ± {self.half_width:{spec}}"
-            if math.isfinite(self.half_width)
-            else f"{self.mean:{spec}}"
-        )
-
-
-class Setting(NamedTuple):
-    """All seeds of one trial: its columns, how many seeds are done and how many diverged, its scores over the seeds.
-
-    A setting with a diverged seed has NaN for scores: a mean over the survivors would flatter it.
-    """
-
-    columns: dict[str, Any]
-    seeds: int
-    done: int
-    diverged: int
-    scores: dict[str, Mean]
-    trials: tuple[int, ...]
 
 
 @dataclass(frozen=True, repr=False)
 class Results:
-    """The table of a sweep, as columns of equal length, one row a trial and seed.
+    """The table of a sweep, as columns of equal length, with one row per trial and seed.
 
     Attributes:
-        columns: by name: those of the space, then seed, status (done, diverged, running or waiting), the scores.
-        swept: the names among them that vary.
-        objective: the score by which settings are ranked.
-        mode: `"min"` or `"max"`, which of it is good.
-        facts: what else is known: task, steps, programs, seconds, versions.
-        curves: for each row, the mean of each step metric over stretches of `facts["stride"]` steps; NaN where the
-            run did not get that far.
-        store: the folder of the ledger, None if it was in memory.
+        columns: values by name: the settings, then `seed`, `status` (done, diverged, running or waiting), and the
+            scores, the objective first. A score is NaN unless the run is done.
+        swept: names of the columns that are settings.
+        objective: name of the score by which settings are ranked.
+        mode: `"min"` or `"max"`, which values of the objective are good.
+        facts: what else is known: task, steps, number of programs, seconds, versions.
+        curves: for each row, by name of a step metric, its means over stretches of `facts["stride"]` steps; NaN for
+            stretches the run did not reach.
+        store: the folder of the ledger, None if it was kept in memory.
+
+    Example:
+        >>> from jaxopt_lite import optimizers as opt, sweeps, training
+        >>> from jaxopt_lite.activations import tanh
+        >>> space = {"activation": tanh, "optimizer": opt.adam(sweeps.values([1e-5, 1e-2]))}
+        >>> results = sweeps.run(training.builtin("spirals"), space, seeds=2, steps=300, progress=False)
+        >>> results.best()[0].columns["learning_rate"]
+        0.01
+        >>> results.modes["test_loss"]
+        'min'
     """
 
     columns: dict[str, list[Any]]
@@ -69,10 +51,23 @@ class Results:
 
     @classmethod
     def load(cls, store: str | Path) -> "Results":
-        """The results in a store, finished or not.
+        """The results in a store, finished or not. A running sweep is read as of one moment; nothing is written.
+
+        Args:
+            store: the folder of the ledger.
+
+        Returns:
+            The table.
 
         Raises:
-            ValueError: the store does not exist or is damaged.
+            StoreError: there is no ledger in the folder, or it is damaged or of another format. A `ValueError`.
+
+        Example:
+            >>> from jaxopt_lite import sweeps
+            >>> sweeps.Results.load("nowhere")
+            Traceback (most recent call last):
+                ...
+            jaxopt_lite.sweeps._store.StoreError: nowhere holds no sweep: there is no ledger.sqlite in it
         """
         ledger = Ledger.open(Path(store), write=False)
         try:
@@ -82,7 +77,7 @@ class Results:
 
     @property
     def modes(self) -> dict[str, str]:
-        """Which values of a score are good, `"min"` or `"max"`, by its name.
+        """Whether small (`"min"`) or large values (`"max"`) of a score are good, by its name.
 
         The task states them: `Task.mode` that of the objective, `Task.modes` those of other scores (`supervised` fills
         in both). They are kept in the store. A score whose direction the task does not state is absent.
@@ -97,27 +92,45 @@ class Results:
         counts = ", ".join(f"{status.count(s)} {s}" for s in dict.fromkeys(status))
         lines = [f"Results of {self.facts['task']}: {len(self)} runs ({counts}), best by {self.objective}:"]
         for setting in self.settings()[:5]:
-            told = ", ".join(
+            columns = ", ".join(
                 f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}"
                 for k, v in setting.columns.items()
                 if v is not None
             )
             score = setting.scores.get(self.objective)
-            lines.append(f"  {score:.4f}  {told}" if score else f"  {told}")
+            lines.append(f"  {score:.4f}  {columns}" if score else f"  {columns}")
         return "\n".join(lines)
 
     def rows(self) -> list[dict[str, Any]]:
-        """One dict a trial and seed."""
+        """The table as one dict per row, from column name to value.
+
+        Returns:
+            A list in the order of the table.
+        """
         return [dict(zip(self.columns, values, strict=True)) for values in zip(*self.columns.values(), strict=True)]
 
     def settings(self) -> list[Setting]:
-        """The trials with their seeds put together, best first; diverged and unfinished ones last."""
-        seeds = len(self.facts["seeds"])
-        found = [self._setting(range(i, i + seeds)) for i in range(0, len(self), seeds)]
+        """The trials with their seeds aggregated.
+
+        Returns:
+            One record per trial, the best objective first; diverged and unfinished trials last.
+        """
+        seeds, names = len(self.facts["seeds"]), self.score_names()
+        found = [self._setting(range(i, i + seeds), names) for i in range(0, len(self), seeds)]
         return sorted(found, key=self._rank)
 
     def best(self, *by: str) -> list[Setting]:
-        """The best finished setting, or the best for each combination of the columns `by`, best first."""
+        """The best finished setting, or the best one for each combination of some columns.
+
+        Args:
+            by: names of columns that are settings.
+
+        Returns:
+            A list, best first; with no `by` of one setting. Empty if no setting has finished with all seeds.
+
+        Raises:
+            ValueError: no setting has that name.
+        """
         for name in by:
             if name not in self.swept:
                 raise ValueError(unknown("column", name, self.swept))
@@ -167,7 +180,7 @@ class Results:
         return self._difference(a, b, score, resolution_of(self.columns[score]))
 
     def tied(self, setting: Setting | None = None) -> list[Setting]:
-        """The finished settings that cannot be told apart from `setting` by the objective, best first.
+        """The finished settings whose objective does not differ distinctly from that of `setting`, best first.
 
         These are the settings for which `compare(other, setting).distinct` is False. Each is compared by itself,
         without correction for the number of comparisons. With a single seed these are all finished settings.
@@ -195,7 +208,11 @@ class Results:
         return [s for s in others if not self._difference(s, setting, self.objective, resolution).distinct]
 
     def score_names(self) -> list[str]:
-        """Names of the columns that are scores, the objective first."""
+        """Names of the columns that are scores.
+
+        Returns:
+            A list, the objective first if any run is done.
+        """
         return [name for name in self.columns if name not in (*self.swept, "seed", "status")]
 
     def _difference(self, a: Setting, b: Setting, score: str, resolution: float) -> Difference:
@@ -216,7 +233,14 @@ class Results:
         return {self.columns["seed"][i]: self.columns[score][i] for i in done}
 
     def to_pandas(self) -> Any:
-        """A pandas DataFrame with the columns of this table (needs pandas)."""
+        """The table as a pandas DataFrame.
+
+        Returns:
+            A DataFrame with the columns of this table, one row per trial and seed.
+
+        Raises:
+            ModuleNotFoundError: pandas is not installed.
+        """
         try:
             import pandas
         except ModuleNotFoundError:
@@ -224,7 +248,17 @@ class Results:
         return pandas.DataFrame(self.columns)
 
     def to_csv(self, path: str | Path) -> Path:
-        """Write the table as CSV, one row a trial and seed; numbers are written so that they read back equal."""
+        """Write the table as CSV; numbers read back equal.
+
+        Args:
+            path: the file, which is replaced if it exists.
+
+        Returns:
+            The path.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
         path = Path(path)
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
@@ -233,7 +267,18 @@ class Results:
         return path
 
     def to_parquet(self, path: str | Path) -> Path:
-        """Write the table as Parquet (needs pyarrow)."""
+        """Write the table as Parquet.
+
+        Args:
+            path: the file, which is replaced if it exists.
+
+        Returns:
+            The path.
+
+        Raises:
+            ModuleNotFoundError: pyarrow is not installed.
+            OSError: the file cannot be written.
+        """
         try:
             import pyarrow
             from pyarrow import parquet
@@ -242,11 +287,11 @@ class Results:
         parquet.write_table(pyarrow.table(self.columns), path)
         return Path(path)
 
-    def _setting(self, rows: range) -> Setting:
-        status = [self.columns["status"][i] for i in rows]
-        whole = all(s == "done" for s in status)
-        scores = {name: _mean([self.columns[name][i] for i in rows] if whole else []) for name in self.score_names()}
-        columns = {name: self.columns[name][rows[0]] for name in self.swept}
+    def _setting(self, rows: range, names: list[str]) -> Setting:
+        status = self.columns["status"][rows.start : rows.stop]
+        complete = all(s == "done" for s in status)
+        scores = {name: mean_of(self.columns[name][rows.start : rows.stop] if complete else []) for name in names}
+        columns = {name: self.columns[name][rows.start] for name in self.swept}
         return Setting(columns, len(rows), status.count("done"), status.count("diverged"), scores, tuple(rows))
 
     def _rank(self, setting: Setting) -> float:
@@ -276,13 +321,3 @@ def _read(ledger: Ledger) -> Results:
         for row in rows
     ]
     return Results(columns, swept, facts["objective"], facts["mode"], facts, curves, ledger.store)
-
-
-def _mean(numbers: Sequence[float]) -> Mean:
-    if not numbers:
-        return Mean(math.nan, math.nan)
-    mean = float(np.mean(numbers))
-    if len(numbers) < 2:
-        return Mean(mean, math.nan)
-    standard_error = float(np.std(numbers, ddof=1)) / math.sqrt(len(numbers))
-    return Mean(mean, t_quantile(len(numbers) - 1) * standard_error)

@@ -49,38 +49,56 @@ def run(
     progress: Callable[[Progress], None] | bool = True,
     note: dict[str, Any] | None = None,
 ) -> Results:
-    """Train every trial of a space with every seed, and give the table.
+    """Train every trial of a space with every seed.
+
+    Trials of one structure share a compiled program, in which their numbers are data. On CPU a run is bitwise identical
+    whichever trials run beside it, and after any interruption, for the same model, CPU type and versions of JAX.
 
     Args:
-        task: what is trained (`training.supervised(...)`, or any `training.Task`).
-        space: a pytree with `log_uniform`, `uniform`, `integers`, `values` at its leaves and `choice` in its structure.
-            What is drawn, and the numbers inside optimizers, schedules and bound activations, are data: one program
-            serves all their values. What is written as it is (numbers, texts, functions) is structure.
-        steps: updates a run.
-        trials: how many points of the space; left out, its whole grid.
-        seeds: how many, or which: each trial is run with each. A seed decides initialisation and data order.
-        store: a folder for the ledger; None keeps it in memory.
-        resume: go on with the sweep in `store`, which must be the same one, instead of starting it.
-        search: `"grid"`, `"random"` or `"quasi-random"`; see `enumerate_trials`.
-        seed: decides which points of the space are drawn.
-        progress: True prints a line to standard error at once and every few seconds, False nothing; a function is told
-            of every step of progress (a `Progress`).
-        note: facts to keep in the ledger beside the sweep's own.
+        task: the training problem, from `training.supervised`, `training.builtin` or `training.Task`.
+        space: a pytree with `log_uniform`, `uniform`, `integers` and `values` at its leaves and `choice` in its
+            structure. Drawn numbers, and the numbers inside optimizers, schedules and bound activations, are data.
+            Plain values (numbers, strings, functions) are static; each one compiles its own program.
+        steps: updates in a run, at least 1.
+        trials: number of points of the space, at least 1. Default: all points of its grid, which then must be finite.
+        seeds: number of seeds, or a list of different seeds from 0 to 2³² − 1. Each trial runs with each. A seed
+            decides initialisation, order of the data and dropout, the same for all trials. Default: 1.
+        store: a folder for the ledger, which must not hold one. Default: the ledger is kept in memory.
+        resume: continue the sweep in `store` instead. Its arguments must match. Default: False.
+        search: `"grid"` (all points), `"random"`, or `"quasi-random"` (scrambled Sobol points, which leave fewer gaps).
+            Default: `"grid"` without `trials`, else `"random"`, which gives the grid if it has at most `trials` points.
+        seed: decides which points of the space are drawn. Default: 0.
+        layout: devices, width of a chunk, merging and form of the start; see `Layout`. Default: as the backend needs.
+        progress: True prints a line to standard error at once and every 5 seconds, False prints nothing; a function is
+            called with a `Progress` while programs compile and after each segment.
+        note: facts to keep in the ledger, values that JSON can hold, by names that the sweep does not use.
 
     Returns:
-        The results; a run that left the finite numbers is a row with status `diverged`.
-
-    A trial's numbers depend on its own leaves and seed, the model and the versions of JAX alone: on a CPU they are
-    the same bits in any company, after any interruption.
+        The table, with one row per trial and seed. A run whose loss or objective becomes NaN or infinite has status
+        `diverged` and no scores.
 
     Raises:
-        ValueError: settings out of range, a store that exists without `resume` or holds another sweep.
-        TypeError: a space with leaves that cannot be compared.
+        ValueError: an argument is out of range; the task never reads a setting that varies, gives a score with the name
+            of another column, or needs a drawn number while its program is built.
+        StoreError: `store` holds a sweep and `resume` is False, or it holds none or another one and `resume` is True,
+            or another process is running it. The store is unchanged. A `ValueError`.
+        TypeError: a leaf of the space is neither a number nor hashable, or `note` holds what JSON cannot.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxopt_lite import sweeps, training
+        >>> def step(trial, w, data, key):  # gradient descent on w²
+        ...     return w - trial["rate"] * 2 * w, {"loss": w**2}
+        >>> scores = lambda trial, w, data: {"test_loss": w**2}
+        >>> task = training.Task(lambda trial, key: jnp.float32(1.0), step, scores, None)
+        >>> results = sweeps.run(task, {"rate": sweeps.values([0.25, 0.75, 1.5])}, steps=200, progress=False)
+        >>> results.columns["status"]
+        ['done', 'done', 'diverged']
     """
     if store is not None:
         _ledger.check(Path(store), resume)
     elif resume:
-        raise ValueError("resume=True needs store=..., the folder of the sweep to go on with")
+        raise ValueError("resume=True needs store=..., the folder of the sweep to resume")
     planned = plan(task, space, steps=steps, trials=trials, seeds=seeds, search=search, seed=seed, layout=layout)
     return execute(planned, store=store, resume=resume, progress=progress, note=note)
 
@@ -93,7 +111,36 @@ def execute(
     progress: Callable[[Progress], None] | bool = True,
     note: dict[str, Any] | None = None,
 ) -> Results:
-    """Carry out a plan; the arguments are those of `run`."""
+    """Run a plan. `run(task, space, ...)` is `execute(plan(task, space, ...), ...)`.
+
+    Args:
+        planned: what `plan` returned.
+        store: a folder for the ledger, which must not hold one. Default: the ledger is kept in memory.
+        resume: continue the sweep in `store` instead, which must be that of the plan. Default: False.
+        progress: True prints a line to standard error at once and every 5 seconds, False prints nothing; a function is
+            called with a `Progress` while programs compile and after each segment.
+        note: facts to keep in the ledger, values that JSON can hold, by names that the sweep does not use.
+
+    Returns:
+        The table, with one row per trial and seed.
+
+    Raises:
+        ValueError: the task never reads a setting that varies, gives a score with the name of another column, or needs
+            a drawn number while its program is built; or `note` names a fact of the sweep.
+        StoreError: `store` holds a sweep and `resume` is False, or it holds none or another one and `resume` is True,
+            or another process is running it. The store is unchanged. A `ValueError`.
+        TypeError: `note` holds what JSON cannot.
+
+    Example:
+        >>> from jaxopt_lite import optimizers as opt, sweeps, training
+        >>> from jaxopt_lite.activations import tanh
+        >>> space = {"activation": tanh, "optimizer": opt.sgd(sweeps.values([0.1, 1.0]))}
+        >>> planned = sweeps.plan(training.builtin("spirals"), space, steps=20)
+        >>> print(planned.runs, planned.structures)
+        2 1
+        >>> sweeps.execute(planned, progress=False).columns["learning_rate"]
+        [0.1, 1.0]
+    """
     _check_note(note)
     if store is None:
         if resume:

@@ -21,7 +21,7 @@ from jaxopt_lite.sweeps import _ledger, _schedule
 from tests.sweeps import small
 
 STEPS = 3000
-connected = _ledger._connected
+connected = _ledger.connected
 statements = 0
 
 
@@ -42,7 +42,7 @@ def counted(*arguments, **options):
 if __name__ == "__main__":
     store, KILL_AT = sys.argv[1], int(sys.argv[3])
     _schedule.segment_end = lambda step, steps, length: min(steps, step + 100)
-    _ledger._connected = counted
+    _ledger.connected = counted
     resume = (Path(store) / "ledger.sqlite").exists()
     sweeps.run(small.task(), small.space(), seeds=2, steps=STEPS, store=store, resume=resume, progress=False)
     print("finished", flush=True)

@@ -139,7 +139,7 @@ def test_a_kill_while_the_ledger_is_made_leaves_none(tmp_path, monkeypatch):
         raise MemoryError
 
     with monkeypatch.context() as patch, pytest.raises(MemoryError):
-        patch.setattr(_ledger, "_fill", killed)
+        patch.setattr(_ledger, "fill", killed)
         made(tmp_path / "s")
     made(tmp_path / "s").close()
     assert len(Results.load(tmp_path / "s")) == 4

@@ -59,13 +59,13 @@ def test_a_ledger_that_appears_meanwhile_is_kept(tmp_path, monkeypatch):
     ledger = made(tmp_path / "theirs")
     ledger.record([outcome(0)])
     ledger.close()
-    fill = _ledger._fill
+    fill = _ledger.fill
 
     def filled(*arguments):
         fill(*arguments)
         (tmp_path / "s" / "ledger.sqlite").write_bytes((tmp_path / "theirs" / "ledger.sqlite").read_bytes())
 
-    monkeypatch.setattr(_ledger, "_fill", filled)
+    monkeypatch.setattr(_ledger, "fill", filled)
     with pytest.raises(sweeps.StoreError, match="already holds a sweep"):
         made(tmp_path / "s")
     assert sweeps.Results.load(tmp_path / "s").columns["status"][0] == "done"

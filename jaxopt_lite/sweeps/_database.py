@@ -1,0 +1,96 @@
+"""The SQLite file of a ledger: its tables, connections and transactions."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+FORMAT = 2
+_TABLES = """
+CREATE TABLE sweep (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE trials (id INTEGER PRIMARY KEY, columns TEXT NOT NULL, seed INTEGER NOT NULL,
+                     status TEXT NOT NULL, step INTEGER NOT NULL);
+CREATE TABLE scores (trial INTEGER NOT NULL, name TEXT NOT NULL, value REAL, PRIMARY KEY (trial, name)) WITHOUT ROWID;
+CREATE TABLE curves (trial INTEGER NOT NULL, name TEXT NOT NULL, dtype TEXT NOT NULL, points BLOB NOT NULL,
+                     PRIMARY KEY (trial, name)) WITHOUT ROWID;
+CREATE TABLE carries (trial INTEGER NOT NULL, part INTEGER NOT NULL, step INTEGER NOT NULL, arrays BLOB NOT NULL,
+                      digest TEXT NOT NULL, PRIMARY KEY (trial, part));
+"""
+
+
+class Row(NamedTuple):
+    """One run in the ledger.
+
+    Attributes:
+        id: its number, from 0 in the order of the plan.
+        columns: the settings of its trial, by name.
+        seed: its seed.
+        status: waiting, running, done or diverged.
+        step: steps made.
+    """
+
+    id: int
+    columns: dict[str, Any]
+    seed: int
+    status: str
+    step: int
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Write everything inside, or nothing if it raises."""
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        yield db
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def fill(db: sqlite3.Connection, facts: dict[str, Any], rows: Iterable[Row]) -> None:
+    """Make the tables of a new ledger."""
+    with transaction(db):
+        for statement in _TABLES.split(";\n"):
+            db.execute(statement)
+        known = {"format": FORMAT, **facts}
+        db.executemany("INSERT INTO sweep VALUES (?, ?)", [(k, json.dumps(v)) for k, v in known.items()])
+        db.executemany(
+            "INSERT INTO trials VALUES (?, ?, ?, ?, ?)",
+            [(r.id, json.dumps(r.columns), r.seed, r.status, r.step) for r in rows],
+        )
+
+
+def moved(source: Path, target: Path) -> None:
+    """Rename a file to a name that does not exist yet.
+
+    Raises:
+        FileExistsError: `target` exists.
+    """
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links; the lock keeps other sweeps away
+        source.rename(target)
+
+
+def connected(where: str, uri: bool = False) -> sqlite3.Connection:
+    """A connection to a file, which waits up to 10 s for a lock."""
+    db = sqlite3.connect(where, uri=uri, isolation_level=None, timeout=10, check_same_thread=False)
+    try:
+        db.execute("PRAGMA synchronous=NORMAL")
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
+
+
+def address(path: Path, mode: str) -> str:
+    """The file's address in the form that sets its mode, `ro` or `rw`."""
+    return f"file:{quote(str(path.resolve()))}?mode={mode}"

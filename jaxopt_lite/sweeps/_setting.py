@@ -1,0 +1,63 @@
+"""A setting: the runs of one trial, with seeds aggregated."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from jaxopt_lite.sweeps._compare import t_quantile
+
+
+class Mean(NamedTuple):
+    """A mean over seeds with its 95 % interval by Student's t distribution, mean ± half_width.
+
+    Attributes:
+        mean: the mean, in units of the score.
+        half_width: half the width of the interval, in units of the score; NaN for a single seed.
+
+    Example:
+        >>> f"{Mean(0.9712, 0.0042):.3f}"
+        '0.971 ± 0.004'
+    """
+
+    mean: float
+    half_width: float
+
+    def __format__(self, spec: str) -> str:
+        spec = spec or ".4f"
+        return (
+            f"{self.mean:{spec}} ± {self.half_width:{spec}}"
+            if math.isfinite(self.half_width)
+            else f"{self.mean:{spec}}"
+        )
+
+
+class Setting(NamedTuple):
+    """All seeds of one trial.
+
+    Attributes:
+        columns: its settings, by the names of `Results.swept`.
+        seeds: number of seeds.
+        done: number of seeds with which it is done.
+        diverged: number of seeds with which it diverged.
+        scores: mean over the seeds, by name of the score. NaN unless all seeds are done: a mean over the others would
+            be biased.
+        trials: the rows of its runs in the table.
+    """
+
+    columns: dict[str, Any]
+    seeds: int
+    done: int
+    diverged: int
+    scores: dict[str, Mean]
+    trials: tuple[int, ...]
+
+
+def mean_of(numbers: Sequence[float]) -> Mean:
+    """The mean of some scores with its interval; NaN if there are none."""
+    if not numbers:
+        return Mean(math.nan, math.nan)
+    mean = math.fsum(numbers) / len(numbers) if all(map(math.isfinite, numbers)) else sum(numbers) / len(numbers)
+    if len(numbers) < 2 or not math.isfinite(mean):
+        return Mean(mean, math.nan)
+    variance = math.fsum((x - mean) ** 2 for x in numbers) / (len(numbers) - 1)
+    return Mean(mean, t_quantile(len(numbers) - 1) * math.sqrt(variance / len(numbers)))
