@@ -16,17 +16,17 @@ KINDS = ("zero", "tiny", "huge")
 
 def pairs() -> dict[str, tuple[Any, Any]]:
     """Every optimizer of the catalogue that optax has too, and some wrappers: ours and optax's of equal settings."""
-    found = {}
+    out = {}
     for name, row in opt.CATALOGUE.items():
         function, fixed = getattr(row.function, "func", row.function), getattr(row.function, "keywords", {})
         theirs = getattr(optax, function.__name__, None)
         if theirs is not None:
-            found[name] = (row.function(1e-3), theirs(1e-3, **fixed))
+            out[name] = (row.function(1e-3), theirs(1e-3, **fixed))
     clipped = opt.chain(opt.clip_by_global_norm(1.0), opt.adamw(1e-3))
-    found["clip + adamw"] = (clipped, optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(1e-3)))
-    found["accumulate(adamw, 4)"] = (opt.accumulate(opt.adamw(1e-3), 4), optax.MultiSteps(optax.adamw(1e-3), 4))
-    found["guard(adamw)"] = (opt.guard(opt.adamw(1e-3)), optax.apply_if_finite(optax.adamw(1e-3), 5))
-    return found
+    out["clip + adamw"] = (clipped, optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(1e-3)))
+    out["accumulate(adamw, 4)"] = (opt.accumulate(opt.adamw(1e-3), 4), optax.MultiSteps(optax.adamw(1e-3), 4))
+    out["guard(adamw)"] = (opt.guard(opt.adamw(1e-3)), optax.apply_if_finite(optax.adamw(1e-3), 5))
+    return out
 
 
 def catalogue_pairs() -> dict[str, tuple[Any, Any]]:

@@ -1,4 +1,4 @@
-"""How long optimizer steps take: against optax, against torch where it is installed, and against memory's own speed."""
+"""How long optimizer steps take, against optax, against torch if it is installed, and against the speed of memory."""
 
 import importlib.util
 import time
@@ -38,10 +38,10 @@ def medians(runs: dict[str, Run], repeats: int, clock: Callable[[], float] = tim
     for nth in range(repeats + 1):
         order = list(runs.items())
         for name, run in order[nth % len(order) :] + order[: nth % len(order)]:
-            begun = clock()
+            started = clock()
             jax.block_until_ready(run())
             if nth:
-                seconds[name].append(clock() - begun)
+                seconds[name].append(clock() - started)
     return {name: float(np.median(values)) for name, values in seconds.items()}
 
 
@@ -116,8 +116,8 @@ def small_tree(repeats: int, names: Iterable[str]) -> dict[str, dict[str, float]
             runs[f"{who} donated"] = _often(running(tx, params, params))
         torch = torch_step(name, shapes)
         runs |= {"torch": _often(torch)} if torch else {}
-        taken = medians(runs, repeats)
-        out[name] = {key: seconds / (1 if key.endswith("eager") else CALLS) for key, seconds in taken.items()}
+        seconds_of = medians(runs, repeats)
+        out[name] = {key: seconds / (1 if key.endswith("eager") else CALLS) for key, seconds in seconds_of.items()}
     return out
 
 
@@ -147,10 +147,10 @@ def accumulation(
     for nth in range(repeats + 1):
         for who, step in list(steps.items())[:: 1 if nth % 2 else -1]:
             for name, run in (("idle", step), ("emitting", step), ("axpy", axpy)):
-                begun = clock()
+                started = clock()
                 jax.block_until_ready(run())
                 if nth:
-                    seconds[who][name].append(clock() - begun)
+                    seconds[who][name].append(clock() - started)
     return {who: {name: float(np.median(values)) for name, values in parts.items()} for who, parts in seconds.items()}
 
 

@@ -106,7 +106,7 @@ def optimizers(
         ValueError: an unknown section; the message offers the nearest name.
 
     Example:
-        >>> optimizers(only=["state"])["state"]["adam"]
+        >>> round(optimizers(only=["state"])["state"]["adam"], 2)
         8.0
     """
     chosen = list(OPTIMIZER_SECTIONS if only is None else only)

@@ -97,7 +97,7 @@ class Loop:
 
 
 class Processes:
-    """The loop in several processes, each bound to a core of its own where the system allows it.
+    """The loop in several processes, each bound to another core where the system allows it.
 
     The structures are distributed evenly, so that each compiles in one process only.
 
@@ -151,12 +151,12 @@ class Processes:
 
 
 def _serve(pipe: Connection, core: int | None, data: Any, trainings: list[Training], vmapped: bool) -> None:
-    """Compile, then run all trainings whenever the pipe says so, until it closes."""
+    """Compile, then run all trainings at every message of the pipe, until it closes."""
     if core is not None:
         os.sched_setaffinity(0, {core})  # before JAX makes its threads: it makes one per allowed core
-    begun = time.perf_counter()
+    started = time.perf_counter()
     loop = Loop(data, trainings, vmapped)
-    pipe.send(_Ready(time.perf_counter() - begun))
+    pipe.send(_Ready(time.perf_counter() - started))
     try:
         while pipe.recv() == "run":
             pipe.send(loop())

@@ -76,9 +76,9 @@ def clocked(loop: Loop, clock: Callable[[], float] = time.perf_counter) -> Calla
     """The loop as the run of a way: every call is timed."""
 
     def run() -> Round:
-        begun = clock()
+        started = clock()
         accuracies = loop()
-        return Round(clock() - begun, accuracies)
+        return Round(clock() - started, accuracies)
 
     return run
 
@@ -142,9 +142,9 @@ def _loop_ways(stack: ExitStack, data: Any, trainings: list[Training], size: Siz
     sample = [trainings[i] for i in some]
     ways = {"rebuilt": Way(clocked(lambda: list(_loops.rebuilt(data, sample))), len(some), some, 1, None)}
     report("compiling the loop with inject_hyperparams")
-    cached, begun = _loops.Cached(), time.perf_counter()
+    cached, started = _loops.Cached(), time.perf_counter()
     list(cached(data, [trainings[positions[0]] for positions in _scan_loop.structures(trainings).values()]))
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - started
     ways["cached"] = Way(clocked(lambda: list(cached(data, trainings))), len(every), every, 1, seconds)
     if importlib.util.find_spec("torch"):
         from jaxopt_lite.bench import _torch_loop
@@ -181,9 +181,9 @@ class _Engine:
         return sweeps.execute(self.planned, progress=False)
 
     def __call__(self) -> Round:
-        begun = time.perf_counter()
+        started = time.perf_counter()
         results = self._results()
-        seconds = time.perf_counter() - begun - results.facts["last"]["compile_seconds"]
+        seconds = time.perf_counter() - started - results.facts["last"]["compile_seconds"]
         return Round(seconds, [row["test_accuracy"] for row in results.rows() if row["seed"] == 0])
 
     def trainings(self) -> list[Training]:

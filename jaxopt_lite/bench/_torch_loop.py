@@ -40,9 +40,9 @@ def use_best_threads(data: Any, training: Training) -> int:
     for count in counts:
         torch.set_num_threads(count)
         next(looped(data, [training]))
-        begun = time.perf_counter()
+        started = time.perf_counter()
         next(looped(data, [training]))
-        seconds.append(time.perf_counter() - begun)
+        seconds.append(time.perf_counter() - started)
     best = counts[seconds.index(min(seconds))]
     torch.set_num_threads(best)
     return best

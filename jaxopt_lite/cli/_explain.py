@@ -22,7 +22,7 @@ def explain(options: argparse.Namespace) -> int:
         return _gallery(options)
     if options.name is None:
         raise Usage("explain needs a NAME (see jaxopt-lite list activations, list optimizers, ...), or --all")
-    card, picture = _found(options.name)
+    card, picture = _card_and_picture(options.name)
     if options.out is None:
         print(card(options.name))
         return 0
@@ -53,7 +53,7 @@ def _gallery(options: argparse.Namespace) -> int:
     return 0
 
 
-def _found(name: str) -> tuple[Card, Picture | None]:
+def _card_and_picture(name: str) -> tuple[Card, Picture | None]:
     """The functions that print the card of a name and draw its picture."""
     if _files.file_of(name) is not None:
         from jaxopt_lite.cli import _contents

@@ -33,6 +33,7 @@ def sweep(options: argparse.Namespace) -> int:
     from jaxopt_lite import sweeps
     from jaxopt_lite.cli import _tasks
     from jaxopt_lite.sweeps import _ledger
+    from jaxopt_lite.sweeps._unread import UnreadError
 
     try:
         if store is not None:
@@ -44,7 +45,7 @@ def sweep(options: argparse.Namespace) -> int:
         if options.dry_run:
             return _dry_run(planned, options.json)
         return _run(planned, store or _new_folder(settings["task"]), settings, options)
-    except sweeps.StoreError as error:
+    except (sweeps.StoreError, UnreadError) as error:
         raise Usage(str(error)) from error
 
 

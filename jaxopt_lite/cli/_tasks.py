@@ -23,11 +23,11 @@ def load(word: str, batch_size: str | None) -> training.Task:
     path = _files.file_of(word)
     if path is None:
         return _builtin(word, batch_size)
-    found = _files.object_of(word, {})
-    task = found
-    if callable(found) and not isinstance(found, training.Task):
+    named = _files.object_of(word, {})
+    task = named
+    if callable(named) and not isinstance(named, training.Task):
         try:
-            task = found()
+            task = named()
         except Exception as error:
             raise Usage(f"{word} must be a task or a function without arguments: {_files.described(error)}") from error
     if not isinstance(task, training.Task):
@@ -84,8 +84,8 @@ def space(task: training.Task, settings: dict[str, Any], given: dict[str, Any]) 
 
 
 def _activations(task: training.Task, settings: dict[str, Any]) -> dict[str, Any]:
-    found = _found("activations", names(settings["activation"], "--activation"))
-    for name, function in found.items():
+    functions = _functions("activations", names(settings["activation"], "--activation"))
+    for name, function in functions.items():
         row = activations.CATALOGUE.get(name)
         if row is not None and row.kind == "gated":
             raise Usage(f"--activation {name} takes two inputs, so it cannot stand between two dense layers")
@@ -96,14 +96,14 @@ def _activations(task: training.Task, settings: dict[str, Any]) -> dict[str, Any
             raise Usage(f"--activation {name} is not a function of one array: {_files.described(error)}") from error
         if getattr(y, "shape", None) != x.shape:
             _trace(task, name, {"activation": function, "optimizer": optimizers.sgd(0.1)})
-    return found
+    return functions
 
 
 def _optimizers(settings: dict[str, Any]) -> dict[str, Any]:
     given = rates(settings["learning_rate"], settings["trials"])
     rate = sweeps.log_uniform(*given) if isinstance(given, tuple) else sweeps.values(given)
     out = {}
-    for name, factory in _found("optimizers", names(settings["optimizer"], "--optimizer")).items():
+    for name, factory in _functions("optimizers", names(settings["optimizer"], "--optimizer")).items():
         try:
             made = factory(0.1)
         except Exception as error:
@@ -125,7 +125,7 @@ def _optimizers(settings: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def _found(kind: str, words: list[str]) -> dict[str, Any]:
+def _functions(kind: str, words: list[str]) -> dict[str, Any]:
     """The functions that the words name, by the name that the results show."""
     catalogues: dict[str, Mapping[str, Any]] = {
         "activations": activations.CATALOGUE,

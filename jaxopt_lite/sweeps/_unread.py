@@ -7,6 +7,10 @@ import numpy as np
 from jaxopt_lite.sweeps._plan import Plan
 
 
+class UnreadError(ValueError):
+    """A column of the sweep varies and has no effect on the task."""
+
+
 def check_read(planned: Plan, digests: Sequence[tuple[str, str]], used: Sequence[Sequence[bool]]) -> None:
     """Check that each column of a sweep that varies is read by the task, as far as its programs show it.
 
@@ -19,12 +23,12 @@ def check_read(planned: Plan, digests: Sequence[tuple[str, str]], used: Sequence
         used: for each group, whether each number of its trials is used by a program.
 
     Raises:
-        ValueError: a column is not read; the message names it.
+        UnreadError: a column is not read; the message names it.
     """
     for name in planned.trials[0].columns:
         values = {repr(trial.columns[name]) for trial in planned.trials}
         if len(values) > 1 and not (_number_read(planned, name, used) and _alternatives_read(planned, name, digests)):
-            raise ValueError(
+            raise UnreadError(
                 f"task {planned.task.name!r} never reads {name!r}: all its {len(values)} values would train the same "
                 "thing; remove it from the space, or use it in the task"
             )

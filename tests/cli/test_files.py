@@ -18,6 +18,10 @@ def slow_sgd(learning_rate):
     """SGD with clipped gradients."""
     return opt.chain(opt.clip_by_global_norm(0.1), opt.sgd(learning_rate))
 
+def same(x):
+    """x + sin(3x)."""
+    return x + jnp.sin(3.0 * x)
+
 def pair(x):
     return x, x
 
@@ -112,6 +116,7 @@ WRONG = {
     "misspelt activation": (["--activation", "{}:wavi"], "no object 'wavi': did you mean 'wavy'?"),
     "two outputs": (["--activation", "{}:pair"], "task 'spirals' fails for a trial of pair"),
     "not a function of the rate": (["--optimizer", "{}:wavy"], "--optimizer wavy"),
+    "two equal activations": (["--activation", "{0}:wavy,{0}:same"], "all its 2 values would train the same"),
     "computes with the rate": (["--optimizer", "{}:scaled"], "must pass its learning rate on unchanged"),
 }
 
