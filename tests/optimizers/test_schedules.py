@@ -181,6 +181,21 @@ def test_slopes_agree_with_differences() -> None:
                 np.testing.assert_allclose(slope, (up(13) - schedule(13)) / 1e-6, rtol=1e-3, atol=1e-4, err_msg=name)
 
 
+ROOTS = {
+    "polynomial root": opt.polynomial_schedule(0.3, 0.1, 0.5, 20),
+    "cosine root": opt.cosine_decay_schedule(0.3, 30, exponent=0.5),
+    "warm-up cosine root": opt.warmup_cosine_decay_schedule(0.0, 0.3, 10, 40, exponent=0.5),
+}
+
+
+@pytest.mark.parametrize("schedule", (SCHEDULES | ROOTS).values(), ids=(SCHEDULES | ROOTS).keys())
+def test_slopes_are_finite_at_the_ends(schedule: Any) -> None:
+    """After the last step a power of the remaining share is 0, and its derivative by the share may be infinite."""
+    slope = jax.jit(jax.grad(lambda s, t: jnp.asarray(s(t), float)))
+    for count in (0, 10, 40, 1000):
+        assert all(map(np.isfinite, jax.tree.leaves(slope(as_arrays(schedule), count)))), count
+
+
 def test_own_shapes() -> None:
     values = jax.vmap(SCHEDULES["inverse root"])(COUNTS)
     np.testing.assert_allclose(values[5], 0.15, rtol=1e-6)

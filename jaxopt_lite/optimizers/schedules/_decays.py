@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lite.optimizers._types import Number
-from jaxopt_lite.optimizers.schedules._schedule import half_cosine, numbers, schedule, share_done, time
+from jaxopt_lite.optimizers.schedules._schedule import half_cosine, numbers, power, schedule, share_done, time
 
 
 @schedule("constant_schedule")
@@ -53,7 +53,7 @@ class Polynomial(NamedTuple):
     def __call__(self, count: Any) -> jax.Array:
         """The value at `count`."""
         remaining = 1 - share_done(time(count) - self.transition_begin, self.transition_steps)
-        return self.end_value + (self.init_value - self.end_value) * remaining**self.power
+        return self.end_value + (self.init_value - self.end_value) * power(remaining, self.power)
 
 
 def polynomial_schedule(

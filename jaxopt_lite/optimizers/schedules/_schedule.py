@@ -103,7 +103,13 @@ def share_done(count: Any, steps: Any) -> jax.Array:
 
 def half_cosine(share: jax.Array, exponent: Number) -> jax.Array:
     """From 1 at share 0 to 0 at share 1, along half a cosine raised to `exponent`."""
-    return jnp.maximum(0.5 * (1 + jnp.cos(jnp.pi * share)), 0) ** exponent
+    return power(0.5 * (1 + jnp.cos(jnp.pi * share)), exponent)
+
+
+def power(x: jax.Array, exponent: Number) -> jax.Array:
+    """`x**exponent` for x ≥ 0, with derivative 0 with respect to x at x = 0, where that of a root is infinite."""
+    positive = x > 0
+    return jnp.where(positive, jnp.where(positive, x, 1.0) ** exponent, jnp.zeros_like(x) ** exponent)
 
 
 @schedule("as_schedule", "function")
