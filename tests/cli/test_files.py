@@ -40,11 +40,9 @@ def file(tmp_path):
 def test_the_activations_and_optimizers_of_a_file_are_listed(file, command):
     status, out, err = command("list", file)
     assert status == 0, err
-    assert [line.split()[:2] for line in out.splitlines()] == [
-        ["wavy", "activation"],
-        ["slow_sgd", "optimizer"],
-        ["scaled", "optimizer"],
-    ]
+    listed = {name: kind for name, kind, *_ in map(str.split, out.splitlines())}
+    kinds = {"wavy": "activation", "same": "activation", "slow_sgd": "optimizer", "scaled": "optimizer"}
+    assert listed == kinds
     assert "SGD with clipped gradients." in out
 
 
@@ -127,5 +125,5 @@ def test_a_function_that_cannot_be_used_gets_one_line_and_status_2(arguments, me
     status, out, err = command("sweep", "spirals", *arguments, "--steps", "5")
     assert status == 2
     assert message in err
-    assert len(err.splitlines()) == 1
+    assert len([line for line in err.splitlines() if not line.startswith("compiling")]) == 1, err
     assert out == ""
