@@ -49,7 +49,7 @@ def check_parts(where: str, state: Any, parts: int) -> None:
     """
     if not isinstance(state, tuple | list) or hasattr(state, "_fields") or len(state) != parts:
         raise ValueError(
-            f"{where} of {parts} was given a state of {type(state).__name__}: call update with the state of its own init"
+            f"{where} of {parts} was given a state of {type(state).__name__}: give the state of its own init"
         )
 
 
@@ -65,6 +65,6 @@ def check_inner(where: str, state: Any) -> None:
     """
     if not hasattr(state, "inner"):
         raise ValueError(
-            f"{where} was given a state of {type(state).__name__}: call update with the state of its own init, or of "
+            f"{where} was given a state of {type(state).__name__}: give the state of its own init, or of "
             "swap(tx, state, params)"
         )
