@@ -12,17 +12,41 @@ _TRAIN_ARGUMENTS = {"train": True, "training": True, "is_training": True, "deter
 
 
 class Weights(NamedTuple):
-    """The arrays of a module: what is learned, and what else changes (statistics, random counters)."""
+    """The arrays of a module.
+
+    Attributes:
+        params: what is learned: `nnx.Param`s, or the collection "params" of Linen.
+        state: everything else that changes: running statistics, random counters, other collections.
+
+    Example:
+        >>> weights = initialise(lambda _, rngs: nnx.Linear(4, 3, rngs=rngs), None, jnp.ones((2, 4)), jax.random.key(0))
+        >>> sorted(weights.params)
+        ['bias', 'kernel']
+    """
 
     params: Any
     state: Any
 
 
 def initialise(build: Callable[[Any, nnx.Rngs], Any], trial: Any, x: Array, key: Array) -> Weights:
-    """Build the module of `trial` and take it apart; `x` is a batch to infer Linen's shapes from.
+    """Build the module of a trial and return its arrays.
+
+    Args:
+        build: a function of (trial, rngs) that returns an `nnx.Module` or a `linen.Module`.
+        trial: any pytree, passed to `build`; its numbers may be tracers.
+        x: a batch of inputs, from which Linen infers shapes.
+        key: a random key, which determines every initial weight.
+
+    Returns:
+        The initial weights, for `outputs`.
 
     Raises:
-        TypeError: `build` gives neither an `nnx.Module` nor a `linen.Module`.
+        TypeError: `build` returns neither an `nnx.Module` nor a `linen.Module`.
+
+    Example:
+        >>> build = lambda trial, rngs: nnx.Linear(4, trial["units"], rngs=rngs)
+        >>> initialise(build, {"units": 3}, jnp.ones((2, 4)), jax.random.key(0)).params["kernel"].shape
+        (4, 3)
     """
     module = build(trial, nnx.Rngs(key))
     if isinstance(module, nnx.Module):
@@ -41,13 +65,30 @@ def initialise(build: Callable[[Any, nnx.Rngs], Any], trial: Any, x: Array, key:
 def outputs(
     build: Callable[[Any, nnx.Rngs], Any], trial: Any, weights: Weights, x: Array, key: Array, *, train: bool
 ) -> tuple[Array, Any]:
-    """The module's outputs for the batch `x`, and its other state afterwards (unchanged unless `train`).
+    """Apply the module of a trial to a batch.
 
-    `train` sets NNX modules to `train()` or `eval()`, and is handed to Linen modules whose `__call__` takes
-    `train`, `training`, `is_training` or `deterministic`.
+    Args:
+        build: the function given to `initialise`.
+        trial: any pytree, passed to `build`; its numbers may be tracers.
+        weights: the arrays of the module, from `initialise` or a later step.
+        x: a batch of inputs.
+        key: a random key for dropout and other noise; for Linen the streams "params" and "dropout" are given, and
+            streams of other names fall back to "params".
+        train: whether this is a training step. NNX modules are set to `train()` or `eval()`; Linen modules get it as
+            `train`, `training`, `is_training` or (negated) `deterministic`, if their `__call__` has such an argument.
+
+    Returns:
+        The outputs, and the module's state afterwards: new statistics and counters if `train`, else unchanged.
+
+    Example:
+        >>> build, x = lambda _, rngs: nnx.Linear(4, 3, rngs=rngs), jnp.ones((2, 4))
+        >>> weights = initialise(build, None, x, jax.random.key(0))
+        >>> y, state = outputs(build, None, weights, x, jax.random.key(1), train=False)
+        >>> y.shape
+        (2, 3)
     """
-    # built anew in each trace, so that a module may keep numbers of the trial in attributes and closures;
-    # what it draws while it is built is not used, and XLA drops it
+    # Built in each trace, so that a module may have numbers of the trial in attributes and closures. XLA removes the
+    # initial weights, which are not used.
     module = build(trial, nnx.Rngs(key))
     if isinstance(module, nnx.Module):
         nnx.update(module, weights.params, weights.state)
@@ -56,7 +97,7 @@ def outputs(
             return module(x), weights.state
         module.train()
         y = module(x)
-        nnx.pop(module, nnx.Intermediate)  # what was sown is for the caller of a module, not for the next step
+        nnx.pop(module, nnx.Intermediate)  # sown values are not state of the next step
         parts: Any = nnx.split(module, nnx.Param, ...)
         return y, parts[2]
     variables = {"params": weights.params, **weights.state}
@@ -65,19 +106,19 @@ def outputs(
         return module.apply(variables, x, rngs=_streams(key), **options), weights.state
     keys = _streams(key)
     y, new = module.apply(variables, x, rngs=keys, mutable=list(weights.state), **options)
-    return y, {kind: _kept(old, new.get(kind)) for kind, old in weights.state.items()}
+    return y, {name: _same_structure(old, new.get(name)) for name, old in weights.state.items()}
 
 
 def _streams(key: Array) -> dict[str, Array]:
-    """Keys for a Linen module; streams of other names fall back to that of "params"."""
+    """The random keys of a Linen module."""
     return dict(zip(("params", "dropout"), jax.random.split(key), strict=True))
 
 
-def _kept(old: Any, new: Any) -> Any:
-    """A collection after a step; one that grows, as what is sown does, stays as it was initialised."""
+def _same_structure(old: Any, new: Any) -> Any:
+    """A collection after a step; one whose structure changes, as that of sown values, stays as it was."""
     return new if str(jax.tree.structure(old)) == str(jax.tree.structure(new)) else old
 
 
 def _mode(module: linen.Module, *, train: bool) -> dict[str, Any]:
-    taken = inspect.signature(type(module).__call__).parameters
-    return {name: train is meaning for name, meaning in _TRAIN_ARGUMENTS.items() if name in taken}
+    arguments = inspect.signature(type(module).__call__).parameters
+    return {name: train is meaning for name, meaning in _TRAIN_ARGUMENTS.items() if name in arguments}

@@ -5,13 +5,13 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import linen, nnx
 from flax.nnx import bridge
 from jax.typing import ArrayLike
 
 from jaxopt_lite.activations import CATALOGUE
 from jaxopt_lite.flax._signature import Signature
+from jaxopt_lite.flax._starting_values import starting_values
 
 
 class Learned(Signature, nnx.Module):
@@ -41,33 +41,6 @@ class Learned(Signature, nnx.Module):
         refuse_linen_caller(type(self).__name__)
         row = CATALOGUE[self.name]
         return row.function(x, **{setting: getattr(self, setting)[...] for setting in row.initial})
-
-
-def starting_values(name: str, features: int | None, start: dict[str, Any], dtype: Any) -> dict[str, jax.Array]:
-    """The initial parameters of a catalogue row: `start` where given, else the row's; with an axis of `features`."""
-    initial = CATALOGUE[name].initial
-    for setting in start:
-        if setting not in initial:
-            raise TypeError(f"{name} has no learned setting {setting!r}; its settings are: {', '.join(initial)}")
-    if features is not None and (not isinstance(features, int | np.integer) or isinstance(features, bool)):
-        raise TypeError(f"{name}: features={features!r} is not an integer; give the number of channels, or None")
-    if features is not None and features < 1:
-        raise ValueError(f"{name}: features={features}; give the number of channels, at least 1, or None")
-    return {
-        setting: _per_channel(name, setting, jnp.asarray(value, dtype), np.shape(initial[setting]), features)
-        for setting, value in {**initial, **start}.items()
-    }
-
-
-def _per_channel(name: str, setting: str, value: jax.Array, shape: tuple[int, ...], features: int | None) -> jax.Array:
-    if features is None or value.shape == (*shape, features):
-        return value
-    if value.shape != shape:
-        raise ValueError(
-            f"{name}: {setting} has shape {value.shape}; with features={features} give shape {shape}, the same for "
-            f"every channel, or {(*shape, features)}"
-        )
-    return jnp.stack([value] * features, -1)
 
 
 def refuse_linen_caller(layer: str) -> None:
