@@ -15,7 +15,7 @@ import pytest
 from jaxopt_lite import optimizers as opt
 from tests.precision import double
 
-# Factories that take transformations or functions instead of numbers: `chain`, the wrappers, and optax's own take them.
+# Factories that take transformations or functions instead of numbers.
 TAKES_NO_NUMBERS = frozenset(
     [
         "centralize",
@@ -52,7 +52,7 @@ TAKES_NO_NUMBERS = frozenset(
         "measure_with_ema",
     ]
 )
-# What a factory's own code must know as a Python number, and why.
+# The arguments that a factory needs as Python numbers, and why.
 STRUCTURE: dict[str, dict[str, str]] = {
     "adafactor": {"min_dim_size_to_factor": "compared with shapes, decides what is kept"},
     "add_noise": {"seed": "makes the random key", "key": "makes the random key"},
@@ -195,7 +195,7 @@ def test_state_holds_the_settings_and_schedules_work() -> None:
 
 
 def test_inject_hyperparams_is_not_needed() -> None:
-    """The six configurations that optax's own way fails on under jit, as 0.2.8 has them."""
+    """The six configurations of optax 0.2.8 that fail in inject_hyperparams under jit."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         names = ("adafactor", "adopt", "schedule_free_adamw", "schedule_free_sgd", "galore")

@@ -1,1 +1,1 @@
-"""Transforms around other transforms: chain, clip, accumulate, guard, average, partition, compress, lift."""
+"""Transforms around other transforms: chain, clip, accumulate, guard, average, partition, compress, rounding, lift."""

@@ -30,7 +30,7 @@ class Clip(NamedTuple):
     def update(
         self, grads: Any, state: State, params: Any, fixed: Mapping[str, Any], parts: Parts, extra: Mapping[str, Any]
     ) -> tuple[Any, State]:
-        """The bounded updates, in their own dtypes."""
+        """The bounded updates, in their dtypes."""
         now = resolved(state.settings, fixed, state.count)
         updates = self.bounded(grads, now, extra.get(WHOLE, grads))
         return updates, State(count=next_count(state.count), settings=state.settings, moments={})

@@ -41,7 +41,7 @@ class Lifted(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The factory's own name."""
+        """The name of the factory."""
         return getattr(self.factory, "__name__", repr(self.factory))
 
     def written(self, init: Init) -> str:

@@ -37,5 +37,5 @@ def _is_none(x: Any) -> bool:
 
 
 def _is_box(x: Any) -> bool:
-    # A variable of NNX or a box of Linen, known by a method of each, as this package does not import Flax.
+    # Variables of NNX and boxes of Linen are recognised by a method each, as this package does not import Flax.
     return hasattr(type(x), "get_metadata") or hasattr(type(x), "unbox")

@@ -75,8 +75,8 @@ class Partition(NamedTuple):
 def _clips_whole(update: Any) -> bool:
     """Whether the gradients that this transform is given reach a `clip_by_global_norm` unchanged.
 
-    Only then does the transform get the gradients of all groups, as one more keyword. It does not pass through optax's
-    transforms, which may refuse it, nor through `accumulate`, behind which gradients are others.
+    Only then does the transform get the gradients of all groups, as one more keyword argument. Optax's transforms may
+    refuse an unknown keyword, and behind `accumulate` the clip has other gradients than these.
     """
     rule = getattr(update, "rule", None)
     if rule == BY_NORM:
