@@ -46,7 +46,18 @@ def real(dtype: Any) -> Any:
 
 
 def square(x: jax.Array) -> jax.Array:
-    """x² or, of a complex x, its squared modulus."""
+    """x² or, of a complex x, its squared modulus.
+
+    Args:
+        x: a floating or complex array.
+
+    Returns:
+        A real array of the same shape.
+
+    Example:
+        >>> float(square(jnp.array(3 + 4j)))
+        25.0
+    """
     if jnp.iscomplexobj(x):
         return jnp.square(jnp.real(x)) + jnp.square(jnp.imag(x))
     return x * x
@@ -60,7 +71,18 @@ def square(x: jax.Array) -> jax.Array:
 
 @jax.custom_jvp
 def root(x: jax.Array) -> jax.Array:
-    """√x, with derivative 0 rather than infinite at 0, and never quite 0."""
+    """√x, with derivative 0 rather than infinite at 0.
+
+    Args:
+        x: a real array, not negative.
+
+    Returns:
+        The root, and the root of the smallest normal number instead of 0.
+
+    Example:
+        >>> float(jax.grad(root)(0.0))
+        0.0
+    """
     return jnp.sqrt(_above_zero(x))
 
 
@@ -72,7 +94,18 @@ def _(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
 
 @jax.custom_jvp
 def inverse_root(x: jax.Array) -> jax.Array:
-    """1/√x, with derivative 0 and no infinity at 0."""
+    """1/√x, with derivative 0 and no infinity at 0.
+
+    Args:
+        x: a real array, not negative.
+
+    Returns:
+        The reciprocal of `root(x)`.
+
+    Example:
+        >>> float(inverse_root(jnp.array(4.0)))
+        0.5
+    """
     return jax.lax.rsqrt(_above_zero(x))
 
 
@@ -84,7 +117,19 @@ def _(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
 
 @jax.custom_jvp
 def ratio(a: jax.Array, b: jax.Array) -> jax.Array:
-    """a/b for b ≥ 0, with derivative 0 with respect to b and no infinity at b = 0."""
+    """a/b, with derivative 0 with respect to b and no infinity at b = 0.
+
+    Args:
+        a: an array.
+        b: a real array, not negative.
+
+    Returns:
+        The quotient, in which the smallest normal number stands for a `b` of 0.
+
+    Example:
+        >>> float(ratio(jnp.array(0.0), jnp.array(0.0)))
+        0.0
+    """
     return a / _above_zero(b)
 
 
@@ -118,10 +163,18 @@ def _positive(x: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 @jax.custom_jvp
 def one_minus_power(rest: jax.Array, t: jax.Array) -> jax.Array:
-    """1 − (1 − rest)ᵗ without cancellation: `rest` is the same number, 1 − decay, that the moment is fed with.
+    """1 − (1 − rest)ᵗ without cancellation: the weight of all gradients in a mean with decay 1 − rest after t steps.
 
-    Value and derivatives of every order are finite for `rest` in [0, 1] and `t` = 0, 1, 2, ..., which is a count and
-    has no derivative.
+    Args:
+        rest: the weight of the newest gradient, 1 − decay, in [0, 1]: the very number that the mean is updated with.
+        t: the number of steps, 0, 1, 2, ... as a floating scalar. It has no derivative.
+
+    Returns:
+        The weight. Value and derivatives of every order are finite.
+
+    Example:
+        >>> round(float(one_minus_power(jnp.array(0.1), jnp.array(2.0))), 4)
+        0.19
     """
     return jnp.where(t > 0, -jnp.expm1(jnp.maximum(t, 1) * jnp.log1p(-rest)), 0)
 

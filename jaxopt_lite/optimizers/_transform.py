@@ -26,10 +26,16 @@ LOOKED_AT_A_NUMBER = (
 
 
 class State(NamedTuple):
-    """The state of a rule: steps done, the settings it runs with, and trees shaped like the parameters.
+    """The state of an optimizer.
 
-    `count` is an int32 scalar, `settings` maps each name to a float32 scalar or to a schedule of such scalars
-    (`None`: a plain function of the count decides), `moments` maps each name to a tree shaped like the parameters.
+    Args:
+        count: the number of steps done, an int32 scalar.
+        settings: each setting by name: a float32 scalar, a schedule of such scalars, or `None` for a plain function.
+        moments: each moment by name: a tree shaped like the parameters.
+
+    Example:
+        >>> float(sgd(0.5).init(jnp.ones(2)).settings["learning_rate"])
+        0.5
     """
 
     count: Any
@@ -188,8 +194,18 @@ def _plain(x: Any) -> bool:
 class Transform(optax.GradientTransformationExtraArgs):
     """An optax transformation that is also a pytree: its numeric settings are the leaves, all else is structure.
 
-    It unpacks to `init, update`, passes through `jit`, `vmap` and `grad` as an argument, and compares equal to its
-    equal. `init` copies the settings into the state; `update` reads them from there alone.
+    It unpacks to `init, update`, passes through `jit`, `vmap` and `grad` as an argument, compares by value and pickles.
+    Build one with a function such as `adam`, or with a `Rule`.
+
+    Args:
+        init: `init(params)` returns the state, into which it copies the settings.
+        update: `update(grads, state, params)` returns the updates to add to the parameters, and the next state. It
+            reads the settings from the state alone, so it is equal for all numbers.
+
+    Example:
+        >>> init, update = sgd(0.5)
+        >>> update(jnp.ones(2), init(jnp.zeros(2)))[0]
+        Array([-0.5, -0.5], dtype=float32)
     """
 
     @property
