@@ -214,6 +214,13 @@ WRONG: dict[str, tuple[Any, str]] = {
     "boundaries": (lambda: opt.join_schedules([opt.constant_schedule(1.0)], [3]), "1 schedules and 1 boundaries"),
     "shape": (lambda: opt.piecewise_interpolate_schedule("square", 1.0), "give 'linear' or 'cosine'"),
     "scale": (lambda: opt.piecewise_constant_schedule(1.0, {3: -1.0}), "scale -1 is negative"),
+    "order": (
+        lambda: opt.join_schedules([opt.constant_schedule(1.0)] * 3, [5, 2]),
+        r"boundaries\[1\]=2 is below boundaries\[0\]=5",
+    ),
+    "share": (lambda: opt.cosine_onecycle_schedule(10, 1.0, 1.5), r"pct_start=1.5 .* must be in \[0, 1\]"),
+    "corners": (lambda: opt.linear_onecycle_schedule(10, 1.0, 0.9, 0.3), "pct_final=0.3 is below pct_start=0.9"),
+    "infinite": (lambda: opt.linear_schedule(float("inf"), 0, 3), "init_value=inf is not finite"),
     "no rounds": (lambda: opt.sgdr_schedule([]), "given no rounds"),
     "rate": (lambda: opt.exponential_decay(1.0, 10, 0.0), "decay_rate=0 must be above 0"),
     "warm-up": (lambda: opt.warmup_constant_schedule(0.0, 1.0, -1), "warmup_steps=-1 must not be negative"),
@@ -226,3 +233,10 @@ WRONG: dict[str, tuple[Any, str]] = {
 def test_wrong_arguments(wrong: Any) -> None:
     with pytest.raises(ValueError, match=wrong[1]):
         wrong[0]()
+
+
+@pytest.mark.parametrize("value", [None, True, "1", [1.0, 2.0], opt.constant_schedule(1.0), abs], ids=repr)
+def test_what_is_no_number(value: Any) -> None:
+    for make in (lambda x: opt.linear_schedule(x, 0.0, 10), lambda x: opt.piecewise_constant_schedule(1.0, {5: x})):
+        with pytest.raises(TypeError, match=r"linear_schedule: init_value=|piecewise_constant_schedule: scales\[0\]="):
+            make(value)

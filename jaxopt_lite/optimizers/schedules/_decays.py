@@ -195,9 +195,9 @@ def exponential_decay(
         transition_steps=transition_steps,
         decay_rate=decay_rate,
         transition_begin=transition_begin,
-        end_value=end_value,
     )
-    return ExponentialDecay(**given, staircase=bool(staircase))
+    bound = None if end_value is None else numbers("exponential_decay", end_value=end_value)["end_value"]
+    return ExponentialDecay(**given, staircase=bool(staircase), end_value=bound)
 
 
 @schedule("cosine_decay_schedule")

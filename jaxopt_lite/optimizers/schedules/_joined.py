@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from jaxopt_lite.optimizers._types import Number, Schedule
-from jaxopt_lite.optimizers.schedules._schedule import as_schedule, numbers, schedule, time
+from jaxopt_lite.optimizers.schedules._schedule import as_schedule, check_ascending, numbers, schedule, time
 from jaxopt_lite.optimizers.schedules._warmups import warmup_cosine_decay_schedule
 
 
@@ -37,7 +37,7 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[Number]) 
         A schedule whose leaves are the boundaries and the numbers of the schedules.
 
     Raises:
-        ValueError: if the numbers of schedules and boundaries do not match.
+        ValueError: if the numbers of schedules and boundaries do not match, or the boundaries do not ascend.
         TypeError: if one of `schedules` is not callable.
 
     Example:
@@ -50,6 +50,7 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[Number]) 
             "give one boundary between each two schedules"
         )
     bounds = numbers("join_schedules", **{f"boundaries[{i}]": b for i, b in enumerate(boundaries)})
+    check_ascending("join_schedules", **bounds)
     inner = tuple(as_schedule("join_schedules", s) for s in schedules)
     return Joined(schedules=inner, boundaries=tuple(bounds.values()))
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxopt_lite.optimizers._types import Number
 from jaxopt_lite.optimizers.schedules._piecewise import interpolated
-from jaxopt_lite.optimizers.schedules._schedule import numbers, schedule, time
+from jaxopt_lite.optimizers.schedules._schedule import check_ascending, numbers, schedule, time
 
 
 @schedule("linear_onecycle_schedule")
@@ -44,7 +44,7 @@ def linear_onecycle_schedule(
         transition_steps: the steps of the whole cycle, > 0.
         peak_value: the largest value.
         pct_start: the share of the steps at which the peak is, in [0, 1]. The step is rounded down as optax rounds it.
-        pct_final: the share of the steps at which the first value is reached again, in [0, 1].
+        pct_final: the share of the steps at which the first value is reached again, in [`pct_start`, 1].
         div_factor: the peak divided by the first value, > 0.
         final_div_factor: the first value divided by the last one, > 0.
 
@@ -62,6 +62,7 @@ def linear_onecycle_schedule(
     Reference:
         Smith and Topin, "Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates", 2017.
     """
+    check_ascending("linear_onecycle_schedule", pct_start=pct_start, pct_final=pct_final)
     given = numbers(
         "linear_onecycle_schedule",
         transition_steps=transition_steps,

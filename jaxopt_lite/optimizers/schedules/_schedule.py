@@ -1,11 +1,12 @@
 """What a schedule is: a callable of the step count that is a pytree of its numbers."""
 
+import itertools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.tree_util import GetAttrKey
 
 from jaxopt_lite.optimizers._ranges import number
@@ -13,7 +14,8 @@ from jaxopt_lite.optimizers._structure import same
 from jaxopt_lite.optimizers._types import Number, Schedule
 
 POSITIVE = frozenset({"transition_steps", "decay_steps", "decay_rate", "div_factor", "final_div_factor"})
-NOT_NEGATIVE = frozenset({"warmup_steps", "stable_steps", "transition_begin", "pct_start", "pct_final"})
+NOT_NEGATIVE = frozenset({"warmup_steps", "stable_steps", "transition_begin"})
+SHARES = frozenset({"pct_start", "pct_final"})
 Class = TypeVar("Class", bound=type)
 
 
@@ -70,25 +72,48 @@ def numbers(where: str, **arguments: Any) -> dict[str, Any]:
 
     Args:
         where: the public function that was given them.
-        **arguments: numbers, arrays, tracers or objects that become numbers later. `None` is passed on.
+        **arguments: numbers, arrays, tracers or objects that become numbers later.
 
     Returns:
         The arguments by name, Python numbers as floats.
 
     Raises:
-        TypeError: if one is a boolean or a string.
-        ValueError: if a Python number is NaN or out of the range of its name.
+        TypeError: if one is `None`, a boolean, a string, a list or a function.
+        ValueError: if a Python number is NaN, infinite or out of the range of its name.
     """
-    return {name: None if value is None else _number(where, name, value) for name, value in arguments.items()}
+    return {name: _number(where, name, value) for name, value in arguments.items()}
 
 
 def _number(where: str, name: str, value: Any) -> Any:
-    if isinstance(value, int | float | np.number) and not isinstance(value, bool):
+    if value is None or callable(value) or isinstance(value, bool | str):
+        raise TypeError(f"{where}: {name}={value!r} is not a number")
+    value = number(where, name, value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{where}: {name}={value:g} is not finite")
         if name in POSITIVE and value <= 0:
             raise ValueError(f"{where}: {name}={value:g} must be above 0")
         if name in NOT_NEGATIVE and value < 0:
             raise ValueError(f"{where}: {name}={value:g} must not be negative")
-    return number(where, name, value)
+        if name in SHARES and not 0 <= value <= 1:
+            raise ValueError(f"{where}: {name}={value:g} is a share of the steps and must be in [0, 1]")
+    return value
+
+
+def check_ascending(where: str, **steps: Any) -> None:
+    """Check the order of steps.
+
+    Args:
+        where: the public function that was given them.
+        **steps: the steps by name, in the order in which they must be. Only Python numbers are compared.
+
+    Raises:
+        ValueError: if one is below the one before.
+    """
+    known = [(name, step) for name, step in steps.items() if isinstance(step, int | float)]
+    for (before, low), (after, high) in itertools.pairwise(known):
+        if high < low:
+            raise ValueError(f"{where}: {after}={high:g} is below {before}={low:g}: give ascending ones")
 
 
 def time(count: Any) -> jax.Array:

@@ -137,14 +137,8 @@ class WarmupExponentialDecay(NamedTuple):
         """The value at `count`."""
         t = time(count)
         up = _rising(self.init_value, self.peak_value, self.warmup_steps, t)
-        decay = ExponentialDecay(
-            self.peak_value,
-            self.transition_steps,
-            self.decay_rate,
-            self.transition_begin,
-            self.staircase,
-            self.end_value,
-        )
+        # The fields after the third are those of ExponentialDecay after its first.
+        decay = ExponentialDecay(self.peak_value, *self[3:])
         return jnp.where(t < self.warmup_steps, up, decay(t - self.warmup_steps))
 
 
@@ -189,9 +183,11 @@ def warmup_exponential_decay_schedule(
         transition_steps=transition_steps,
         decay_rate=decay_rate,
         transition_begin=transition_begin,
-        end_value=end_value,
     )
-    return WarmupExponentialDecay(**given, staircase=bool(staircase))
+    bound = (
+        None if end_value is None else numbers("warmup_exponential_decay_schedule", end_value=end_value)["end_value"]
+    )
+    return WarmupExponentialDecay(**given, staircase=bool(staircase), end_value=bound)
 
 
 @schedule("warmup_stable_decay_schedule")
