@@ -114,3 +114,15 @@ def test_an_unknown_argument_of_a_lifted_factory() -> None:
         TypeError, match=r"lift\(lamb\): missing .*'learning_rate': its arguments are learning_rate, b1"
     ):
         opt.lift(optax.lamb)(rate=0.1)
+
+
+def test_stochastic_rounding_draws_other_bits_for_each_leaf_and_seed() -> None:
+    params = {name: jnp.ones(1000, jnp.bfloat16) for name in "ab"}
+    grads = {name: jnp.full(1000, 1e-3, jnp.bfloat16) for name in "ab"}
+    moved = []
+    for seed in (0, 1):
+        tx = opt.stochastic_rounding(opt.sgd(1.0), seed)
+        updates, _ = tx.update(grads, tx.init(params), params)
+        moved += [np.asarray(u) != 0 for u in updates.values()]
+    assert all(50 < m.sum() < 500 for m in moved)
+    assert not any(np.array_equal(a, b) for i, a in enumerate(moved) for b in moved[:i])
