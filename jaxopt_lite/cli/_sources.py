@@ -40,8 +40,10 @@ def functions() -> dict[str, Function]:
     package = _PACKAGE / "optimizers"
     out = {}
     for module, name in _imports(package / "__init__.py"):
-        kind = module.split(".")[2] if module.count(".") > 2 else "functions"
         definition = _definition(_PACKAGE.parent / f"{module.replace('.', '/')}.py", name)
+        kind = module.split(".")[2] if module.count(".") > 2 else "functions"
+        if kind == "wrappers" and not _returns_a_transform(definition):
+            kind = "functions"
         if kind in ("wrappers", "schedules", "functions") and definition is not None:
             call = f"optimizers.{name}({ast.unparse(_unannotated(definition.args))})"
             out[name] = Function(kind, call, ast.get_docstring(definition) or "")
@@ -60,6 +62,10 @@ def _definition(path: Path, name: str) -> ast.FunctionDef | None:
         if isinstance(node, ast.FunctionDef) and node.name == name:
             return node
     return None
+
+
+def _returns_a_transform(definition: ast.FunctionDef | None) -> bool:
+    return definition is not None and definition.returns is not None and "Transform" in ast.unparse(definition.returns)
 
 
 def _unannotated(arguments: ast.arguments) -> ast.arguments:

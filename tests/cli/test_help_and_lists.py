@@ -57,6 +57,14 @@ def test_wrappers_and_schedules_are_listed_and_explained(kind, names, command):
         assert (getattr(optimizers, name).__doc__ or "").split("\n")[0] in out
 
 
+def test_functions_beside_the_wrappers_are_explained_and_not_listed(command):
+    listed = {line.split()[0] for line in command("list", "wrappers")[1].splitlines()}
+    assert listed >= set(WRAPPERS)
+    for name in ("averaged", "loss_scale_of", "mean_gradients", "with_settings"):
+        assert name not in listed
+        assert command("explain", name)[1].startswith(f"optimizers.{name}(")
+
+
 @pytest.mark.parametrize("name", ["tanh", "adam", "guard"])
 def test_explain_prints_a_card_and_writes_nothing(name, command, tmp_path):
     status, out, _ = command("explain", name)
