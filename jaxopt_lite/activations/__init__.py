@@ -1,4 +1,72 @@
-"""Activation functions: accurate to the last bit, lean in memory, and a catalogue of what is known of them."""
+"""Activation functions: accurate, lean in memory, and with a catalogue of their properties.
+
+Any function of one array is an activation: pass it where one of this package goes. To have it in `jaxopt-lite list`,
+`explain` and the sweeps by name, register it; `check` tests it against the laws that this package's functions obey.
+
+**Outside the package**, in a file `mine.py`:
+
+    ::
+
+        import jax.numpy as jnp
+        from jaxopt_lite import activations as act
+
+        def star_relu(x, scale=0.8944, bias=-0.4472):
+            return scale * jnp.where(x > 0, x * x, 0 * x) + bias
+
+        act.register(
+            star_relu,
+            formula="scale * max(x, 0)^2 + bias",
+            use="feed-forward layers of vision transformers",
+            weakness="grows quadratically",
+            reference="Yu et al. 2022, MetaFormer baselines for vision",
+            initial={"scale": 0.8944, "bias": -0.4472},
+        )
+
+`act.check("star_relu")` then tests it, and `jaxopt-lite sweep --activation mine.py:star_relu,tanh` sweeps it.
+
+**Inside the package**, write three things. The function, in `jaxopt_lite/activations/_tent.py`:
+
+    ::
+
+        \"\"\"The tent, max(0, 1 - |x|).\"\"\"
+
+        import jax
+        import jax.numpy as jnp
+
+        from jaxopt_lite.activations._formulas import elementwise
+
+        @elementwise(lambda x: jnp.where(jnp.abs(x) < 1, -jnp.sign(x), 0 * x))
+        def tent(x: jax.Array) -> jax.Array:
+            \"\"\"max(0, 1 - |x|), elementwise.\"\"\"
+            return jnp.maximum(1 - jnp.abs(x), 0)
+
+Its line among the others in `jaxopt_lite/activations/__init__.py`:
+
+    ::
+
+        from jaxopt_lite.activations._tent import tent as tent
+
+And its row in `catalogue.toml`, which the tests verify:
+
+    ::
+
+        [tent]
+        formula = "max(0, 1 - |x|)"
+        kind = "elementwise"
+        range = [0.0, 1.0]
+        zero_centred = false
+        monotone = false
+        smooth = false
+        saturates = ["left", "right"]
+        kinks = [-1.0, 0.0, 1.0]
+        gain = 1.985949
+        keeps = "input"
+        use = "local features"
+        weakness = "no gradient beyond 1"
+        reference = "A hat function of finite elements; Courant 1943"
+
+The tests in this repository also compare it with a float64 formula: add that to `bench/_activation_truth.py`.
+"""
 
 from jaxopt_lite.activations._algebraic import soft_sign as soft_sign
 from jaxopt_lite.activations._algebraic import squareplus as squareplus
@@ -57,3 +125,6 @@ from jaxopt_lite.activations._tanh import tanh as tanh
 # isort: split
 from jaxopt_lite.activations._catalogue import CATALOGUE as CATALOGUE
 from jaxopt_lite.activations._catalogue import Activation as Activation
+from jaxopt_lite.activations._formulas import elementwise as elementwise
+from jaxopt_lite.activations._laws import check as check
+from jaxopt_lite.activations._register import register as register

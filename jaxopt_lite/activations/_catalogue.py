@@ -35,6 +35,7 @@ class Activation(NamedTuple):
     reference: str
     float32_ulp: tuple[float, ...] = (4.0, 6.0, 8.0)  # bounds of the float32 error of value, slope and curvature
     exact_tails: bool = True  # False: float32 slopes are computed from the output, within 2^-21 but not in ulp
+    same_curvature: bool = True  # False: near its roots, what a fused multiplication keeps shows in half precision
     settings: dict[str, Any] = {}  # noqa: RUF012 - a NamedTuple default, never written to
     initial: dict[str, Any] = {}  # noqa: RUF012
 

@@ -1,0 +1,135 @@
+"""The properties of an activation that can be measured: what `register` fills in and `check` compares with."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxopt_lite.activations._catalogue import Activation
+
+_GRID = np.linspace(-12.0, 12.0, 24 * 1024 + 1)
+_STEEPEST = 40.0  # neighbours on the grid that differ more than this slope explains are on both sides of a jump
+_INFINITE = 20.0  # values beyond it within |x| ≤ 1e4 count as unbounded
+
+Array = NDArray[np.float64]
+
+
+class Facts(NamedTuple):
+    """The measured fields of a catalogue row, under the names of `Activation`."""
+
+    range: tuple[float, float]
+    zero_centred: bool
+    monotone: bool
+    smooth: bool
+    saturates: tuple[str, ...]
+    kinks: tuple[float, ...]
+    gain: float
+
+
+def measure(row: Activation) -> Facts:
+    """The facts of a row's function, in float32 arithmetic on the real line, with the row's settings."""
+    value, slope, curvature = _derivatives(row.probe, _GRID)
+    kinks = _places([*_jumps(value), *_jumps(slope)])
+    mean, square = _moments(row)
+    return Facts(
+        range=_range(row),
+        zero_centred=abs(mean) < 1e-5,
+        monotone=_steepest_fall(row) >= -1e-6,
+        smooth=not kinks and not len(_jumps(curvature)),
+        saturates=_saturates(row),
+        kinks=kinks,
+        gain=float(1 / np.sqrt(square)),
+    )
+
+
+def differences(claimed: Activation, found: Facts) -> list[str]:
+    """One text for each claim of a row that the measured facts contradict."""
+    out = [
+        f"{field} is {getattr(claimed, field)!r}, but measured {getattr(found, field)!r}"
+        for field in ("zero_centred", "monotone", "smooth", "saturates")
+        if getattr(claimed, field) != getattr(found, field)
+    ]
+    if not all(map(_same_end, claimed.range, found.range, (1.0, -1.0))):
+        out.append(f"range is {claimed.range}, but measured {found.range}")
+    apart = [k for k in found.kinks if all(abs(k - known) > 0.002 for known in claimed.kinks)]
+    missing = [k for k in claimed.kinks if all(abs(k - seen) > 0.002 for seen in found.kinks)]
+    if apart or missing:
+        out.append(f"kinks are {claimed.kinks}, but measured {found.kinks}")
+    if abs(claimed.gain / found.gain - 1) > 2e-4:
+        out.append(f"gain is {claimed.gain}, but measured {found.gain:.6f}")
+    return out
+
+
+def _same_end(claimed: float, found: float, inward: float) -> bool:
+    """Whether the values reach the claimed end of the range, within 0.05, and do not pass it."""
+    if np.isinf(claimed) or np.isinf(found):
+        return claimed == found
+    return -1e-6 * max(1.0, abs(claimed)) <= inward * (found - claimed) < 0.05
+
+
+def _derivatives(f: Callable[[jax.Array], jax.Array], x: Array) -> tuple[Array, ...]:
+    """f, f', f'' by forward mode."""
+
+    def along(g: Callable[[jax.Array], jax.Array]) -> Callable[[jax.Array], jax.Array]:
+        return lambda x: jax.jvp(g, (x,), (jnp.ones_like(x),))[1]
+
+    first = along(f)
+    results = jax.jit(lambda x: (f(x), first(x), along(first)(x)))(jnp.asarray(x, jnp.float32))
+    return tuple(np.asarray(y, np.float64) for y in results)
+
+
+def _jumps(values: Array) -> Array:
+    return _GRID[np.flatnonzero(np.abs(np.diff(values)) > _STEEPEST * (_GRID[1] - _GRID[0]))]
+
+
+def _places(found: list[float]) -> tuple[float, ...]:
+    """The middle of each group of neighbouring jumps, to three decimals."""
+    groups: list[list[float]] = []
+    for x in sorted(map(float, found)):
+        if groups and x - groups[-1][-1] < 0.004:
+            groups[-1].append(x)
+        else:
+            groups.append([x])
+    half_step = (_GRID[1] - _GRID[0]) / 2
+    return tuple(round(float((g[0] + g[-1]) / 2 + half_step), 3) + 0.0 for g in groups)
+
+
+def _outputs_of_two(row: Activation, points: Array) -> Array:
+    """The outputs for each pair of entries with coordinates in points, shape (n, n, outputs); for elementwise rows of
+    each single entry, shape (n, 1)."""
+    settings = {**row.settings, **{name: jnp.asarray(value) for name, value in row.initial.items()}}
+    if row.kind == "elementwise":
+        return np.asarray(row.function(jnp.asarray(points[:, None], jnp.float32), **settings), np.float64)
+    pairs = np.stack(np.meshgrid(points, points, indexing="ij"), -1)
+    return np.asarray(row.function(jnp.asarray(pairs, jnp.float32), **settings), np.float64)
+
+
+def _range(row: Activation) -> tuple[float, float]:
+    points = np.concatenate([np.linspace(-30.0, 30.0, 1501), [-1e4, 1e4]])
+    y = _outputs_of_two(row, points if row.kind == "elementwise" else points[::10])
+    low, high = float(y.min()), float(y.max())
+    return -np.inf if low < -_INFINITE else low, np.inf if high > _INFINITE else high
+
+
+def _moments(row: Activation) -> tuple[float, float]:
+    """E f(z) and E f(z)² for standard normal entries."""
+    step = 1 / 256 if row.kind == "elementwise" else 1 / 32
+    z = np.arange(-9.0, 9.0, step) + step / 2
+    weight = np.exp(-z * z / 2) / np.sqrt(2 * np.pi) * step
+    y = _outputs_of_two(row, z)
+    weights = weight[:, None] if row.kind == "elementwise" else weight[:, None, None] * weight[None, :, None]
+    return tuple(float((weights * moment).sum() / y.shape[-1]) for moment in (y, y * y))  # type: ignore[return-value]
+
+
+def _steepest_fall(row: Activation) -> float:
+    y = _outputs_of_two(row, np.linspace(-8.0, 8.0, 321))
+    return min(float(np.diff(y, axis=axis).min()) for axis in range(y.ndim - 1))
+
+
+def _saturates(row: Activation) -> tuple[str, ...]:
+    far = np.linspace(1e4, 1.1e4, 1001)
+    sides = {"left": -far, "right": far}
+    return tuple(side for side, x in sides.items() if np.abs(_derivatives(row.probe, x)[1]).max() < 1e-6)
