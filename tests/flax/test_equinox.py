@@ -1,4 +1,4 @@
-"""Equinox's training loop with every optimizer and wrapper: models with integers and functions as leaves."""
+"""Equinox's training loop with every optimizer and wrapper: models with integers, functions and `None` as leaves."""
 
 from collections.abc import Callable
 from typing import Any
@@ -54,17 +54,18 @@ WRAPPED = {
 }
 
 
+@pytest.mark.parametrize("given", [eqx.is_array, eqx.is_inexact_array])
 @pytest.mark.parametrize("name", [*RULES, *WRAPPED])
-def test_the_equinox_loop_is_the_loop_over_the_floating_leaves(name: str) -> None:
-    tx, kept = {**RULES, **WRAPPED}[name], eqx.is_inexact_array
+def test_the_equinox_loop_is_the_loop_over_the_floating_leaves(name: str, given: Callable[[Any], bool]) -> None:
+    tx = {**RULES, **WRAPPED}[name]
     model, (plain, rest) = Model(), eqx.partition(Model(), eqx.is_inexact_array)
     leaves, treedef = jax.tree.flatten(plain)
-    state, plain_state = tx.init(eqx.filter(model, kept)), tx.init(leaves)
+    state, plain_state = tx.init(plain), tx.init(leaves)
 
     @eqx.filter_jit
     def step(model: Model, state: Any) -> tuple[Model, Any]:
         grads = eqx.filter_grad(loss)(model, X)
-        updates, state = tx.update(grads, state, eqx.filter(model, kept))
+        updates, state = tx.update(grads, state, eqx.filter(model, given))
         return eqx.apply_updates(model, updates), state
 
     @jax.jit
@@ -84,3 +85,15 @@ def test_the_equinox_loop_is_the_loop_over_the_floating_leaves(name: str) -> Non
     if name != "partition_by_path":
         for ours, expected in zip(jax.tree.leaves(eqx.filter(model, eqx.is_inexact_array)), leaves, strict=True):
             np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [*RULES, *WRAPPED])
+def test_python_numbers_without_gradients_are_left_alone(name: str) -> None:
+    tx = {**RULES, **WRAPPED}[name]
+    params, grads = {"w": jnp.ones(16), "n": 3}, {"w": jnp.ones(16), "n": None}
+    state = tx.init(eqx.filter(params, eqx.is_inexact_array))
+    for _ in range(2):
+        updates, state = tx.update(grads, state, params)
+        params = eqx.apply_updates(params, updates)
+    assert params["n"] == 3
+    assert np.all(params["w"] < 1)
