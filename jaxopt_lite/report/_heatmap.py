@@ -99,14 +99,14 @@ def _title(study: Study, number: str, across: Panels) -> str:
 
 
 def _pages(study: Study, number: str, across: Panels, scale: Scale) -> list[tuple[str, "Figure"]]:
-    """One figure, or one for each panel where the rows are too many, or the best rows of it."""
+    """One figure; with too many rows one for each panel, the best panel first, each with its best rows."""
     whole = _title(study, number, across)
     rows = {panel: _rows(study, number, by) for panel, by in across.settings.items()}
     rows = {panel: lines for panel, lines in rows.items() if lines}
     if sum(map(len, rows.values())) <= MOST_ROWS:
         return [(whole, _figure(study, number, across, rows, scale))]
     pages = []
-    for panel, lines in rows.items():
+    for panel, lines in sorted(rows.items(), key=lambda item: min(_place(study, row) for row in item[1])):
         kept = _best_rows(study, lines)
         named = f"{whole}: {panel}" if panel else whole
         named += f" (best {len(kept)} of {len(lines)} rows)" if len(kept) < len(lines) else ""
@@ -123,8 +123,13 @@ def _rows(study: Study, number: str, by: dict[str, list["Setting"]]) -> list[_Ro
 
 
 def _best_rows(study: Study, rows: list[_Row]) -> list[_Row]:
-    ranked = sorted(rows, key=lambda row: min(study.places[s.trials] for cell in row.cells for s in cell))[:MOST_ROWS]
+    ranked = sorted(rows, key=lambda row: _place(study, row))[:MOST_ROWS]
     return [row for row in rows if row in ranked]
+
+
+def _place(study: Study, row: _Row) -> int:
+    """The place of the best setting of a row among all settings."""
+    return min(study.places[s.trials] for cell in row.cells for s in cell)
 
 
 def _figure(study: Study, number: str, across: Panels, rows: dict[str, list[_Row]], scale: Scale) -> "Figure":
@@ -202,7 +207,9 @@ def _signs(rows: dict[str, list[_Row]], study: Study, scale: Scale) -> str:
     scored = [any(has_score(s, study.objective) for s in cell) for cell in cells]
     runs = [(sum(s.diverged for s in cell), sum(s.seeds for s in cell)) for cell in cells]
     shares = [diverged / whole for diverged, whole in runs]
-    signs = ["★ best of all", "framed: best of its row"]
+    best = study.settings[0]
+    signs = ["★ best of all"] if any(s is best for cell in cells for s in cell) else []
+    signs.append("framed: best of its row")
     if 1.0 in shares:
         signs.append("✕ diverged")
     partly = [r for r, share, known in zip(runs, shares, scored, strict=True) if 0 < share < 1 and not known]

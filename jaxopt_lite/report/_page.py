@@ -104,7 +104,7 @@ def _answer(study: Study, findings: Verdict) -> dict[str, str]:
 
 
 def _pictures(study: Study, results: "Results") -> dict[str, Any]:
-    """The figures as SVG; with many swept numbers all but the first few are folded away."""
+    """The figures as SVG; all but the first few heat maps are folded."""
     nothing: dict[str, Any] = {"pictures": [], "more": [], "more_title": "", "curves": None, "missing": ""}
     try:
         maps = heatmaps(results)
@@ -112,10 +112,10 @@ def _pictures(study: Study, results: "Results") -> dict[str, Any]:
     except ModuleNotFoundError as error:
         return {**nothing, "missing": str(error)}
     made = [Picture(t, inline(figure, f"m{i}", f"{t}. {_IN_TABLE}")) for i, (t, figure) in enumerate(maps)]
-    few = made if len(study.structure.numbers) <= FEW else made[:FEW]
-    more = made[len(few) :]
-    title = f"{count(len(more), 'more picture')}: " + ", ".join(picture.title for picture in more)
-    shown = {**nothing, "pictures": few, "more": more, "more_title": title}
+    more = made[FEW:]
+    named = [picture.title for picture in more[:FEW]] + ["..."] * (len(more) > FEW)
+    title = f"{count(len(more), 'more picture')}: {'; '.join(named)}"
+    shown = {**nothing, "pictures": made[:FEW], "more": more, "more_title": title}
     if drawn is None:
         return shown
     which = "best setting" if has_score(study.settings[0], study.objective) else "setting that came furthest"

@@ -118,8 +118,9 @@ def _ties(study: Study, best: "Setting | None") -> list[str]:
     if best.seeds == 1:
         return ["One seed gives no interval: if the score depends on the seed, small differences may be due to chance."]
     if not tied:
-        others = "the other setting" if rest == 1 else f"each of the {rest:,} other settings"
-        return [f"Better than {others}: the 95 % interval of the difference, paired by seed, excludes 0."]
+        others = "the other finished setting" if rest == 1 else f"each of the {rest:,} other finished settings"
+        each = "" if rest == 1 else ", without correction for the number of comparisons"
+        return [f"Better than {others}: the 95 % interval of the difference, paired by seed, excludes 0{each}."]
     kinds = study.structure.kinds
     seeds = count(best.seeds, "seed")
     usual = usual_decimals(s.scores[study.objective] for s in (best, *tied))

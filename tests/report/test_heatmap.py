@@ -126,8 +126,9 @@ def test_many_rows_are_split_by_optimizer(swept: Any) -> None:
         for o in ("sgd", "adam")
         for r in (0.01, 0.1)
     ]
-    titles = [title for title, _ in report.heatmaps(swept(cells, seeds=1))]
-    assert titles == ["Test accuracy by learning rate: sgd", "Test accuracy by learning rate: adam"]
+    titles, figures = zip(*report.heatmaps(swept(cells, seeds=1)), strict=True)
+    assert titles == ("Test accuracy by learning rate: sgd", "Test accuracy by learning rate: adam")
+    assert ["★ best of all" in note(figure) for figure in figures] == [True, False]
 
 
 def test_a_setting_without_the_number_has_no_row(swept: Any) -> None:

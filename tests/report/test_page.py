@@ -230,7 +230,7 @@ def test_advice_about_the_learning_rate_needs_one(swept: Any, tmp_path: Path) ->
 
 def test_better_than_all_others(swept: Any, tmp_path: Path) -> None:
     text = report.page(swept([{"learning_rate": rate} for rate in (0.01, 0.1, 1.0)]), tmp_path / "p").read_text()
-    assert "Better than each of the 2 other settings: the 95 % interval of the difference" in text
+    assert "Better than each of the 2 other finished settings: the 95 % interval of the difference" in text
 
 
 def test_three_agreeing_seeds_do_not_prove_superiority(swept: Any, tmp_path: Path) -> None:
