@@ -173,3 +173,24 @@ def test_the_page_has_a_row_per_way():
     assert "| 5.00 | 2.50 |" in page
     assert "36%" in page
     assert "PyTorch" not in page.split("## How")[0]
+
+
+def test_all_ways_run_the_same_trainings(monkeypatch):
+    monkeypatch.setattr(_loops, "ACTIVATIONS", {"tanh": _loops.ACTIVATIONS["tanh"]})
+    monkeypatch.setattr(_loops, "OPTIMIZERS", {"sgd": _loops.OPTIMIZERS["sgd"]})
+    monkeypatch.setattr(_sweep, "SMALL", _sweep.Size(steps=3, seeds=2, rates=(0.01, 0.1), repeats=2, every=2))
+    lines = []
+    measured = _sweep.sweep(small=True, progress=lines.append)
+    ways = measured["ways"]
+    assert list(ways) == [name for name in _sweep_page.NAMES if name != "torch" or importlib.util.find_spec("torch")]
+    assert {name: way["trainings"] for name, way in ways.items()} == dict.fromkeys(ways, 2) | {
+        "engine": 4,
+        "rebuilt": 1,
+    }
+    for name, way in ways.items():
+        assert len(way["seconds"]) == 2, name
+        assert way["largest_difference"] <= 1.5 / 360, name
+        assert way["trials_per_second"] == way["trainings"] / np.median(way["seconds"])
+    assert lines[-1].startswith("round 2 of 2: vmapped scan")
+    page = _sweep_page.render_sweep(measured)
+    assert all(_sweep_page.NAMES[name] in page for name in ways)
