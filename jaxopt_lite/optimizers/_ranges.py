@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxopt_lite.optimizers._structure import Counted
+from jaxopt_lite.optimizers._structure import PlainFunction
 
 
 class Range(NamedTuple):
@@ -138,7 +138,7 @@ def check_scalar(where: str, name: str, value: Any) -> None:
         )
 
 
-def sort(
+def split_arguments(
     where: str, arguments: Mapping[str, Any], own: bool = True, ranges: Mapping[str, Range] | None = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Split arguments into data and static structure (`None` and plain functions).
@@ -169,7 +169,7 @@ def sort(
         if value is None:
             fixed[name] = None
         elif callable(value) and jax.tree_util.all_leaves([value]):
-            fixed[name] = Counted(value)
+            fixed[name] = PlainFunction(value)
         else:
             data[name] = number(where, name if own or name == "learning_rate" else "", value, allowed)
             check_scalar(where, name, value)

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 
 from jaxopt_lite import _names
 from jaxopt_lite.optimizers._ranges import check_scalar, number
-from jaxopt_lite.optimizers._structure import Counted
+from jaxopt_lite.optimizers._structure import PlainFunction
 
 
 def copied(where: str, data: Mapping[str, Any], fixed: Mapping[str, Any]) -> dict[str, Any]:
     """The settings as fresh arrays, for the state; `None` stands where a plain function of the count decides."""
     kept = {name: _copy(where, name, value) for name, value in data.items()}
-    return kept | {name: None for name, value in fixed.items() if isinstance(value, Counted)}
+    return kept | {name: None for name, value in fixed.items() if isinstance(value, PlainFunction)}
 
 
 def resolved(settings: Mapping[str, Any], fixed: Mapping[str, Any], count: jax.Array) -> dict[str, jax.Array]:

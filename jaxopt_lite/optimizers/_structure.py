@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 
-class Counted(NamedTuple):
+class PlainFunction(NamedTuple):
     """A plain Python function of the step count that stands for a setting: static, as JAX cannot look inside it."""
 
     function: Callable[[Any], Any]
@@ -44,11 +44,11 @@ def freeze(value: Any) -> Any:
 
 
 def thaw(value: Any) -> Any:
-    """The argument as the user gave it: undoes `freeze` and `Counted`."""
-    return value.tree if isinstance(value, Frozen) else value.function if isinstance(value, Counted) else value
+    """The argument as the user gave it: undoes `freeze` and `PlainFunction`."""
+    return value.tree if isinstance(value, Frozen) else value.function if isinstance(value, PlainFunction) else value
 
 
-def opened(fixed: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+def static_arguments(fixed: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
     """The static arguments by name, as a rule reads them."""
     return {name: value.tree if isinstance(value, Frozen) else value for name, value in fixed}
 

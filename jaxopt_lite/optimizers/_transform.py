@@ -1,28 +1,19 @@
-"""What every optimizer here is: an optax transformation that is a pytree of its numbers."""
+"""Transforms: optax transformations that are pytrees of their numbers."""
 
-import functools
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 import optax
-from jax.core import Tracer
 from jax.tree_util import DictKey, GetAttrKey, SequenceKey
 
 from jaxopt_lite.optimizers._inject import InjectedUpdate, inside_inject_hyperparams
-from jaxopt_lite.optimizers._ranges import sort
+from jaxopt_lite.optimizers._ranges import split_arguments
 from jaxopt_lite.optimizers._repr import shown, written
 from jaxopt_lite.optimizers._settings import copied
-from jaxopt_lite.optimizers._states import check_state
-from jaxopt_lite.optimizers._structure import Counted, freeze, opened, same
-
-Parts = Mapping[Any, Any]
-LOOKED_AT_A_NUMBER = (
-    jax.errors.ConcretizationTypeError,
-    jax.errors.TracerArrayConversionError,
-    jax.errors.TracerIntegerConversionError,
-)
+from jaxopt_lite.optimizers._structure import freeze, same, static_arguments
+from jaxopt_lite.optimizers._update import Behavior, Update
+from jaxopt_lite.optimizers._update import Parts as Parts
 
 
 class State(NamedTuple):
@@ -43,31 +34,15 @@ class State(NamedTuple):
     moments: dict[str, Any]
 
 
-class Rule(Protocol):
-    """The structure of an optimizer: its maths, without its numbers. Rules are hashable and compare by value."""
-
-    @property
-    def name(self) -> str:
-        """The name of the public function that builds transforms of this rule."""
-
-    def init(self, params: Any, data: Mapping[str, Any], fixed: Mapping[str, Any], parts: Parts) -> Any:
-        """The first state; `data` are the numbers, `fixed` the flags and functions, `parts` the inner transforms."""
-
-    def update(
-        self, grads: Any, state: Any, params: Any, fixed: Mapping[str, Any], parts: Parts, extra: Mapping[str, Any]
-    ) -> tuple[Any, Any]:
-        """Updates and the next state; `parts` are the inner update functions."""
-
-
 class Init:
-    """`init` of a transform: holds everything that was given to build it."""
+    """`init` of a transform: everything that it was built with."""
 
-    def __init__(self, rule: Rule, parts: Mapping[Any, "Transform"], data: Mapping[str, Any], fixed: tuple) -> None:
+    def __init__(self, rule: Behavior, parts: Mapping[Any, "Transform"], data: Mapping[str, Any], fixed: tuple) -> None:
         self.rule, self.parts, self.data, self.fixed = rule, parts, data, fixed
 
     def __call__(self, params: Any) -> Any:
-        """The state for these parameters: the settings are copied into it."""
-        return self.rule.init(params, self.data, opened(self.fixed), self.parts)
+        """The first state for these parameters, with a copy of the settings."""
+        return self.rule.init(params, self.data, static_arguments(self.fixed), self.parts)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Init):
@@ -77,9 +52,9 @@ class Init:
             other.fixed,
             tuple(other.parts.items()),
         )
-        mine: Any = jax.tree.flatten(dict(self.data))
-        theirs: Any = jax.tree.flatten(dict(other.data))
-        return alike and mine[1] == theirs[1] and all(map(same, mine[0], theirs[0]))
+        a: Any = jax.tree.flatten(dict(self.data))
+        b: Any = jax.tree.flatten(dict(other.data))
+        return alike and a[1] == b[1] and all(map(same, a[0], b[0]))
 
     def __repr__(self) -> str:
         return f"<init of {self.rule.name}>"
@@ -87,108 +62,6 @@ class Init:
     def __hash__(self) -> int:
         numbers = tuple((n, v) for n, v in self.data.items() if isinstance(v, float))
         return hash((self.rule, self.fixed, tuple(self.parts.items()), tuple(self.data), numbers))
-
-
-class Update:
-    """`update` of a transform: its structure alone, so that all transforms of one structure have equal `update`s.
-
-    Called outside of any other transformation it is one compiled program, not dozens of dispatches; but where it runs
-    Python code that is not ours (optax's, a plain function as a schedule or a mask), which may look at the numbers.
-    """
-
-    def __init__(self, rule: Rule, parts: tuple[tuple[Any, Any], ...], names: tuple[str, ...], fixed: tuple) -> None:
-        self.rule, self.parts, self.names, self.fixed = rule, parts, names, fixed
-        self._structure = (rule, parts, names, fixed)
-        self._options = opened(fixed)
-        self._settings = {*names, *(name for name, value in fixed if isinstance(value, Counted))}
-        self._inner = dict(parts)
-        self._hash: int | None = None
-        self._ours = (
-            not getattr(rule, "foreign", False)
-            and not any(isinstance(value, Counted) or callable(value) for value in self._options.values())
-            and all(getattr(part, "_ours", False) for _, part in parts)
-        )
-
-    def __call__(self, updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
-        """One step.
-
-        The settings are those of `state`, whatever numbers the transform was built with: all transforms of one
-        structure share this function, and a restored state continues with its own settings. Change them with
-        `with_settings(state, learning_rate=...)`. Only inside `optax.inject_hyperparams`, which builds a transform at
-        each step, its numbers are written into the state first.
-
-        Args:
-            updates: the gradients, a tree shaped like the parameters.
-            state: what `init` or the last `update` returned.
-            params: the parameters; needed by weight decay.
-            **extra: passed on to plain optax transforms inside, otherwise ignored.
-
-        Returns:
-            The updates to add to the parameters, and the next state.
-
-        Raises:
-            TypeError: if the state is that of another optimizer.
-            ValueError: if the trees do not match, or parameters are needed and not given.
-        """
-        if (
-            self._ours
-            and not _runs_user_code(jax.tree.structure(state))
-            and all(map(_plain, jax.tree.leaves((updates, state, params))))
-            and all(map(_plain, extra.values()))
-        ):
-            try:
-                return _compiled(self, updates, state, params, extra)
-            except LOOKED_AT_A_NUMBER:  # a plain function inside a schedule, as `lambda count: table[count]`
-                pass
-            except ValueError as error:  # the leaves are committed to several devices, which one program cannot read
-                if "incompatible devices" not in str(error):
-                    raise
-        return self._traced(updates, state, params, extra)
-
-    def _traced(self, updates: Any, state: Any, params: Any, extra: Mapping[str, Any]) -> tuple[Any, Any]:
-        check_state(self.rule, self._settings, self._options, state)
-        return self.rule.update(updates, state, params, self._options, self._inner, extra)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Update):
-            return NotImplemented
-        return self is other or self._structure == other._structure
-
-    def __hash__(self) -> int:
-        if self._hash is None:  # asked for at every eager call
-            self._hash = hash(self._structure)
-        return self._hash
-
-    def __repr__(self) -> str:
-        return f"<update of {self.rule.name}>"
-
-    def __getstate__(self) -> tuple:
-        return self._structure
-
-    def __setstate__(self, state: tuple) -> None:
-        self.__init__(*state)  # type: ignore[misc]
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _compiled(update: Update, updates: Any, state: Any, params: Any, extra: dict[str, Any]) -> tuple[Any, Any]:
-    return update._traced(updates, state, params, extra)
-
-
-@functools.lru_cache(maxsize=1024)
-def _runs_user_code(structure: Any) -> bool:
-    """Whether a state contains a schedule that the user wrote, whose code may read what changes between calls."""
-    node = structure.node_data()
-    called = node is not None and any("__call__" in vars(cls) for cls in node[0].__mro__)
-    if called and (not node[0].__module__.startswith("jaxopt_lite.") or node[0].__name__ == "Function"):
-        return True
-    return any(map(_runs_user_code, structure.children()))
-
-
-def _plain(x: Any) -> bool:
-    """Whether this is an array, or a number that fits in one, and no tracer."""
-    if isinstance(x, int | float):
-        return abs(x) < 2**31
-    return isinstance(x, jax.Array | np.ndarray) and not isinstance(x, Tracer) and x.dtype.kind not in "OSU"
 
 
 class Transform(optax.GradientTransformationExtraArgs):
@@ -232,7 +105,7 @@ class Transform(optax.GradientTransformationExtraArgs):
 
 
 class Opaque(NamedTuple):
-    """The rule of a plain optax transformation inside one of ours: it counts as structure."""
+    """The behavior of a plain optax transformation inside a transform of this package: static."""
 
     tx: Any
 
@@ -242,7 +115,7 @@ class Opaque(NamedTuple):
 
     @property
     def foreign(self) -> bool:
-        """Its code is not ours."""
+        """Eager calls do not trace its code."""
         return True
 
     @property
@@ -251,42 +124,54 @@ class Opaque(NamedTuple):
         return getattr(self.tx.update, "__qualname__", "optax").split(".")[0]
 
     def init(self, params: Any, data: Mapping[str, Any], fixed: Mapping[str, Any], parts: Parts) -> Any:
-        """Optax's own."""
+        """The state of the optax transformation."""
         return self.tx.init(params)
 
     def update(
         self, grads: Any, state: Any, params: Any, fixed: Mapping[str, Any], parts: Parts, extra: Mapping[str, Any]
     ) -> tuple[Any, Any]:
-        """Optax's own, given the extra arguments if it takes any."""
+        """The step of the optax transformation, which gets the extra arguments if it takes any."""
         return optax.with_extra_args_support(self.tx).update(grads, state, params, **extra)
 
 
 def build(
-    rule: Rule, data: Mapping[str, Any], fixed: Mapping[str, Any] | None = None, parts: Any = None, own: bool = True
+    rule: Behavior,
+    data: Mapping[str, Any],
+    fixed: Mapping[str, Any] | None = None,
+    parts: Any = None,
+    own: bool = True,
 ) -> Transform:
-    """The transform of `rule`: `data` are arguments that may be numbers, `fixed` those that never are.
+    """The transform of a behavior, its arguments checked.
 
-    Of `data`, what is not a number, an array, a pytree of them or an unknown object (`None`, a plain function) is
-    moved to the structure. `parts` are inner transforms by name. The ranges are checked of our `own` rules' numbers.
+    Args:
+        rule: the behavior.
+        data: the arguments that may be numbers. `None` and plain functions among them become static.
+        fixed: the static arguments.
+        parts: the inner transforms by name, of this package or of optax.
+        own: whether it is an optimizer of this package, whose ranges are known; of one of optax's only the learning
+            rate is checked.
+
+    Returns:
+        The transform.
     """
-    numbers, rest = sort(rule.name, data, own, getattr(rule, "settings", None))
+    numbers, rest = split_arguments(rule.name, data, own, getattr(rule, "settings", None))
     structure = tuple((name, freeze(value)) for name, value in {**rest, **(fixed or {})}.items())
     inner = {key: as_transform(tx, rule.name) for key, tx in (parts or {}).items()}
     tx = assemble(rule, inner, numbers, structure)
     if inside_inject_hyperparams():
-        update: Any = InjectedUpdate(tx.update, lambda: copied(rule.name, numbers, opened(structure)))
+        update: Any = InjectedUpdate(tx.update, lambda: copied(rule.name, numbers, static_arguments(structure)))
         return Transform(tx.init, update)
     return tx
 
 
-def assemble(rule: Rule, parts: Mapping[Any, Transform], data: Mapping[str, Any], fixed: tuple) -> Transform:
-    """The transform as it stands: nothing is checked or converted."""
+def assemble(rule: Behavior, parts: Mapping[Any, Transform], data: Mapping[str, Any], fixed: tuple) -> Transform:
+    """The transform of parts that are checked and converted already."""
     updates = tuple((key, getattr(part, "update", None)) for key, part in parts.items())
     return Transform(Init(rule, parts, data, fixed), Update(rule, updates, tuple(data), fixed))
 
 
 def as_transform(tx: Any, where: str) -> Transform:
-    """`tx` itself, or a plain optax transformation wrapped as structure."""
+    """`tx` itself, or a plain optax transformation as a static part."""
     if isinstance(tx, Transform):
         return tx
     if isinstance(tx, Callable) and not hasattr(tx, "init"):  # type: ignore[arg-type]

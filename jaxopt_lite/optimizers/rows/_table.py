@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.tree_util import GetAttrKey
 
 from jaxopt_lite.optimizers._arithmetic import next_count, one_minus_power, working
-from jaxopt_lite.optimizers._ranges import sort
+from jaxopt_lite.optimizers._ranges import split_arguments
 from jaxopt_lite.optimizers._settings import copied, resolved
 from jaxopt_lite.optimizers._structure import same
 from jaxopt_lite.optimizers.rows._unique import unique_rows
@@ -161,7 +161,7 @@ class RowTransform(NamedTuple):
 
 def row_transform(name: str, rule: Rule, data: Mapping[str, Any], fixed: Any = (), exact: bool = False) -> Any:
     """The row optimizer of a rule; plain functions among the settings become structure."""
-    numbers, rest = sort(f"rows.{name}", data)
+    numbers, rest = split_arguments(f"rows.{name}", data)
     return _built(RowRule(name, rule, (*fixed, *rest.items()), exact), numbers)
 
 

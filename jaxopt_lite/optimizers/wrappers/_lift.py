@@ -13,7 +13,7 @@ import optax
 from jaxopt_lite.optimizers._arithmetic import next_count, real, widened, wider
 from jaxopt_lite.optimizers._norms import all_finite
 from jaxopt_lite.optimizers._settings import copied, resolved
-from jaxopt_lite.optimizers._structure import Counted, freeze, opened
+from jaxopt_lite.optimizers._structure import PlainFunction, freeze, static_arguments
 from jaxopt_lite.optimizers._transform import Init, Parts, Transform, build
 from jaxopt_lite.optimizers._trees import check_params, map_gradients
 
@@ -46,7 +46,7 @@ class Lifted(NamedTuple):
 
     def written(self, init: Init) -> str:
         """The call that builds it."""
-        arguments = ", ".join(f"{k}={v!r}" for k, v in (dict(init.data) | opened(init.fixed)).items())
+        arguments = ", ".join(f"{k}={v!r}" for k, v in (dict(init.data) | static_arguments(init.fixed)).items())
         return f"lift({self.name})({arguments})"
 
     def init(self, params: Any, data: Mapping[str, Any], fixed: Mapping[str, Any], parts: Parts) -> LiftedState:
@@ -76,7 +76,7 @@ class Lifted(NamedTuple):
     def _transformation(
         self, numbers: Mapping[str, Any], fixed: Mapping[str, Any], tree: Any
     ) -> optax.GradientTransformationExtraArgs:
-        static = {name: value for name, value in fixed.items() if not isinstance(value, Counted)}
+        static = {name: value for name, value in fixed.items() if not isinstance(value, PlainFunction)}
         # A float64 setting would widen float32 moments in one branch of a condition and not in the other.
         kinds = [real(x.dtype) for x in jax.tree.leaves(tree)]
         kind = functools.reduce(wider, kinds, jnp.float32)
