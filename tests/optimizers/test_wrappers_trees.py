@@ -10,7 +10,7 @@ import optax
 import pytest
 
 from jaxopt_lite import optimizers as opt
-from tests.optimizers.wrapper_cases import TRANSFORMS, close, every_transform, tree
+from tests.optimizers.wrapper_cases import FLOAT32_UPDATES, TRANSFORMS, close, every_transform, tree
 from tests.precision import double
 
 
@@ -59,10 +59,10 @@ def test_an_empty_tree(name: str) -> None:
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float16])
 @pytest.mark.parametrize("x64", [False, True])
 def test_strict_dtype_promotion(name: str, dtype: Any, x64: bool) -> None:
-    tx, half = TRANSFORMS[name], name in ("split_master", "stochastic_rounding")
+    tx, expected = TRANSFORMS[name], jnp.float32 if name in FLOAT32_UPDATES else dtype
     with jax.numpy_dtype_promotion("strict"), double() if x64 else contextlib.nullcontext():
         updates, _ = jax.eval_shape(lambda g, p: tx.update(g, tx.init(p), p), tree(1, dtype), tree(0, dtype))
-    assert all(u.dtype == (jnp.float32 if half else dtype) for u in jax.tree.leaves(updates))
+    assert all(u.dtype == expected for u in jax.tree.leaves(updates))
 
 
 @every_transform

@@ -34,6 +34,10 @@ TRANSFORMS: dict[str, Any] = {
     "split_master": opt.split_master(opt.adamw(0.1)),
     "stochastic_rounding": opt.stochastic_rounding(opt.adamw(0.1)),
 }
+# These give float32 updates of parameters in half precision, so that their sum is the rounded parameter.
+FLOAT32_UPDATES = frozenset({"split_master", "stochastic_rounding"})
+# Each shard draws the random bits of its part of an array, so that updates differ by the coarseness of the code.
+SHARDED_TOLERANCE = {"compress": 0.5}
 every_transform = pytest.mark.parametrize("name", TRANSFORMS)
 
 
