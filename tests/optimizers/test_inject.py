@@ -65,8 +65,8 @@ def test_equals_injected_optax(case: Case, way: str) -> None:
 def test_equals_the_same_schedule_without_injection(case: Case) -> None:
     injected = optax.inject_hyperparams(case.ours)
     expected = run(case(rate_at))
-    same(run(injected(rate_at, **case.settings), jit=False), expected)
-    same(run(injected(0.1, **case.settings), assigned, jit=False), expected)
+    same(run(injected(rate_at, **case.settings)), expected)
+    same(run(injected(0.1, **case.settings), assigned), expected)
 
 
 WRAPPED: dict[str, Callable[[Any], Any]] = {
