@@ -84,7 +84,7 @@ def test_blocks_have_the_gradients_of_the_plain_form(name: str) -> None:
         return jax.jit(both)(z, up, w, b)
 
     for a, c in zip(gradients(lean), gradients(plain), strict=True):
-        np.testing.assert_array_max_ulp(a, c, 1)
+        np.testing.assert_allclose(a, c, rtol=1e-5, atol=1e-4)  # sums of 16 products in another order
 
 
 @pytest.mark.parametrize("block", ["act_dense", "gated_dense"])

@@ -115,6 +115,25 @@ def test_only_the_inputs_are_kept(gated: bool) -> None:
         assert len(kept) <= len(inputs)
 
 
+@pytest.mark.parametrize("form", ["act_dense", "gated_dense", "nnx", "nnx gated", "linen", "linen gated"])
+def test_the_recomputation_is_not_merged_outside_a_scan(form: str) -> None:
+    """A barrier separates it from the forward pass; XLA:CPU ignores barriers, XLA for accelerators does not."""
+    inputs = (X, X) if "gated" in form else (X,)
+    w = jnp.ones((6, 6))
+    calls: dict[str, Callable[..., jax.Array]] = {
+        "act_dense": lambda z: act.act_dense(act.gelu, z, w),
+        "gated_dense": lambda gate, up: act.gated_dense(act.silu, gate, up, w),
+        "nnx": layers.ActDense(6, 6, layers.PReLU(), rngs=nnx.Rngs(0)),
+        "nnx gated": layers.GatedDense(6, 6, act.silu, rngs=nnx.Rngs(0)),
+    }
+    if form.startswith("linen"):
+        layer = (linen.GatedDense if "gated" in form else linen.ActDense)(6, act.gelu)
+        variables = layer.init(jax.random.key(0), *inputs)
+        calls[form] = lambda *inputs: layer.apply(variables, *inputs)
+    gradient = jax.grad(lambda *inputs: jnp.sum(jnp.sin(calls[form](*inputs))))
+    assert "optimization_barrier" in jax.jit(gradient).lower(*inputs).as_text()
+
+
 class Dropped(nnx.Module):
     def __init__(self, rngs: nnx.Rngs) -> None:
         self.slope, self.dropout = layers.PReLU(), nnx.Dropout(0.5, rngs=rngs)

@@ -15,6 +15,7 @@ from jaxopt_lite import activations, optimizers
 from jaxopt_lite.flax import linen
 
 MODULES = [m.name for m in pkgutil.walk_packages(jaxopt_lite.flax.__path__, "jaxopt_lite.flax.")]
+MODULES += ["jaxopt_lite.activations._dense"]
 GLOBALS = {**vars(activations), **vars(optimizers), **vars(jaxopt_lite.flax)}
 GLOBALS |= {"jax": jax, "jnp": jnp, "nnx": nnx, "linen": linen, "rows": optimizers.rows}
 PUBLIC = {f"{room.__name__}.{name}": getattr(room, name) for room in (jaxopt_lite.flax, linen) for name in vars(room)}
