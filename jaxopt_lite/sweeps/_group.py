@@ -15,10 +15,16 @@ Array = jax.Array
 
 
 class Member(NamedTuple):
-    """A trial as numbers: which alternative it takes in each merged place, and its numbers in order."""
+    """A trial as numbers.
+
+    Attributes:
+        trial: its place in the list of trials.
+        branches: which alternative it takes in each place of a merged optimizer.
+        numbers: its numbers, in the order of `Group.rebuilt`.
+    """
 
     trial: int
-    taken: tuple[int, ...]
+    branches: tuple[int, ...]
     numbers: tuple[Any, ...]
 
 
@@ -40,7 +46,7 @@ class Group(NamedTuple):
     @property
     def structures(self) -> int:
         """Number of structures without merging."""
-        return len({member.taken for member in self.members})
+        return len({member.branches for member in self.members})
 
     def signature(self, width: int) -> list[jax.ShapeDtypeStruct]:
         """Shapes and dtypes of `stacked(members, width)`; Python floats are weakly typed, as JAX has them."""
@@ -48,9 +54,9 @@ class Group(NamedTuple):
         weak = [getattr(x, "weak_type", type(x) is float) for x in self.members[0].numbers]
         return [jax.ShapeDtypeStruct(c.shape, c.dtype, weak_type=bool(w)) for c, w in zip(columns, weak, strict=True)]
 
-    def rebuilt(self, taken: Sequence[Array], numbers: Sequence[Any]) -> Any:
+    def rebuilt(self, branches: Sequence[Array], numbers: Sequence[Any]) -> Any:
         """The trial of these numbers, for the inside of a program."""
-        rest, places, out = iter(numbers), iter(zip(taken, self.alternatives, strict=True)), []
+        rest, places, out = iter(numbers), iter(zip(branches, self.alternatives, strict=True)), []
         for leaf in self.pattern:
             if isinstance(leaf, Transform):
                 index, transforms = next(places)
@@ -94,15 +100,15 @@ def _group(tree: Any, pattern: tuple[Any, ...], rows: list[tuple[int, list[Any]]
             examples.setdefault(_structure(leaves[place]), leaves[place])
     members = []
     for nth, leaves in rows:
-        taken = [list(found).index(_structure(leaves[place])) for place, found in zip(places, known, strict=True)]
-        numbers = _numbers(leaves, [list(examples.values()) for examples in known], taken)
-        members.append(Member(nth, tuple(taken), tuple(numbers)))
+        branches = [list(found).index(_structure(leaves[place])) for place, found in zip(places, known, strict=True)]
+        numbers = _numbers(leaves, [list(examples.values()) for examples in known], branches)
+        members.append(Member(nth, tuple(branches), tuple(numbers)))
     return Group(tree, pattern, tuple(tuple(examples.values()) for examples in known), tuple(members))
 
 
-def _numbers(leaves: list[Any], alternatives: list[list[Transform]], taken: list[int]) -> Iterator[Any]:
-    """The numbers of a trial in the order of `Group.rebuilt`; alternatives not taken give those of their example."""
-    places = iter(zip(alternatives, taken, strict=True))
+def _numbers(leaves: list[Any], alternatives: list[list[Transform]], branches: list[int]) -> Iterator[Any]:
+    """The numbers of a trial in the order of `Group.rebuilt`; alternatives it does not take give their example's."""
+    places = iter(zip(alternatives, branches, strict=True))
     for leaf in leaves:
         if _is_transform(leaf):
             transforms, index = next(places)

@@ -3,10 +3,13 @@
 import hashlib
 import json
 import platform
+import warnings
+from pathlib import Path
 from typing import Any
 
 import flax
 import jax
+import jaxlib.version
 import numpy as np
 import optax
 
@@ -19,7 +22,7 @@ from jaxopt_lite.training._run import stride_of
 # Names of facts that a note of the user cannot replace.
 RESERVED = (
     *("task", "objective", "mode", "modes", "steps", "stride", "seeds", "columns", "settings", "structures", "widths"),
-    *("numbers", "data", "device", "workers", "versions", "digests", "format", "last", "compile_seconds"),
+    *("numbers", "data", "device", "processor", "workers", "versions", "digests", "format", "last", "compile_seconds"),
     "run_seconds",
 )
 
@@ -42,10 +45,12 @@ def facts_of(planned: Plan) -> dict[str, Any]:
         "numbers": _numbers(planned),
         "data": _digest(task.data),
         "device": f"{planned.devices[0].platform}: {planned.devices[0].device_kind}",
+        "processor": _processor(),
         "workers": planned.workers,
         "versions": {
             "python": ".".join(platform.python_version_tuple()[:2]),
             "jax": jax.__version__,
+            "jaxlib": jaxlib.version.__version__,
             "flax": flax.__version__,
             "optax": optax.__version__,
         },
@@ -73,6 +78,8 @@ def check_same(ledger: Ledger, planned: Plan, facts: dict[str, Any]) -> None:
 def check_versions(ledger: Ledger, facts: dict[str, Any], remaining: list[int]) -> bool:
     """Whether a ledger was written with these versions on this kind of device, so that programs can be compared.
 
+    Warns if some groups remain to be run and the CPU is of another model.
+
     Raises:
         StoreError: it was not, and some groups remain to be run.
     """
@@ -82,6 +89,12 @@ def check_versions(ledger: Ledger, facts: dict[str, Any], remaining: list[int]) 
             if remaining:
                 raise _differs(ledger, f"in its {key}: it was started with {stored[key]}, this is {facts[key]}")
             return False
+    if remaining and stored["processor"] != facts["processor"]:
+        warnings.warn(
+            f"the sweep in {ledger.store} was started on {stored['processor']} and continues on {facts['processor']}: "
+            "runs of the two may differ by rounding",
+            stacklevel=2,
+        )
     return True
 
 
@@ -112,7 +125,9 @@ def check_program(ledger: Ledger, group: int, program: Traced) -> None:
 
 
 def _differs(ledger: Ledger, how: str) -> StoreError:
-    return StoreError(f"the sweep in {ledger.store} differs {how}. Resume with its own settings, or name another store")
+    return StoreError(
+        f"the sweep in {ledger.store} differs {how}. Resume with the settings it began with, or name another store"
+    )
 
 
 def _brief(row: Row) -> str:
@@ -122,7 +137,7 @@ def _brief(row: Row) -> str:
 def states(ledger: Ledger, planned: Plan, traced: dict[int, list[Traced]]) -> dict[int, State]:
     """The states of the trials that have begun and are not finished, by row."""
     seeds = len(planned.seeds)
-    shapes = {m.trial: own[0].carry for nth, own in traced.items() for m in planned.groups[nth].members}
+    shapes = {m.trial: programs[0].carry for nth, programs in traced.items() for m in planned.groups[nth].members}
     points = ledger.points()
     found = {}
     for row, step, blob in ledger.carries():
@@ -139,6 +154,14 @@ def states(ledger: Ledger, planned: Plan, traced: dict[int, list[Traced]]) -> di
     return found
 
 
+def _processor() -> str:
+    """The model of the CPU, as far as the system tells it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
 def _digest(data: Any) -> str:
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(data):
@@ -151,7 +174,7 @@ def _numbers(planned: Plan) -> str:
     digest = hashlib.sha256()
     for group in planned.groups:
         for member in group.members:
-            digest.update(f"{member.trial} {member.taken}".encode())
+            digest.update(f"{member.trial} {member.branches}".encode())
             for number in member.numbers:
                 update(digest, number)
     return digest.hexdigest()

@@ -19,7 +19,7 @@ from jaxopt_lite.sweeps._store import StoreError as StoreError
 from jaxopt_lite.sweeps._store import check as check
 from jaxopt_lite.sweeps._store import exists as exists
 from jaxopt_lite.sweeps._store import locked as locked
-from jaxopt_lite.sweeps._store import taken, unwritable
+from jaxopt_lite.sweeps._store import occupied, unwritable
 
 FINAL = ("done", "diverged")
 # Largest part of a state in bytes; SQLite refuses values of 1 GB.
@@ -84,7 +84,7 @@ class Ledger:
                     fill(db, facts, rows)
                 moved(unfinished, store / FILE)  # a kill before this leaves no ledger, one after it a complete one
             except FileExistsError:
-                raise taken(store) from None
+                raise occupied(store) from None
             except (OSError, sqlite3.OperationalError) as error:
                 raise unwritable(store, error) from None
             finally:

@@ -16,7 +16,7 @@ Array = jax.Array
 
 
 class Either(optax.GradientTransformationExtraArgs):
-    """One of several transforms, taken by an index that is data; itself an optax transformation.
+    """One of several transforms, selected by an index that is data; itself an optax transformation.
 
     Where `index` is i, it is `alternatives[i]`. The state holds as many arrays of each shape as the alternative
     that needs most. The update is a `lax.switch`: as long as the index is not batched one branch runs, and as each
@@ -35,7 +35,7 @@ class Either(optax.GradientTransformationExtraArgs):
         return made
 
     def evaluated(self, state: list[Array], params: Any) -> Any:
-        """The averaged parameters if the alternative taken keeps an average, else `params`."""
+        """The averaged parameters if the selected alternative keeps an average, else `params`."""
         shapes = [jax.eval_shape(tx.init, params) for tx in self.alternatives]
         branches = [lambda state, params, shape=shape: evaluated(_unpacked(state, shape), params) for shape in shapes]
         return jax.lax.switch(self.index, branches, state, params)
@@ -48,7 +48,7 @@ class Either(optax.GradientTransformationExtraArgs):
 
 
 def _init(index: Array, alternatives: Sequence[Transform], params: Any) -> list[Array]:
-    """The state of the alternative taken, packed."""
+    """The packed state of the selected alternative."""
     room = _room([jax.eval_shape(tx.init, params) for tx in alternatives])
     branches = [lambda params, tx=tx: _packed(tx.init(params), room) for tx in alternatives]
     hold = lambda params: [jnp.zeros(shape, dtype) for shape, dtype in room]  # noqa: E731
@@ -58,7 +58,7 @@ def _init(index: Array, alternatives: Sequence[Transform], params: Any) -> list[
 def _update(
     index: Array, alternatives: Sequence[Transform], grads: Any, state: list[Array], params: Any = None, **extra: Any
 ) -> tuple[Any, list[Array]]:
-    """The updates of the alternative taken, and its state, packed."""
+    """The updates of the selected alternative, and its packed state."""
     like = grads if params is None else params
     shapes = [jax.eval_shape(tx.init, like) for tx in alternatives]
 
@@ -79,21 +79,21 @@ def _room(shapes: list[Any]) -> list[tuple[tuple[int, ...], Any]]:
     need: Counter[tuple[tuple[int, ...], Any]] = Counter()
     for tree in shapes:
         need |= Counter((x.shape, x.dtype) for x in jax.tree.leaves(tree))
-    return [kind for kind, count in sorted(need.items(), key=str) for _ in range(count)]
+    return [spec for spec, count in sorted(need.items(), key=str) for _ in range(count)]
 
 
 def _packed(state: Any, room: list[tuple[Any, Any]], old: list[Array] | None = None) -> list[Array]:
-    """The arrays of a state, each in the first free place of its kind; places left free keep what they held."""
+    """The arrays of a state, each in the first free slot of its shape and dtype; free slots keep their old arrays."""
     waiting: dict[Any, list[Array]] = {}
     for x in jax.tree.leaves(state):
         waiting.setdefault((x.shape, x.dtype), []).append(x)
     spare = old or [jnp.zeros(shape, dtype) for shape, dtype in room]
-    return [waiting[kind].pop(0) if waiting.get(kind) else spare[i] for i, kind in enumerate(room)]
+    return [waiting[spec].pop(0) if waiting.get(spec) else spare[i] for i, spec in enumerate(room)]
 
 
 def _unpacked(state: list[Array], shape: Any) -> Any:
-    held: dict[Any, list[Array]] = {}
+    by_spec: dict[Any, list[Array]] = {}
     for x in state:
-        held.setdefault((x.shape, x.dtype), []).append(x)
+        by_spec.setdefault((x.shape, x.dtype), []).append(x)
     leaves, tree = jax.tree.flatten(shape)
-    return jax.tree.unflatten(tree, [held[x.shape, x.dtype].pop(0) for x in leaves])
+    return jax.tree.unflatten(tree, [by_spec[x.shape, x.dtype].pop(0) for x in leaves])

@@ -185,5 +185,5 @@ def _chunks(rows: Sequence[Runner], width: int, step: Callable[[Runner], int] = 
     """Runs of the same alternatives and step, in chunks of at most `width`."""
     alike: dict[tuple[Any, int], list[Runner]] = {}
     for row in rows:
-        alike.setdefault((row.member.taken, step(row)), []).append(row)
+        alike.setdefault((row.member.branches, step(row)), []).append(row)
     return [runs[i : i + width] for runs in alike.values() for i in range(0, len(runs), width)]

@@ -34,24 +34,31 @@ class Programs(NamedTuple):
     segment: Any
     width: int
 
-    def started(self, taken: Sequence[int], numbers: list[Any], seeds: Any) -> Chunk:
+    def started(self, branches: Sequence[int], numbers: list[Any], seeds: Any) -> Chunk:
         """C trials before their first step."""
-        return Chunk(*self.start(_indices(taken), numbers, seeds))
+        return Chunk(*self.start(_indices(branches), numbers, seeds))
 
     def advanced(
-        self, taken: Sequence[int], numbers: list[Any], seeds: Any, chunk: Chunk, data: Any, span: tuple[int, int, int]
+        self,
+        branches: Sequence[int],
+        numbers: list[Any],
+        seeds: Any,
+        chunk: Chunk,
+        data: Any,
+        span: tuple[int, int, int],
     ) -> Chunk:
         """The trials after the steps `span[0] <= i < span[1]` of a run of `span[2]`. Donates the chunk."""
         bounds = np.array([span[0], span[1], stride_of(span[2]), 0], np.int32)
-        carry, points, _ = self.segment(_indices(taken), numbers, seeds, chunk.carry, chunk.points, data, bounds)
+        carry, points, _ = self.segment(_indices(branches), numbers, seeds, chunk.carry, chunk.points, data, bounds)
         return Chunk(carry, points)
 
     def scored(
-        self, taken: Sequence[int], numbers: list[Any], seeds: Any, chunk: Chunk, data: Any
+        self, branches: Sequence[int], numbers: list[Any], seeds: Any, chunk: Chunk, data: Any
     ) -> tuple[Chunk, dict[str, Array]]:
         """The trials as they are, and their scores. Donates the chunk."""
         bounds = np.array([0, 0, 1, 1], np.int32)
-        carry, points, scores = self.segment(_indices(taken), numbers, seeds, chunk.carry, chunk.points, data, bounds)
+        inputs = (_indices(branches), numbers, seeds, chunk.carry, chunk.points, data)
+        carry, points, scores = self.segment(*inputs, bounds)
         return Chunk(carry, points), scores
 
 
@@ -136,16 +143,16 @@ def trace(task: Task, group: Group, width: int, device: Any, layout: Layout) -> 
 
 
 def _traced(task: Task, group: Group, width: int, device: Any, vmap_start: bool) -> Traced:
-    taken = [jax.ShapeDtypeStruct((), jnp.int32) for _ in group.alternatives]
+    branches = [jax.ShapeDtypeStruct((), jnp.int32) for _ in group.alternatives]
     numbers = group.signature(width)
     seeds = jax.ShapeDtypeStruct((width,), jnp.uint32)
     data = jax.tree.map(shape_of, task.data)
     restores: list[Callable[[Sequence[Array]], Any]] = []
 
-    def started(taken: Any, numbers: Any, seeds: Any) -> tuple[list[Array], dict[str, Array]]:
+    def started(branches: Any, numbers: Any, seeds: Any) -> tuple[list[Array], dict[str, Array]]:
         def one(inputs: Any) -> tuple[list[Array], dict[str, Array]]:
             numbers, seed = inputs
-            trial = group.rebuilt(taken, numbers)
+            trial = group.rebuilt(branches, numbers)
             carry = start(task, trial, seed)
             arrays, restore = _flat(carry)
             restores.append(restore)
@@ -156,13 +163,13 @@ def _traced(task: Task, group: Group, width: int, device: Any, vmap_start: bool)
     placed = jax.sharding.SingleDeviceSharding(device)
     # unused arguments are kept: programs of equal text then take equal arguments, so that they can be shared
     options: dict[str, Any] = {"in_shardings": placed, "out_shardings": placed, "keep_unused": True}
-    first = lowered(jax.jit(started, **options), device, (taken, numbers, seeds))
+    first = lowered(jax.jit(started, **options), device, (branches, numbers, seeds))
     restore = restores[-1]
     carry, points = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), first.program.out_info)
 
-    def segment(taken: Any, numbers: Any, seeds: Any, carry: Any, points: Any, data: Any, bounds: Any) -> Any:
+    def segment(branches: Any, numbers: Any, seeds: Any, carry: Any, points: Any, data: Any, bounds: Any) -> Any:
         def one(numbers: Any, seed: Any, carry: Any, points: Any) -> Any:
-            trial = group.rebuilt(taken, numbers)
+            trial = group.rebuilt(branches, numbers)
             state, curve = advance(task, trial, restore(carry), Curve(points, bounds[2]), data, seed, bounds[:2])
 
             def scored() -> dict[str, Array]:
@@ -176,9 +183,9 @@ def _traced(task: Task, group: Group, width: int, device: Any, vmap_start: bool)
 
         return jax.vmap(one)(numbers, seeds, carry, points)
 
-    arguments = (taken, numbers, seeds, carry, points, data, jax.ShapeDtypeStruct((4,), jnp.int32))
+    arguments = (branches, numbers, seeds, carry, points, data, jax.ShapeDtypeStruct((4,), jnp.int32))
     second = lowered(jax.jit(segment, **options, donate_argnums=(3, 4)), device, arguments)
-    inputs = slice(len(taken), len(taken) + len(numbers))
+    inputs = slice(len(branches), len(branches) + len(numbers))
     used = [any(flags) for flags in zip(first.used[inputs], second.used[inputs], strict=True)]
     return Traced(first, second, width, carry, tuple(second.program.out_info[2]), used)
 
@@ -216,5 +223,5 @@ def _scores(task: Task, found: dict[str, Any]) -> dict[str, Array]:
     return scores
 
 
-def _indices(taken: Sequence[int]) -> list[np.ndarray]:
-    return [np.asarray(i, np.int32) for i in taken]
+def _indices(branches: Sequence[int]) -> list[np.ndarray]:
+    return [np.asarray(i, np.int32) for i in branches]

@@ -1,4 +1,4 @@
-"""How far a sweep is."""
+"""The state of a sweep while it runs."""
 
 import time
 from collections.abc import Callable
@@ -11,26 +11,41 @@ from jaxopt_lite.sweeps._plan import Plan
 
 
 class Progress(NamedTuple):
-    """How far a sweep is; told while programs compile and after every segment.
+    """The state of a sweep, given to `progress` while programs compile and after every segment.
 
-    `best` is the best finished run so far, as its columns with seed and score.
+    Attributes:
+        phase: `"compile"` or `"run"`.
+        programs: number of programs to compile, on all devices.
+        programs_ready: number of them that are compiled.
+        trials: number of runs.
+        trials_done: number of runs that are done or diverged.
+        trials_diverged: number of runs that diverged.
+        trials_ran: number of runs that ended since this call began.
+        share: share of all steps that are made, from 0 to 1; the steps a diverged run would have made count as made.
+        share_ran: share of all steps that were made since this call began.
+        seconds: since the phase began.
+        best: the settings, seed and objective of the best finished run, by name; None before there is one.
+
+    Example:
+        >>> def show(progress):
+        ...     print(f"{progress.phase}: {progress.trials_done} of {progress.trials} runs")
     """
 
-    phase: str  # "compile" or "run"
+    phase: str
     programs: int
     programs_ready: int
     trials: int
     trials_done: int
     trials_diverged: int
-    trials_ran: int  # of those done, since this call
-    share: float  # of all steps
-    share_ran: float  # since this call
-    seconds: float  # since this phase began
+    trials_ran: int
+    share: float
+    share_ran: float
+    seconds: float
     best: dict[str, Any] | None
 
 
 class Tally:
-    """Counts what is done and tells it."""
+    """Counts what is done and reports it."""
 
     def __init__(self, planned: Plan, ledger: Ledger, tell: Callable[[Progress], None]) -> None:
         self._plan, self._tell = planned, tell
@@ -48,12 +63,12 @@ class Tally:
 
     @property
     def ran(self) -> int:
-        """Trials that came to their end since."""
+        """Number of runs that ended since this call began."""
         return len(self.finished) - self._before
 
     @property
     def seconds(self) -> float:
-        """Since the first segment began."""
+        """Seconds since the first segment began."""
         return time.perf_counter() - self._begun
 
     def __call__(self, outcomes: list[Outcome], steps: int) -> None:
@@ -81,8 +96,8 @@ class Tally:
             row = self._rows[self._best[1]]
             score = self._best[0] if self._plan.task.mode == "max" else -self._best[0]
             best = {**row.columns, "seed": row.seed, self._plan.task.objective: score}
-        whole = total * self._plan.steps
-        share, ran = self._steps / whole, (self._steps - self._steps_before) / whole
+        all_steps = total * self._plan.steps
+        share, ran = self._steps / all_steps, (self._steps - self._steps_before) / all_steps
         ready = len(self._plan.groups)
         self._tell(
             Progress(

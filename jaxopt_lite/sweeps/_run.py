@@ -183,7 +183,8 @@ def _executed(
             check_same(previous, planned, facts)
             comparable = check_versions(previous, facts, remaining)
         traced, programs, compiled = _prepared(planned, remaining, report, clock, previous, comparable)
-        facts |= {"digests": {str(nth): list(own[0].digests) for nth, own in traced.items()}, **(note or {})}
+        facts["digests"] = {str(nth): list(per_device[0].digests) for nth, per_device in traced.items()}
+        facts |= note or {}
     finally:
         if previous is not None:
             previous.close()

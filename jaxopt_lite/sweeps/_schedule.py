@@ -44,7 +44,7 @@ class Job(NamedTuple):
     @property
     def chunk_key(self) -> tuple[int, tuple[int, ...], int]:
         """Jobs of equal key may share a chunk."""
-        return self.group, self.runners[0].member.taken, self.step
+        return self.group, self.runners[0].member.branches, self.step
 
 
 class Finished(NamedTuple):
@@ -137,17 +137,17 @@ class Scheduler:
     def _run_segment(self, job: Job) -> Finished:
         programs, data = self._programs[job.group][self._local.device], self._data[self._local.device]
         last = self._end(job)
-        taken = job.runners[0].member.taken
+        branches = job.runners[0].member.branches
         numbers = stacked([r.member for r in job.runners], programs.width)
         seeds = np.array([r.seed for r in _repeated(job.runners, programs.width)], np.uint32)
         begin = time.perf_counter()
-        chunk = programs.started(taken, numbers, seeds) if job.state is None else _padded(job.state, programs.width)
-        chunk = programs.advanced(taken, numbers, seeds, chunk, data, (job.step, last, self._steps))
+        chunk = programs.started(branches, numbers, seeds) if job.state is None else _padded(job.state, programs.width)
+        chunk = programs.advanced(branches, numbers, seeds, chunk, data, (job.step, last, self._steps))
         points = jax.device_get(chunk.points)
         seconds_a_step = (time.perf_counter() - begin) / (last - job.step)
         if last == self._steps:
             begin = time.perf_counter()
-            scores = jax.device_get(programs.scored(taken, numbers, seeds, chunk, data)[1])
+            scores = jax.device_get(programs.scored(branches, numbers, seeds, chunk, data)[1])
             outcomes = self._final(job, points, scores)
             return Finished(job, outcomes, None, seconds_a_step, time.perf_counter() - begin)
         outcomes, alive = _midway(job, last, points)

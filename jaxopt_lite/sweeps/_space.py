@@ -11,18 +11,18 @@ import numpy as np
 
 
 class Distribution(ABC):
-    """A number to be drawn; it stands at a leaf of a space. Made by `log_uniform`, `uniform`, `integers`, `values`."""
+    """A number to be drawn, at a leaf of a space. Made by `log_uniform`, `uniform`, `integers`, `values`."""
 
     @abstractmethod
     def quantile(self, u: float) -> Any:
         """The number below which a share `u` of the distribution lies, 0 <= u < 1."""
 
     def grid(self) -> Sequence[Any] | None:
-        """All its numbers, or None where they have no end."""
+        """All its numbers, or None for a continuous range."""
         return None
 
 
-# Records of a space are no NamedTuples: those are pytrees, and JAX would take them apart inside an optimizer.
+# The records of a space are not NamedTuples, which JAX would flatten inside an optimizer.
 @dataclass(frozen=True, repr=False)
 class Uniform(Distribution):
     """Equally likely anywhere from `low` to `high`."""
@@ -91,22 +91,33 @@ class Integers(Distribution):
 
 
 class Choice:
-    """One of several alternatives, each a program of its own; made by `choice`."""
+    """One of several alternatives, each of which compiles its own program; made by `choice`."""
 
     def __init__(self, alternatives: Sequence[Any], labels: Sequence[str], named: bool = False) -> None:
         self.alternatives = tuple(alternatives)
         self.labels = tuple(labels)
-        self.named = named  # whether the labels are the user's own
+        self.named = named  # whether the user gave the labels
 
     def __repr__(self) -> str:
         return f"choice([{', '.join(self.labels)}])"
 
 
 def uniform(low: float, high: float) -> Distribution:
-    """A number equally likely anywhere in [low, high).
+    """A number with the uniform distribution on [low, high).
+
+    Args:
+        low: the lower end, finite.
+        high: the upper end, finite and above `low`.
+
+    Returns:
+        A distribution, for a leaf of a space.
 
     Raises:
         ValueError: `low` is not below `high`, or one is not finite.
+
+    Example:
+        >>> uniform(0.8, 0.99)
+        uniform(0.8, 0.99)
     """
     return Uniform(*_bounds("uniform", low, high))
 
@@ -116,8 +127,19 @@ def log_uniform(low: float, high: float) -> Distribution:
 
     For settings whose scale is unknown: learning rates, weight decay.
 
+    Args:
+        low: the lower end, finite and above 0.
+        high: the upper end, finite and above `low`.
+
+    Returns:
+        A distribution, for a leaf of a space.
+
     Raises:
         ValueError: `low` is not positive, not below `high`, or one is not finite.
+
+    Example:
+        >>> log_uniform(1e-4, 1e-1)
+        log_uniform(0.0001, 0.1)
     """
     low, high = _bounds("log_uniform", low, high)
     if low <= 0:
@@ -126,10 +148,21 @@ def log_uniform(low: float, high: float) -> Distribution:
 
 
 def integers(low: int, high: int) -> Distribution:
-    """A whole number from `low` to `high`, both included. It is data: it cannot be a shape (use `choice` for widths).
+    """An integer from `low` to `high`, both included. It is data: it cannot be a shape (use `choice` for widths).
+
+    Args:
+        low: the smallest number, at least −2³¹.
+        high: the largest number, at least `low` and below 2³¹.
+
+    Returns:
+        A distribution, for a leaf of a space.
 
     Raises:
-        ValueError: a bound is not a whole number, or `low` is above `high`.
+        ValueError: a bound is not a whole number of 32 bits, or `low` is above `high`.
+
+    Example:
+        >>> integers(10, 200)
+        integers(10, 200)
     """
     whole = all(isinstance(x, int | np.integer) and not isinstance(x, bool) for x in (low, high))
     if not whole or not -(1 << 31) <= low <= high < 1 << 31:
@@ -140,33 +173,53 @@ def integers(low: int, high: int) -> Distribution:
 def values(numbers: Iterable[float]) -> Distribution:
     """One of the given numbers, all of which share a compiled program.
 
+    Args:
+        numbers: different numbers, at least one.
+
+    Returns:
+        A distribution, for a leaf of a space.
+
     Raises:
-        ValueError: none is given.
-        TypeError: one of them is not a number; alternatives of another kind are a `choice`.
+        ValueError: no number is given, or one twice.
+        TypeError: one of them is not a number; use `choice` for other alternatives.
+
+    Example:
+        >>> values([0.01, 0.1])
+        values([0.01, 0.1])
     """
     given = tuple(x.item() if isinstance(x, np.generic | np.ndarray) else x for x in numbers)
     if not given:
-        raise ValueError("values([]) leaves nothing to try; give at least one number")
+        raise ValueError("values([]) is empty; give at least one number")
     for x in given:
         if isinstance(x, bool) or not isinstance(x, int | float):
             raise TypeError(f"values takes numbers, got {x!r}; use choice([...]) for alternatives that are not numbers")
     if len(set(given)) < len(given):
-        raise ValueError(f"values({list(given)}) has a number twice, which would train the same thing twice")
+        raise ValueError(f"values({list(given)}) has a number twice, which would train the same trial twice")
     return Values(tuple(map(float, given)) if any(isinstance(x, float) for x in given) else given)
 
 
 def choice(alternatives: Sequence[Any] | Mapping[str, Any]) -> Choice:
-    """One of several alternatives, which may contain distributions and choices of their own.
+    """One of several alternatives, which may contain distributions and choices themselves.
+
+    Alternatives are static: each compiles its own program, except that on CPU optimizers may share one.
 
     Args:
-        alternatives: a list, labelled by the names of its functions and optimizers, or a dict of labels.
+        alternatives: a list, whose labels in tables are the names of its functions and optimizers or its texts, or a
+            dict from label to alternative. At least one.
+
+    Returns:
+        The choice, for a leaf of a space.
 
     Raises:
-        ValueError: none is given.
+        ValueError: no alternative is given.
+        TypeError: `alternatives` is neither a list nor a dict.
 
     Example:
-        >>> choice(["a", "b"])
-        choice([a, b])
+        >>> from jaxopt_lite import optimizers as opt
+        >>> choice({"small": 32, "large": 256})
+        choice([small, large])
+        >>> choice([opt.sgd(log_uniform(1e-3, 1)), opt.adam(values([1e-3, 1e-2]))])
+        choice([sgd, adam])
     """
     if isinstance(alternatives, Mapping):
         labels, given = [str(label) for label in alternatives], list(alternatives.values())
@@ -178,12 +231,12 @@ def choice(alternatives: Sequence[Any] | Mapping[str, Any]) -> Choice:
             f"choice takes a list of alternatives or a dict from label to alternative, got {alternatives!r}"
         )
     if not given:
-        raise ValueError("choice([]) leaves nothing to try; give at least one alternative")
+        raise ValueError("choice([]) is empty; give at least one alternative")
     return Choice(given, labels, isinstance(alternatives, Mapping))
 
 
 def label(thing: Any) -> str:
-    """What tables call a thing: the name of a function or an optimizer, else its own text."""
+    """The name of a thing in tables: that of a function or an optimizer, else its text."""
     if isinstance(thing, partial):
         given = [*map(repr, thing.args), *(f"{k}={v!r}" for k, v in thing.keywords.items())]
         return f"{label(thing.func)}({', '.join(given)})"
@@ -202,16 +255,16 @@ def distinct(labels: list[str], things: list[Any]) -> list[str]:
         same = [i for i, x in enumerate(labels) if x == name]
         settings = [getattr(things[i], "settings", None) or {} for i in same]
         keys = [k for k in settings[0] if len({repr(s.get(k)) for s in settings}) > 1]
-        for nth, (i, own) in enumerate(zip(same, settings, strict=True), start=1):
-            told = [text for k in keys if (text := _told(k, own.get(k)))]
-            out[i] = f"{name}({', '.join(told)})" if told else name
+        for nth, (i, given) in enumerate(zip(same, settings, strict=True), start=1):
+            shown = [text for k in keys if (text := _shown(k, given.get(k)))]
+            out[i] = f"{name}({', '.join(shown)})" if shown else name
             if out[i] in out[:i]:
                 out[i] = f"{out[i]} #{nth}"
     return out
 
 
-def _told(name: str, setting: Any) -> str:
-    """How a setting shows in a label: not at all where it is a column of its own."""
+def _shown(name: str, setting: Any) -> str:
+    """A setting as part of a label; omitted if it has its own column."""
     if setting is None or setting is False or isinstance(setting, Distribution):
         return ""
     if callable(setting):

@@ -10,7 +10,7 @@ FILE = "ledger.sqlite"
 
 
 class StoreError(ValueError):
-    """A store that cannot be used as asked: it exists, is damaged, read-only, or holds another sweep."""
+    """A store that cannot be used as requested: it exists, is damaged, read-only, or holds another sweep."""
 
 
 def exists(store: Path) -> bool:
@@ -19,15 +19,15 @@ def exists(store: Path) -> bool:
 
 
 def check(store: Path, resume: bool) -> None:
-    """Find fault with a store before any work is done; nothing stays written.
+    """Check that a store can be used, before any work is done. Nothing stays written.
 
     Raises:
-        StoreError: it exists and is not to be resumed, or the other way round, or it cannot be written to.
+        StoreError: it holds a sweep without `resume`, it holds none with `resume`, or it cannot be written to.
     """
     if resume and not exists(store):
         raise StoreError(f"{store} holds no sweep to resume: there is no {FILE} in it")
     if not resume and exists(store):
-        raise taken(store)
+        raise occupied(store)
     nearest = next((folder for folder in (store, *store.absolute().parents) if folder.exists()), Path())
     if not nearest.is_dir():
         raise StoreError(f"cannot write to the store {store}: {nearest} is a file; name a folder")
@@ -58,7 +58,7 @@ def locked(store: Path, resume: bool) -> Lock:
     return lock
 
 
-def taken(store: Path) -> StoreError:
+def occupied(store: Path) -> StoreError:
     """The error for a store that exists and is not to be resumed."""
     return StoreError(f"{store} already holds a sweep: resume it (--resume, resume=True) or name another store")
 

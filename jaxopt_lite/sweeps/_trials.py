@@ -17,14 +17,19 @@ Search = Literal["random", "quasi-random", "grid"]
 
 
 class Trial(NamedTuple):
-    """One point of a space: the pytree that a task is given, and its columns in a table of results."""
+    """One point of a space.
+
+    Attributes:
+        value: the pytree that the task's functions receive.
+        columns: its settings in the table, by name.
+    """
 
     value: Any
     columns: dict[str, Any]
 
 
 class _Place(NamedTuple):
-    """A leaf of a space, and the way to it: keys of containers, and numbers of the alternatives taken."""
+    """A leaf of a space, and its path: keys of containers (strings) and numbers of alternatives (integers)."""
 
     path: Path
     leaf: Any
@@ -49,12 +54,12 @@ def enumerate_trials(space: Any, trials: int | None = None, search: Search | Non
     if search not in ("grid", "random", "quasi-random"):
         raise ValueError(f"search must be 'random', 'quasi-random' or 'grid', got {search!r}")
     if search == "grid":
-        endless = [
+        continuous = [
             place for place in _places(space) if isinstance(place.leaf, Distribution) and place.leaf.grid() is None
         ]
-        if endless:
+        if continuous:
             raise ValueError(
-                f"{endless[0].leaf!r} at {_dotted(endless[0].path)} has no end of numbers: "
+                f"{continuous[0].leaf!r} at {_dotted(continuous[0].path)} is a continuous range: "
                 "say how many trials to draw, or list numbers with values([...])"
             )
         picks = list(_grid(space, ()))[:trials]
@@ -66,7 +71,7 @@ def enumerate_trials(space: Any, trials: int | None = None, search: Search | Non
 
 
 def _places(space: Any, path: Path = ()) -> Iterator[_Place]:
-    """Every leaf of a space, those of untaken alternatives included."""
+    """Every leaf of a space, in all alternatives."""
     for here, leaf in _leaves(space, path):
         yield _Place(here, leaf)
         if isinstance(leaf, Choice):
@@ -115,14 +120,14 @@ def _drawn(space: Any, trials: int, search: Search, seed: int) -> list[Picks]:
     found: dict[tuple[Any, ...], Picks] = {}
     for point in itertools.islice(_points(len(varying), search, seed), 1000 * trials):
         picks = _picked(space, point, {place.path: i for i, place in enumerate(varying)})
-        found.setdefault(tuple(sorted(picks.items(), key=str)), picks)  # of few points none is tried twice
+        found.setdefault(tuple(sorted(picks.items(), key=str)), picks)  # no point twice
         if len(found) == trials:
             break
     return list(found.values())
 
 
 def _points(dimensions: int, search: Search, seed: int) -> Iterator[list[float]]:
-    """Points of the unit cube, without end."""
+    """An infinite sequence of points of the unit cube."""
     if search == "random":
         rng = np.random.default_rng(seed)
         while True:
@@ -137,30 +142,30 @@ def _points(dimensions: int, search: Search, seed: int) -> Iterator[list[float]]
 
 
 def _picked(space: Any, point: list[float], dimension: dict[Path, int], path: Path = ()) -> Picks:
-    """What a point of the cube picks, in the places that its own choices lead to."""
+    """What a point of the cube picks, in the places that its choices lead to."""
     picks: Picks = {}
     for here, leaf in _leaves(space, path):
         if isinstance(leaf, Choice):
-            taken = int(point[dimension[here]] * len(leaf.alternatives))
-            picks |= {here: taken, **_picked(leaf.alternatives[taken], point, dimension, (*here, taken))}
+            branch = int(point[dimension[here]] * len(leaf.alternatives))
+            picks |= {here: branch, **_picked(leaf.alternatives[branch], point, dimension, (*here, branch))}
         elif isinstance(leaf, Distribution):
             picks[here] = leaf.quantile(point[dimension[here]])
     return picks
 
 
 def _grid_size(space: Any, path: Path = ()) -> int | None:
-    """How many points the grid has, or None where it has no end."""
+    """Number of points of the grid, or None if it has a continuous range."""
     size = 1
     for here, leaf in _leaves(space, path):
         if isinstance(leaf, Choice):
             sizes = [_grid_size(alternative, (*here, i)) for i, alternative in enumerate(leaf.alternatives)]
-            own = None if None in sizes else sum(s for s in sizes if s is not None)
+            count = None if None in sizes else sum(s for s in sizes if s is not None)
         else:
             numbers = leaf.grid() if isinstance(leaf, Distribution) else [leaf]
-            own = None if numbers is None else len(numbers)
-        if own is None:
+            count = None if numbers is None else len(numbers)
+        if count is None:
             return None
-        size *= own
+        size *= count
     return size
 
 
@@ -189,21 +194,21 @@ def _named(space: Any, picks: list[Picks]) -> list[Trial]:
 
 def _resolved(space: Any, path: Path, picks: Picks, seen: Callable[[Path, Any], None]) -> Any:
     keyed, tree = jax.tree_util.tree_flatten_with_path(space, is_leaf=_varies)
-    # written as it is in a dict or list, or as an alternative; the numbers inside an optimizer are data
+    # plain values in a dict or list, or as an alternative, are static; the numbers inside an optimizer are data
     bare = {i for i, (keys, leaf) in enumerate(keyed) if type(leaf) is float and is_plain(keys)}
     out: list[Any] = []
     for i, (keys, leaf) in enumerate(keyed):
         here = (*path, *map(_key, keys))
         if isinstance(leaf, Choice):
-            taken = picks[here]
-            seen(here, leaf.labels[taken])
-            own = leaf.alternatives[taken]
-            labelled = leaf.named and jax.tree_util.all_leaves([own])  # the label stands for the bare thing
-            out.append(_resolved(own, (*here, taken), picks, (lambda *_: None) if labelled else seen))
+            branch = picks[here]
+            seen(here, leaf.labels[branch])
+            alternative = leaf.alternatives[branch]
+            labelled = leaf.named and jax.tree_util.all_leaves([alternative])  # the label replaces the thing
+            out.append(_resolved(alternative, (*here, branch), picks, (lambda *_: None) if labelled else seen))
             continue
         number = picks[here] if isinstance(leaf, Distribution) else leaf
         seen(here, number)
-        # a drawn whole number is data, unlike one that stands in the space and may be a width or a depth
+        # a drawn integer is data, unlike a plain one, which may be a width or a depth
         drawn = isinstance(leaf, Distribution)
         out.append(np.int32(number) if drawn and isinstance(number, int) else Fixed(number) if i in bare else number)
     return jax.tree.unflatten(tree, out)
@@ -214,13 +219,13 @@ def _column(path: Path, value: Any, names: dict[Path, str], columns: dict[str, A
     name = names.get(path) or _brief(path)
     if isinstance(value, jax.Array) and value.ndim == 0 and not isinstance(value, jax.core.Tracer):
         value = value.item()
-    plain = isinstance(value, str | int | float | np.generic) and not isinstance(value, bool)
-    if plain and (path in names or name in swept or name == "learning_rate"):
+    printable = isinstance(value, str | int | float | np.generic) and not isinstance(value, bool)
+    if printable and (path in names or name in swept or name == "learning_rate"):
         columns[name] = value
 
 
 def _names(paths: list[Path]) -> dict[Path, str]:
-    """A name for each place: what follows the last alternative taken, or more of the way where that is ambiguous."""
+    """A name for each place: what follows the last alternative, or all of its path where that is ambiguous."""
     brief = {path: _brief(path) for path in paths}
     ways: dict[str, set[str]] = {}
     for path, name in brief.items():
@@ -233,7 +238,7 @@ def _brief(path: Path) -> str:
     last = max((i for i, key in enumerate(path) if isinstance(key, int)), default=-1)
     tail = [str(key) for key in path[last + 1 :]]
     way = tail if last >= 0 and tail else keys[1:] or keys
-    # the place in a chain says nothing where the name alone is clear
+    # the place in a chain is omitted where the name alone is unique
     return ".".join([key for key in way if not key.isdecimal()] or way) or "choice"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-# Half a megabyte to two of second-level cache are common; the width must not depend on the machine at hand, or the
+# Half a megabyte to two of second-level cache are common; the width must not depend on this machine, or the
 # bits of a trial would. Three copies: parameters, their gradients, and what the optimizer keeps.
 CACHE_BYTES = 1 << 20
 COPIES = 3
@@ -21,9 +21,9 @@ def cpu_width(bytes_a_trial: int) -> int:
 
 
 def accelerator_width(temporary_bytes: Callable[[int], int], memory_bytes: int, trials: int) -> int:
-    """As many trials as memory holds, from the compiled program's own account of two small widths.
+    """As many trials as memory holds, by the compiler's memory analysis at two small widths.
 
-    The account is linear in the width and some 15 % and 25 MB too low (measured on CPU), so that much is left free.
+    The analysis is linear in the width and some 15 % and 25 MB too low (measured on CPU), so that much is left free.
     The width is a multiple of 8 and never far above the number of trials there are.
     """
     at_8, at_16 = temporary_bytes(8), temporary_bytes(16)

@@ -1,4 +1,4 @@
-"""Losses by name: functions of (outputs, y) that give one number an example."""
+"""Losses by name: functions of (outputs, y) that give one number per example."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -17,7 +17,7 @@ class Loss(NamedTuple):
 
     an_example: Callable[[Array, Array], Array]
     right: Callable[[Array, Array], Array] | None
-    classes: int | None = None  # outputs that the labels at hand need
+    classes: int | None = None  # number of outputs that the labels need
 
 
 def _squared_error(outputs: Array, y: Array) -> Array:
@@ -46,7 +46,7 @@ LOSSES = {
 
 
 def named(loss: str | Callable[[Array, Array], Array]) -> Loss:
-    """The loss called `loss`, or the caller's own function of (outputs, y).
+    """The loss called `loss`, or the caller's function of (outputs, y).
 
     Raises:
         ValueError: no loss has that name.
@@ -71,10 +71,10 @@ def fitted(cost: Loss, name: object, *labels: Array) -> Loss:
         return cost
     for y in labels:
         flat = y.ndim == 1 or (y.ndim == 2 and y.shape[1] == 1 and name == "binary_cross_entropy")
-        whole = jnp.issubdtype(y.dtype, jnp.integer) or y.dtype == bool or name == "binary_cross_entropy"
-        if not (flat and whole):
+        integral = jnp.issubdtype(y.dtype, jnp.integer) or y.dtype == bool or name == "binary_cross_entropy"
+        if not (flat and integral):
             raise ValueError(
-                f"loss {name!r} needs y as one whole number an example, shape (examples,); got {y.dtype} {y.shape}. "
+                f"loss {name!r} needs y as one whole number per example, shape (examples,); got {y.dtype} {y.shape}. "
                 "Turn one-hot rows into numbers with argmax(axis=1)"
             )
     low, high = min(float(y.min()) for y in labels), max(float(y.max()) for y in labels)

@@ -33,30 +33,41 @@ def supervised(
     *,
     name: str = "supervised",
 ) -> Task:
-    """The task of fitting the module `build(trial, rngs)` to `data` with the optimizer `trial["optimizer"]`.
+    """The task of training the module `build(trial, rngs)` on `data` with the optimizer `trial["optimizer"]`.
 
-    One step minimises mean(loss(module(x), y)) over one batch. Batch, mini-batch and stochastic descent are
-    `batch_size="full"`, a number, and 1. Rows are visited in an order drawn anew each epoch from the run's key.
+    One step minimises mean(loss(module(x), y)) over one batch. Each epoch visits the examples in a new random order,
+    which depends on the run's seed. If the optimizer keeps an average of the parameters (`optimizers.average`), the
+    scores are those of the averaged parameters.
 
     Args:
-        build: a function of a trial (any pytree with an entry `"optimizer"`) and `flax.nnx.Rngs` giving an NNX or Linen
-            module. Settings reach the module as arguments of its constructor, e.g. `MLP(act=trial["activation"])`.
-        data: `((x, y), (x_test, y_test))`; arrays with the examples along their first axis.
+        build: a function of a trial (any pytree with an entry `"optimizer"`) and `flax.nnx.Rngs` that returns an NNX or
+            Linen module. Settings reach the module as arguments of its constructor: `MLP(act=trial["activation"])`.
+        data: `((x, y), (x_test, y_test))`, arrays with the examples along their first axis.
         loss: `"cross_entropy"` (integer labels), `"binary_cross_entropy"` (labels 0 and 1), `"mse"`, or a function of
-            (outputs, y) giving one number an example.
-        batch_size: rows in a step: `"full"`, or a number from 1 to the training rows.
-        name: how tables and stores call the task.
+            (outputs, y) that returns one number per example. Default: `"cross_entropy"`.
+        batch_size: examples in a step, from 1 (stochastic descent) to the training examples, or `"full"` for all of
+            them. Default: 64.
+        name: the task's name in tables and stores. Default: `"supervised"`.
 
     Returns:
-        A `Task` whose step gives `loss` and whose evaluation gives `train_loss` and `test_loss`, and for classifiers
-        `train_accuracy` and `test_accuracy` (fractions of 1), which then are the objective.
+        A `Task`. Its step gives `loss`; its evaluation gives `train_loss` and `test_loss` and, for the two cross
+        entropies, `train_accuracy` and `test_accuracy` (from 0 to 1). The objective is `test_accuracy` if there is one,
+        else `test_loss`.
 
     Raises:
-        ValueError: data of unequal length or not of that form, a batch size out of range, an unknown loss.
-        TypeError: `build` is not callable.
+        ValueError: data of unequal length or of another form, a batch size out of range, or an unknown loss.
+        TypeError: `build` is not callable, or `loss` is neither a name nor a function.
 
     Example:
-        >>> task = supervised(build, ((x, y), (x_test, y_test)), batch_size=64)  # doctest: +SKIP
+        >>> import numpy as np
+        >>> from flax import nnx
+        >>> from jaxopt_lite import optimizers, training
+        >>> x = np.random.default_rng(0).normal(size=(200, 3)).astype("float32")
+        >>> y = (x.sum(axis=1) > 0).astype("int32")
+        >>> build = lambda trial, rngs: nnx.Linear(3, 2, rngs=rngs)
+        >>> task = training.supervised(build, ((x[:150], y[:150]), (x[150:], y[150:])), batch_size=50)
+        >>> training.run(task, {"optimizer": optimizers.adam(0.1)}, steps=100).scores["test_accuracy"] > 0.9
+        True
     """
     if not callable(build):
         raise TypeError(f"build must be a function of (trial, rngs), got {type(build).__name__}")
@@ -112,13 +123,13 @@ def supervised(
 
 
 def _evaluated(optimizer: Any, state: Any, params: Any) -> Any:
-    """The parameters to evaluate: those of a sweep's merged optimizers are found by the sweep."""
+    """The parameters to evaluate; for optimizers that a sweep has merged the sweep selects them."""
     merged = getattr(type(optimizer), "evaluated", None)
     return merged(optimizer, state, params) if merged else evaluated(state, params)
 
 
 def _means(build: Any, cost: _loss.Loss, trial: Any, weights: Weights, x: Array, y: Array) -> dict[str, Array]:
-    """Mean loss and accuracy over all rows, computed a thousand rows at a time; the padding counts nothing."""
+    """Mean loss and accuracy over all rows, computed about a thousand rows at a time; padded rows have weight 0."""
     rows = len(x)
     parts = -(-rows // _EVALUATED_AT_ONCE)
     width = -(-rows // parts)
@@ -146,7 +157,7 @@ def _an_example(cost: _loss.Loss, predicted: Array, y: Array) -> Array:
     values = cost.an_example(predicted, y)
     if values.shape != (len(y),):
         raise ValueError(
-            f"the loss must give one number an example, shape ({len(y)},); "
+            f"the loss must give one number per example, shape ({len(y)},); "
             f"from outputs {predicted.shape} and y {y.shape} it gave {values.shape}"
         )
     return values.astype(jnp.float32)
@@ -175,7 +186,7 @@ def _checked(data: Any) -> Any:
     for name, a in {"x": arrays[0], "y": arrays[1], "x_test": arrays[2], "y_test": arrays[3]}.items():
         if jnp.issubdtype(a.dtype, jnp.inexact) and not bool(jnp.isfinite(jnp.asarray(a)).all()):
             raise ValueError(
-                f"{name} has entries that are NaN or infinite: every training would diverge; mend the data"
+                f"{name} has entries that are NaN or infinite: every training would diverge; remove or impute them"
             )
         if not (jnp.issubdtype(a.dtype, jnp.number) or a.dtype == bool):
             raise ValueError(f"{name} must be numbers, got an array of {a.dtype}")

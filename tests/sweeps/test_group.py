@@ -29,7 +29,7 @@ def test_numbers_are_data_and_all_else_is_structure():
 def test_optimizers_merge_unless_told_not_to():
     trials = [trial(activations.relu, tx) for tx in (optimizers.sgd(0.1), optimizers.adam(0.1), optimizers.sgd(0.2))]
     (group,) = grouped(trials)
-    assert [m.taken for m in group.members] == [(0,), (1,), (0,)]
+    assert [m.branches for m in group.members] == [(0,), (1,), (0,)]
     assert group.structures == 2
     assert [[m.trial for m in g.members] for g in grouped(trials, merge=False)] == [[0, 2], [1]]
 
@@ -43,9 +43,9 @@ def test_a_member_is_rebuilt_with_its_own_numbers():
     ]
     (group,) = grouped(trials)
     for nth, member in enumerate(group.members):
-        again = group.rebuilt(member.taken, member.numbers)
+        again = group.rebuilt(member.branches, member.numbers)
         either = again["optimizer"]
-        assert either.alternatives[member.taken[0]] == trials[nth]["optimizer"]
+        assert either.alternatives[member.branches[0]] == trials[nth]["optimizer"]
         assert again["activation"] == trials[nth]["activation"]
         assert again["rate"] == trials[nth]["rate"]
 

@@ -166,7 +166,7 @@ def test_modules_that_sow_can_be_trained(build):
         (np.arange(20) % 3 + 1, "cross_entropy", "labels run up to 3, so the module must give 4"),
         (np.arange(20) % 3 - 1, "cross_entropy", "labels from 0 up"),
         (np.eye(3)[np.arange(20) % 3], "cross_entropy", "argmax"),
-        ((np.arange(20) % 3).astype(float), "cross_entropy", "one whole number an example"),
+        ((np.arange(20) % 3).astype(float), "cross_entropy", "one whole number per example"),
         (np.arange(20) % 2 * 2 - 1, "binary_cross_entropy", "labels 0 and 1"),
     ],
 )

@@ -67,3 +67,17 @@ def test_finished_results_are_read_by_other_versions(tmp_path, monkeypatch):
     monkeypatch.setattr("jaxopt_lite.sweeps._identity.optax.__version__", "0.0.1")
     again = sweeps.run(task(), SPACE, steps=5, store=tmp_path / "s", resume=True)
     assert again.columns["status"] == ["done", "done"]
+
+
+def test_another_cpu_is_a_warning_if_runs_remain(tmp_path, monkeypatch):
+    def interrupt(progress):
+        if progress.phase == "run" and progress.trials_done:
+            raise KeyboardInterrupt
+
+    space = {"rate": sweeps.values([i / 100 for i in range(200)])}
+    with pytest.raises(KeyboardInterrupt):
+        sweeps.run(task(), space, steps=400, store=tmp_path / "s", progress=interrupt)
+    monkeypatch.setattr("jaxopt_lite.sweeps._identity._processor", lambda: "another")
+    with pytest.warns(UserWarning, match="continues on another"):
+        sweeps.run(task(), space, steps=400, store=tmp_path / "s", resume=True)
+    sweeps.run(task(), space, steps=400, store=tmp_path / "s", resume=True)  # nothing remains: no warning

@@ -106,7 +106,7 @@ def test_quasi_random_points_leave_fewer_gaps():
 @pytest.mark.parametrize(
     "space, options, message",
     [
-        ({"optimizer": optimizers.sgd(log_uniform(1e-4, 1))}, {}, "optimizer.learning_rate has no end"),
+        ({"optimizer": optimizers.sgd(log_uniform(1e-4, 1))}, {}, "optimizer.learning_rate is a continuous range"),
         ({"x": uniform(0, 1)}, {"search": "random"}, "how many trials"),
         ({"x": uniform(0, 1)}, {"trials": 0}, "at least 1"),
         ({"x": uniform(0, 1)}, {"trials": 5, "search": "tpe"}, "search must be"),

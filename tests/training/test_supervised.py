@@ -222,7 +222,7 @@ def test_what_cannot_be_a_task_says_why(arguments, message):
     "build, loss, trial, message",
     [
         (lambda trial, rngs: 5, "cross_entropy", {"optimizer": optimizers.sgd(0.1)}, "not a Flax module"),
-        (BUILDS["nnx"], lambda out, y: out.mean(), {"optimizer": optimizers.sgd(0.1)}, "one number an example"),
+        (BUILDS["nnx"], lambda out, y: out.mean(), {"optimizer": optimizers.sgd(0.1)}, "one number per example"),
         (BUILDS["nnx"], "cross_entropy", {}, 'entry "optimizer"'),
     ],
 )
