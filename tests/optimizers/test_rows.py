@@ -144,6 +144,8 @@ FOREIGN: dict[str, Any] = {
     "another table": rows.adam(0.1).init(TABLE[:5]),
     "catch-up": rows.adam(0.1, catch_up=True).init(TABLE),
     "dense": opt.adam(0.1).init(TABLE),
+    "dense tree": opt.adam(0.1).init({"table": TABLE}),
+    "none": None,
 }
 
 
@@ -239,6 +241,11 @@ def test_ids_of_a_small_integer_type() -> None:
     tx = rows.sgd(1.0)
     moved, _ = tx.update(table, tx.init(table), jnp.array([2, 5], jnp.uint8), jnp.ones((2, 1)))
     np.testing.assert_array_equal(np.flatnonzero(moved), [2, 5])
+
+
+def test_a_plain_function_is_static_and_printed() -> None:
+    tx = rows.sgd(abs)
+    assert jax.tree.leaves(tx) == [] and repr(tx) == "rows.sgd(learning_rate=<built-in function abs>)"
 
 
 @pytest.mark.parametrize("tx", [rows.adagrad(0.1), rows.adam(0.1, catch_up=True)], ids=str)

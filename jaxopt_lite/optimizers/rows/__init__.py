@@ -1,4 +1,4 @@
-"""Optimizers of tables of which a step touches few rows: embeddings."""
+"""Optimizers of embedding tables: a step reads and writes the rows that it uses, not the whole table."""
 
 from jaxopt_lite.optimizers.rows._gradient import gather, value_and_grad
 from jaxopt_lite.optimizers.rows._optimizers import adagrad, adam, sgd

@@ -1,4 +1,4 @@
-"""A rule of the whole tree at work on the touched rows of one table."""
+"""A rule applied to the touched rows of one table."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -10,11 +10,11 @@ from jax.tree_util import GetAttrKey
 from jaxopt_lite.optimizers._arithmetic import next_count, one_minus_power, working
 from jaxopt_lite.optimizers._ranges import split_arguments
 from jaxopt_lite.optimizers._settings import copied, resolved
-from jaxopt_lite.optimizers._structure import same
+from jaxopt_lite.optimizers._structure import PlainFunction, same
 from jaxopt_lite.optimizers.rows._unique import unique_rows
 from jaxopt_lite.optimizers.rules._rule import Rule, step_leaf
 
-# Missed steps of Adam shrink as (b1/√b2)ᵏ: below this share of the first one nothing of them is left in float32.
+# Missed steps of Adam shrink as (b1/√b2)ᵏ. Below this share of the first one they are lost in the rounding of float32.
 NEGLIGIBLE = 1e-9
 
 
@@ -40,7 +40,7 @@ class RowsState(NamedTuple):
 
 
 class RowRule(NamedTuple):
-    """What a row optimizer is, apart from its numbers."""
+    """The static part of a row optimizer."""
 
     name: str
     rule: Rule
@@ -49,7 +49,7 @@ class RowRule(NamedTuple):
 
 
 class _Part:
-    """One of the three functions of a row optimizer: structure alone, equal to its equal."""
+    """One of the three functions of a row optimizer; it compares by its static part."""
 
     def __init__(self, rule: RowRule) -> None:
         self.rule = rule
@@ -62,7 +62,7 @@ class _Part:
 
 
 class Init(_Part):
-    """`init(table)`; it holds the settings as given."""
+    """`init(table)`; it has the settings as given."""
 
     def __init__(self, rule: RowRule, data: Mapping[str, Any]) -> None:
         super().__init__(rule)
@@ -70,16 +70,16 @@ class Init(_Part):
 
     def __call__(self, table: jax.Array) -> RowsState:
         """The first state of a table (rows, features)."""
-        kind = getattr(table, "dtype", None)
-        if kind is None or jnp.ndim(table) != 2 or not jnp.issubdtype(kind, jnp.floating):
-            given = f"shape {jnp.shape(table)} and dtype {kind}"
+        dtype = getattr(table, "dtype", None)
+        if dtype is None or jnp.ndim(table) != 2 or not jnp.issubdtype(dtype, jnp.floating):
+            given = f"shape {jnp.shape(table)} and dtype {dtype}"
             raise ValueError(f"rows.{self.rule.name}.init was given {given}: give a floating table (rows, features)")
         fixed = dict(self.rule.fixed)
         kept = copied(self.rule.name, self.data, fixed)
         slots = self.rule.rule.slots(kept, fixed)
         numbers = resolved(kept, fixed, jnp.zeros((), jnp.int32))
         starts = {n: numbers[slot.start] if isinstance(slot.start, str) else slot.start for n, slot in slots.items()}
-        moments = {name: jnp.full_like(table, start, dtype=working(kind)) for name, start in starts.items()}
+        moments = {name: jnp.full_like(table, start, dtype=working(dtype)) for name, start in starts.items()}
         last = jnp.zeros(table.shape[0], jnp.int32) if self.rule.exact else None
         return RowsState(count=jnp.zeros((), jnp.int32), settings=kept, moments=moments, last=last)
 
@@ -118,7 +118,7 @@ class CatchUp(_Part):
     """`catch_up(table, state)`."""
 
     def __call__(self, table: jax.Array, state: RowsState) -> tuple[jax.Array, RowsState]:
-        """Table and state with every row brought up to date: before evaluating, saving or exporting the whole table."""
+        """The table and the state with every row up to date."""
         _check_state(self.rule, table, state)
         if not self.rule.exact:
             return table, state
@@ -155,12 +155,24 @@ class RowTransform(NamedTuple):
     catch_up: Any
 
     def __repr__(self) -> str:
-        given = ", ".join(f"{name}={value!r}" for name, value in self.init.data.items())
+        functions = {name: value.function for name, value in self.init.rule.fixed if isinstance(value, PlainFunction)}
+        given = ", ".join(f"{name}={value!r}" for name, value in (dict(self.init.data) | functions).items())
         return f"rows.{self.init.rule.name}({given}{', catch_up=True' if self.init.rule.exact else ''})"
 
 
 def row_transform(name: str, rule: Rule, data: Mapping[str, Any], fixed: Any = (), exact: bool = False) -> Any:
-    """The row optimizer of a rule; plain functions among the settings become structure."""
+    """The row optimizer of a rule.
+
+    Args:
+        name: the name of the public function in `rows`.
+        rule: the rule of the whole tree. It must not decay the parameters, as only touched rows are updated.
+        data: the settings by name. Plain functions become static.
+        fixed: the static arguments of the rule, pairs of name and value.
+        exact: whether a touched row first makes the steps that it missed.
+
+    Returns:
+        A `RowTransform`.
+    """
     numbers, rest = split_arguments(f"rows.{name}", data)
     return _built(RowRule(name, rule, (*fixed, *rest.items()), exact), numbers)
 
@@ -181,7 +193,7 @@ jax.tree_util.register_pytree_with_keys(RowTransform, _flatten, _unflatten)
 
 
 def _check_state(rule: RowRule, table: jax.Array, state: Any) -> None:
-    kept = {name: x.shape for name, x in getattr(state, "moments", {}).items()}
+    kept = {name: getattr(x, "shape", None) for name, x in getattr(state, "moments", {}).items()}
     expected = dict.fromkeys(rule.rule.slots(set(getattr(state, "settings", ())), dict(rule.fixed)), table.shape)
     if not isinstance(state, RowsState) or kept != expected or (state.last is not None) is not rule.exact:
         raise TypeError(
@@ -216,17 +228,28 @@ def _scattered(moments: Mapping[str, Any], new: Mapping[str, jax.Array], rows: j
 
 
 def _missed(rule: RowRule, settings: Any, p: Any, moments: Any, last: jax.Array, gap: jax.Array) -> tuple[Any, Any]:
-    """The steps that rows have missed, `gap` of them after step `last`, made up with zero gradients.
+    """Rows and moments after the steps that they missed, each made by the rule with a zero gradient.
 
-    Each is made as the rule makes it, all rows at once, until none is missing or what is left is negligible; the
-    decay of the moments over the remainder is a power.
+    All rows make their next missed step together, until none is missing or the others are negligible. Over these the
+    moments decay by a power.
+
+    Args:
+        rule: the row optimizer.
+        settings: those of the state.
+        p: the rows (n, features) in the working precision.
+        moments: their moments.
+        last: the step up to which each row is up to date, int32 (n,).
+        gap: the number of steps that each row missed, int32 (n,).
+
+    Returns:
+        The rows and their moments.
     """
     fixed, zero = dict(rule.fixed), jnp.zeros_like(p)
     first = resolved(settings, fixed, jnp.max(last, initial=0))
     ratio = first["b1"] / jnp.sqrt(first["b2"])
-    constant = all(isinstance(settings[name], jax.Array) for name in ("b1", "b2"))
+    scheduled = any(settings[name] is None or callable(settings[name]) for name in ("b1", "b2"))
     few = jnp.ceil(jnp.log(NEGLIGIBLE) / jnp.log(ratio))
-    needed = jnp.where(ratio < 1, few, jnp.inf) if constant else jnp.inf
+    needed = jnp.inf if scheduled else jnp.where(ratio < 1, few, jnp.inf)
     turns = jnp.minimum(jnp.max(gap, initial=0).astype(float), needed).astype(jnp.int32)
 
     def turn(carry: tuple) -> tuple:
@@ -237,6 +260,6 @@ def _missed(rule: RowRule, settings: Any, p: Any, moments: Any, last: jax.Array,
         return k + 1, jnp.where(due, p + step, p), {n: jnp.where(due, x, moments[n]) for n, x in new.items()}
 
     _, p, moments = jax.lax.while_loop(lambda c: c[0] < turns, turn, (jnp.zeros((), jnp.int32), p, moments))
-    left = jnp.maximum(gap - turns, 0).astype(float)[:, None]
+    remaining = jnp.maximum(gap - turns, 0).astype(float)[:, None]
     rests = {"mu": 1 - first["b1"], "nu": 1 - first["b2"]}
-    return p, {n: x * (1 - one_minus_power(rests[n], left)).astype(x.dtype) for n, x in moments.items()}
+    return p, {n: x * (1 - one_minus_power(rests[n], remaining)).astype(x.dtype) for n, x in moments.items()}
