@@ -3,13 +3,12 @@
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 from jaxopt_lite._names import unknown
 from jaxopt_lite.cli import _catalogues
 from jaxopt_lite.cli._settings import names
-from jaxopt_lite.cli._usage import Usage
+from jaxopt_lite.cli._usage import Usage, check_output
 
 
 def bench(options: argparse.Namespace) -> int:
@@ -27,8 +26,7 @@ def bench(options: argparse.Namespace) -> int:
         arguments["stride"] = options.stride
     if getattr(options, "small", False):
         arguments["small"] = True
-    if options.out and not Path(options.out).resolve().parent.is_dir():
-        raise Usage(f"--out {options.out}: there is no folder {Path(options.out).parent}")
+    out = check_output("--out", options.out) if options.out else None
     chosen = names(options.only, "--only") if getattr(options, "only", None) else None
     if chosen and options.kind == "activations":
         _catalogues.check("activations", chosen)
@@ -42,8 +40,8 @@ def bench(options: argparse.Namespace) -> int:
     figures = getattr(benches, options.kind)(progress=_print_progress, **arguments)
     page = getattr(benches, f"render_{options.kind}")(figures)
     print(json.dumps(figures) if options.json else page)
-    if options.out:
-        Path(options.out).write_text(page, encoding="utf-8")
+    if out is not None:
+        out.write_text(page, encoding="utf-8")
     return 0
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jaxopt_lite._names import nearest
 from jaxopt_lite.cli import _catalogues, _files, _optax, _sources
-from jaxopt_lite.cli._usage import Usage
+from jaxopt_lite.cli._usage import Usage, check_output
 
 Card = Callable[[str], str]
 Picture = Callable[[str, Path], Path]
@@ -26,7 +26,7 @@ def explain(options: argparse.Namespace) -> int:
     if options.out is None:
         print(card(options.name))
         return 0
-    path = Path(options.out)
+    path = check_output("--out", options.out)
     if picture is None:
         raise Usage(f"--out {path}: there are pictures of activations and optimizers only, not of {options.name}")
     if path.suffix not in (".png", ".svg", ".pdf"):

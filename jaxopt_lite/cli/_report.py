@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from jaxopt_lite import report as reports
-from jaxopt_lite.cli._usage import Usage
+from jaxopt_lite.cli._usage import Usage, check_output
 from jaxopt_lite.sweeps import Results, StoreError
 
 
@@ -14,8 +14,12 @@ def report(options: argparse.Namespace) -> int:
     """Read a store, print its table, write its page.
 
     Raises:
-        Usage: the store cannot be read, or a page needs a package that is not installed.
+        Usage: the store cannot be read, a file cannot be written there, or a page needs a package that is not
+            installed.
     """
+    for flag, path in (("--out", options.out), ("--csv", options.csv)):
+        if path:
+            check_output(flag, path)
     try:
         results = Results.load(options.store)
     except StoreError as error:

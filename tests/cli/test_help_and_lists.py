@@ -102,6 +102,9 @@ WRONG = {
     "no store": (["report", "nothing"], "holds no sweep"),
     "unknown benchmark": (["bench", "sweeps"], "did you mean 'sweep'?"),
     "unknown section": (["bench", "optimizers", "--only", "larg"], "did you mean 'large'?"),
+    "picture in no folder": (["explain", "tanh", "--out", "no/x.png"], "there is no folder no"),
+    "page instead of a folder": (["bench", "optimizers", "--out", "."], "--out .: it is a folder"),
+    "table in no folder": (["report", "nothing", "--csv", "no/x.csv"], "--csv no/x.csv: there is no folder no"),
     "page in no folder": (["bench", "sweep", "--out", "no/page.md"], "there is no folder no"),
     "no command": ([], "COMMAND"),
 }
