@@ -1,4 +1,4 @@
-"""Settings inside a state: copied there at init, resolved at each step, read and changed by name in mid-run."""
+"""Settings inside a state: copied there at init, evaluated at each step, read and changed by name during training."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,13 +12,35 @@ from jaxopt_lite.optimizers._structure import PlainFunction
 
 
 def copied(where: str, data: Mapping[str, Any], fixed: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings as fresh arrays, for the state; `None` stands where a plain function of the count decides."""
+    """The settings for a state, as fresh arrays.
+
+    Args:
+        where: the name of the optimizer, for messages.
+        data: the numbers and schedules by name.
+        fixed: the static arguments by name; plain functions among them are settings too.
+
+    Returns:
+        Each setting by name: a scalar, a schedule of scalars, or `None` for a plain function.
+
+    Raises:
+        TypeError: if one is not a number yet.
+        ValueError: if one has axes.
+    """
     kept = {name: _copy(where, name, value) for name, value in data.items()}
     return kept | {name: None for name, value in fixed.items() if isinstance(value, PlainFunction)}
 
 
 def resolved(settings: Mapping[str, Any], fixed: Mapping[str, Any], count: jax.Array) -> dict[str, jax.Array]:
-    """The numbers of this step: schedules are asked for their value at `count`."""
+    """The numbers of one step.
+
+    Args:
+        settings: the settings of a state.
+        fixed: the static arguments by name, with the plain functions.
+        count: the number of steps done, at which schedules are evaluated.
+
+    Returns:
+        The numbers by name.
+    """
     values = {name: fixed[name].function if value is None else value for name, value in settings.items()}
     return {name: jnp.asarray(v(count), dtype=float) if callable(v) else v for name, v in values.items()}
 
@@ -38,7 +60,7 @@ def settings(state: Any) -> dict[str, Any]:
         >>> float(settings(adam(0.5).init(jnp.ones(3)))["learning_rate"])
         0.5
     """
-    return {_join(path, name): value for path, held in _places(state, ()) for name, value in held.items()}
+    return {_join(path, name): value for path, here in _places(state, ()) for name, value in here.items()}
 
 
 def with_settings(state: Any, /, **changes: Any) -> Any:
@@ -57,7 +79,8 @@ def with_settings(state: Any, /, **changes: Any) -> Any:
 
     Raises:
         ValueError: if the state does not have a name, or has it more than once, or a number is out of its range.
-        TypeError: if the state holds no settings, or is one of `optax.inject_hyperparams`.
+        TypeError: if a value is `None` or a plain function, or if the state has no settings or is one of
+            `optax.inject_hyperparams`.
 
     Example:
         >>> state = with_settings(adam(0.1).init(jnp.ones(3)), learning_rate=0.5)
@@ -67,20 +90,24 @@ def with_settings(state: Any, /, **changes: Any) -> Any:
     places = list(_places(state, ()))
     if not places:
         raise TypeError(
-            f"with_settings was given {type(state).__name__}, which holds no settings: give the state that init of an "
+            f"with_settings was given {type(state).__name__}, which has no settings: give the state that init of an "
             "optimizer of jaxopt_lite returned"
         )
     for name, value in changes.items():
-        found = [(path, held, own) for path, held in places for own in held if name in (own, _join(path, own))]
-        if not found:
-            known = [_join(path, own) for path, held in places for own in held]
+        matches = [(path, here, key) for path, here in places for key in here if name in (key, _join(path, key))]
+        if not matches:
+            known = [_join(path, key) for path, here in places for key in here]
             raise ValueError(_names.unknown("setting", name, known))
-        if len(found) > 1:
-            offers = ", ".join(_join(path, own) for path, _, own in found)
-            raise ValueError(f"setting {name!r} occurs in {len(found)} places: write one of {offers}")
-        path, held, own = found[0]
-        new = _copy("with_settings", name, value)
-        state = _replaced(state, path, held | {own: new})
+        if len(matches) > 1:
+            offers = ", ".join(_join(path, key) for path, _, key in matches)
+            raise ValueError(f"setting {name!r} occurs in {len(matches)} places: write one of {offers}")
+        path, here, key = matches[0]
+        if value is None or (callable(value) and jax.tree_util.all_leaves([value])):
+            raise TypeError(
+                f"with_settings: {name}={value!r} is static, and a state has only data: give a number or a schedule of "
+                "this package, or build another optimizer and call swap(tx, state, params)"
+            )
+        state = _replaced(state, path, here | {key: _copy("with_settings", key, value)})
         places = list(_places(state, ()))
     return state
 
@@ -105,7 +132,7 @@ def _join(path: tuple, name: str) -> str:
 
 
 def _places(node: Any, path: tuple) -> Iterator[tuple[tuple, dict[str, Any]]]:
-    """Every dictionary of settings inside a state, with the way to it."""
+    """Every dictionary of settings inside a state, with its path."""
     fields = getattr(node, "_fields", None)
     if fields is not None:
         if "settings" in fields:
@@ -119,9 +146,9 @@ def _places(node: Any, path: tuple) -> Iterator[tuple[tuple, dict[str, Any]]]:
         yield from _places(child, (*path, key))
 
 
-def _replaced(node: Any, path: tuple, held: dict[str, Any]) -> Any:
+def _replaced(node: Any, path: tuple, new: dict[str, Any]) -> Any:
     if not path:
-        return node._replace(settings=held)
+        return node._replace(settings=new)
     key, rest = path[0], path[1:]
     if hasattr(node, "hyperparams"):
         raise TypeError(
@@ -129,7 +156,7 @@ def _replaced(node: Any, path: tuple, held: dict[str, Any]) -> Any:
             "assign state.hyperparams[name] instead"
         )
     if hasattr(node, "_fields"):
-        return node._replace(**{key: _replaced(getattr(node, key), rest, held)})
+        return node._replace(**{key: _replaced(getattr(node, key), rest, new)})
     if isinstance(node, dict):
-        return {**node, key: _replaced(node[key], rest, held)}
-    return type(node)(_replaced(child, rest, held) if i == key else child for i, child in enumerate(node))
+        return {**node, key: _replaced(node[key], rest, new)}
+    return type(node)(_replaced(child, rest, new) if i == key else child for i, child in enumerate(node))

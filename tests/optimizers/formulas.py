@@ -1,4 +1,4 @@
-"""The published formulas in numpy float64, written from the papers: the reference that the rules are held against."""
+"""The published formulas in numpy float64, written from the papers: the reference of the rules."""
 
 from typing import Any
 

@@ -61,7 +61,7 @@ class Stepped:
         return self.value if isinstance(given, dict) or given < 5 else 0.0
 
 
-def test_python_code_of_the_user_sees_numbers_and_is_told_apart_from_another() -> None:
+def test_unhashable_user_callables_see_numbers_and_compare_by_identity() -> None:
     p = jnp.ones(1)
     for make in (
         lambda v: opt.sgd(Stepped(v)),

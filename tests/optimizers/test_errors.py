@@ -33,7 +33,7 @@ CALLS: dict[str, tuple[Any, type[Exception], str]] = {
     "no state": (
         lambda: opt.with_settings(optax.adam(0.1).init(jnp.ones(2)), learning_rate=0.1),
         TypeError,
-        "with_settings was given tuple, which holds no settings",
+        "with_settings was given tuple, which has no settings",
     ),
     "rate list": (
         lambda: opt.sgd([0.1, 0.2]),
@@ -53,6 +53,16 @@ CALLS: dict[str, tuple[Any, type[Exception], str]] = {
         lambda: opt.with_settings(opt.sgd(0.1).init(jnp.ones(2)), learning_rate="x"),
         TypeError,
         "with_settings: learning_rate='x' is a str: give a number or a schedule",
+    ),
+    "changed to none": (
+        lambda: opt.with_settings(opt.sgd(0.1).init(jnp.ones(2)), learning_rate=None),
+        TypeError,
+        "with_settings: learning_rate=None is static",
+    ),
+    "changed to a function": (
+        lambda: opt.with_settings(opt.sgd(0.1).init(jnp.ones(2)), learning_rate=lambda n: 0.1),
+        TypeError,
+        r"with_settings: learning_rate=<function .*swap\(tx, state, params\)",
     ),
     "mask text": (
         lambda: opt.adamw(0.1, mask={"b": "no", "w": True}),

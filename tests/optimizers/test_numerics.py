@@ -85,7 +85,7 @@ def test_lion_with_a_small_b2(b2: float) -> None:
     assert np.mean(np.abs(steps - exact) > 1e-5) < 2e-2
 
 
-# What of ours, with which settings, is which class of torch, with which.
+# Our transform, the class of torch that it equals, and the settings of that class.
 IN_TORCH: dict[str, tuple[Any, str, dict[str, Any]]] = {
     "sgd": (opt.sgd(0.1), "SGD", {}),
     "momentum": (opt.sgd(0.1, momentum=0.9), "SGD", {"momentum": 0.9}),

@@ -1,5 +1,7 @@
 """AdaDelta: steps in the units of the parameters."""
 
+from __future__ import annotations
+
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
@@ -57,7 +59,7 @@ def adadelta(
 
     Args:
         learning_rate: a factor of the step, ≥ 0. Default: 1, as published, because steps have the units of the
-            parameters (optax's default of `None` scales by 1 too). Number or schedule.
+            parameters; with optax's default of `None` the step is neither scaled nor negated. Number or schedule.
         rho: decay of both means of squares, in [0, 1). Default: 0.9, an average of about 10 steps. Number or
             schedule.
         eps: added under both roots, > 0: it sets the size of the very first steps. Default: 1e-6. Number or

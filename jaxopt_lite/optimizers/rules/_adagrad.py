@@ -1,5 +1,7 @@
 """AdaGrad: each entry's step shrinks with the gradients it has seen."""
 
+from __future__ import annotations
+
 from jax import Array
 from jax.typing import DTypeLike
 

@@ -1,5 +1,7 @@
 """Adam, with and without decoupled weight decay."""
 
+from __future__ import annotations
+
 from jax import Array
 from jax.typing import DTypeLike
 

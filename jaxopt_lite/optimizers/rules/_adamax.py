@@ -1,5 +1,7 @@
 """AdaMax: Adam under the maximum norm."""
 
+from __future__ import annotations
+
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike

@@ -1,5 +1,7 @@
 """AMSGrad: Adam whose second moment never falls."""
 
+from __future__ import annotations
+
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike

@@ -1,5 +1,7 @@
 """Lion: the sign of an interpolated momentum."""
 
+from __future__ import annotations
+
 import jax.numpy as jnp
 import numpy as np
 from jax import Array

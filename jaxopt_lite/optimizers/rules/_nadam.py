@@ -1,5 +1,7 @@
 """NAdam: Adam with Nesterov's look ahead, with and without weight decay."""
 
+from __future__ import annotations
+
 import dataclasses
 
 from jax.typing import DTypeLike

@@ -1,5 +1,7 @@
 """RMSProp: the gradient divided by the root of its recent mean square."""
 
+from __future__ import annotations
+
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike

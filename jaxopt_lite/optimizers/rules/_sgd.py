@@ -1,5 +1,7 @@
 """Stochastic gradient descent, with or without momentum."""
 
+from __future__ import annotations
+
 from jax import Array
 from jax.typing import DTypeLike
 
