@@ -4,9 +4,11 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from jaxopt_lite.activations._numerics.exponential import choice
 from jaxopt_lite.activations._rule.arguments import not_negative
 from jaxopt_lite.activations._rule.elementwise import elementwise
 
+_TINY = 1e-37  # in place of 0 / 0 for b = 0
 _FAR = 1e10  # beyond it x² + b is x², and x² might overflow
 
 
@@ -18,20 +20,25 @@ def _radius(x: jax.Array, b: jax.Array) -> jax.Array:
 
 
 def _value(x: jax.Array, b: jax.Array) -> jax.Array:
-    return jnp.maximum(x, 0.0) + (0.5 * b) / (_radius(x, b) + jnp.abs(x))
+    return jnp.maximum(x, 0.0) + (0.5 * b) / jnp.maximum(_radius(x, b) + jnp.abs(x), _TINY)
 
 
 def _slope(x: jax.Array, b: jax.Array) -> jax.Array:
-    r = _radius(x, b)
+    r = jnp.maximum(_radius(x, b), _TINY)
     return jnp.where(x < 0, (0.5 * b / r) / (r + jnp.abs(x)), 0.5 + 0.5 * (jnp.minimum(x, _FAR) / jnp.minimum(r, _FAR)))
+
+
+def _curvature(x: jax.Array, b: jax.Array) -> jax.Array:
+    r = jnp.maximum(_radius(x, b), _TINY)
+    return (0.5 * b / r) / r / r
 
 
 _squareplus = elementwise(
     "squareplus",
     _value,
     _slope,
-    lambda x, b: 0.25 / _radius(x, b),
-    curvature=lambda x, b: (0.5 * b / _radius(x, b)) / _radius(x, b) / _radius(x, b),
+    lambda x, b: 0.25 / jnp.maximum(_radius(x, b), _TINY),
+    curvature=_curvature,
 )
 
 
@@ -43,7 +50,7 @@ _soft_sign = elementwise(
     "soft_sign",
     lambda x: jnp.where(jnp.isinf(x), jnp.sign(x), x / (1.0 + jnp.abs(x))),
     lambda x: _shrinking(x) * _shrinking(x),
-    curvature=lambda x: jnp.where(x < 0, 2.0, -2.0) * _shrinking(x) * _shrinking(x) * _shrinking(x),
+    curvature=lambda x: choice(x < 0, 2.0, -2.0, x) * _shrinking(x) * _shrinking(x) * _shrinking(x),
 )
 
 

@@ -18,9 +18,13 @@ _sine = elementwise(
 
 
 def _angle(x: jax.Array, alpha: jax.Array) -> TwoTerms:
-    """alpha x, and what its rounding loses (nothing, where it is so large that it matters no more)."""
-    bounded = jnp.clip(x, -1e30, 1e30)
-    return TwoTerms(alpha * x, jnp.where(jnp.abs(x) < 1e30, product(alpha, bounded).low, 0.0))
+    """alpha x and its rounding error (0 where it is too large to matter).
+
+    Where alpha x overflows it is replaced by 0: next to so large an x the ripple does not show.
+    """
+    bounded, angle = jnp.clip(x, -1e30, 1e30), alpha * x
+    low = jnp.where(jnp.abs(x) < 1e30, product(alpha, bounded).low, 0.0)
+    return TwoTerms(jnp.where(jnp.isinf(angle), 0.0, angle), low)
 
 
 def _snake_value(x: jax.Array, alpha: jax.Array) -> jax.Array:

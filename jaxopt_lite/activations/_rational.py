@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jaxopt_lite.activations._numerics.exponential import horner
+from jaxopt_lite.activations._numerics.exponential import choice, horner
 from jaxopt_lite.activations._rule.elementwise import Formula, elementwise
 
 # Least-squares fit of leaky_relu with slope 1/5 on [-3, 3], within 0.03; q1 = 0, so that it starts without a kink at 0.
@@ -28,7 +28,12 @@ class _Point(NamedTuple):
 def _at(p: _Point, coefficients: Sequence[Any]) -> jax.Array:
     """The polynomial, divided by the power of x of its last coefficient where x is large."""
     pairs = zip(coefficients, coefficients[::-1], strict=True)
-    c = tuple(jnp.where(p.near, low, high) for low, high in pairs)
+    c = tuple(
+        choice(p.near, low, high, p.u)
+        if isinstance(low, float) and isinstance(high, float)
+        else jnp.where(p.near, low, high)
+        for low, high in pairs
+    )
     return (c[0] + c[1] * p.u) + (p.u * p.u) * horner(c[2:], p.u)
 
 
@@ -37,7 +42,7 @@ def _point(x: jax.Array, c: tuple[jax.Array, ...]) -> _Point:
     u = jnp.where(near, x, 1.0 / jnp.where(near, 1.0, x))
     start = _Point(near, u, u, u)
     b = _at(start, (0.0, *c[6:]))
-    return start._replace(sign=jnp.where(b < 0, -1.0, 1.0), below=_at(start, (1.0, 0.0, 0.0, 0.0, 0.0)) + jnp.abs(b))
+    return start._replace(sign=choice(b < 0, -1.0, 1.0, x), below=_at(start, (1.0, 0.0, 0.0, 0.0, 0.0)) + jnp.abs(b))
 
 
 def _combined(n: Sequence[Any], q: Sequence[Any], weight: Callable[[int, int], int]) -> list[Any]:

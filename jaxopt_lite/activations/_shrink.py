@@ -23,10 +23,29 @@ _CUBIC = (
     3.595493035390973e-05,
 )
 _NEAR = 1.1
+# The Taylor series of the same P, for float64 and |x| ≤ 0.3.
+_SERIES = (
+    1 / 3,
+    -2 / 15,
+    17 / 315,
+    -62 / 2835,
+    1382 / 155925,
+    -21844 / 6081075,
+    929569 / 638512875,
+    -6404582 / 10854718875,
+    443861162 / 1856156927625,
+    -18888466084 / 194896477400625,
+    113927491862 / 2900518163668125,
+)
+_NEAR_WIDE = 0.3
 
 
 def _tanh_excess(x: jax.Array) -> jax.Array:
     """x - tanh(x), without the cancellation near zero."""
+    if x.dtype == jnp.float64:
+        near = jnp.clip(x, -_NEAR_WIDE, _NEAR_WIDE)
+        square = near * near
+        return jnp.where(jnp.abs(x) <= _NEAR_WIDE, near * square * horner(_SERIES, square), x - jnp.tanh(x))
     near = jnp.clip(x, -_NEAR, _NEAR)
     square = near * near
     a = jnp.abs(x)
@@ -36,6 +55,8 @@ def _tanh_excess(x: jax.Array) -> jax.Array:
 
 def _tanh_near(x: jax.Array) -> jax.Array:
     """tanh within 2 ulp, for its square is wanted."""
+    if x.dtype == jnp.float64:
+        return jnp.tanh(x)
     a = jnp.abs(x)
     near = jnp.minimum(a, _NEAR)
     square = near * near

@@ -113,8 +113,13 @@ def _opposite(v: TwoTerms) -> TwoTerms:
 
 
 def _acon_value(x: jax.Array, p1: jax.Array, p2: jax.Array, beta: jax.Array) -> jax.Array:
-    gate = gated((p1 - p2) * x, _steep(x, p1, p2, beta))
-    return jnp.where(p2 == 0, gate, gate + p2 * x)
+    v = _steep(x, p1, p2, beta)
+    # (p1 - p2) x logistic(v) + p2 x, as a sum in which no term overflows before the result does
+    return _term(p1, x, v) + _term(p2, x, _opposite(v))
+
+
+def _term(p: jax.Array, x: jax.Array, v: TwoTerms) -> jax.Array:
+    return jnp.where(p == 0, 0.0, gated(p * x, v))
 
 
 def _acon_slope(x: jax.Array, p1: jax.Array, p2: jax.Array, beta: jax.Array) -> jax.Array:

@@ -1,16 +1,20 @@
 """Every row under every transformation; dtypes; jit and eager bit for bit."""
 
 import pickle
+from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxopt_lite import activations as act
 from jaxopt_lite.activations import CATALOGUE, Activation
 from jaxopt_lite.activations._laws import LAWS
 from jaxopt_lite.bench._activation_accuracy import all_halves
+from jaxopt_lite.bench._activation_truth import truth
 from tests.precision import double
 
 ROWS = pytest.mark.parametrize("name", CATALOGUE)
@@ -39,18 +43,50 @@ def test_integers_become_floats_and_python_numbers_stay_weak(name: str) -> None:
 
 @ROWS
 def test_float64_is_computed_in_float64(name: str) -> None:
+    row, x = CATALOGUE[name], np.array([0.3, -1.7, 2.4, -0.9, 0.1, -0.1, 0.8, 0.02])
+    true = truth(name, x, **row.settings, **row.initial)
     with double():
-        x = jnp.asarray([0.3, -1.7, 2.4, -0.9], jnp.float64)
-        one, h = CATALOGUE[name].probe, 1e-6
 
         @jax.jit
         def at(x: jax.Array) -> tuple:
-            return one(x), jax.vjp(one, x)[1](jnp.ones_like(x))[0], one(x.astype(jnp.float32))
+            return row.probe(x), jax.vjp(row.probe, x)[1](jnp.ones_like(x))[0]
 
-        (y, slope, coarse), above, below = at(x), at(x + h)[0], at(x - h)[0]
-        assert y.dtype == slope.dtype == jnp.float64 and coarse.dtype == jnp.float32
-        np.testing.assert_allclose(y, coarse, rtol=1e-5, atol=1e-6)
-        np.testing.assert_allclose(slope, (above - below) / (2 * h), rtol=1e-7, atol=1e-8)
+        for got, expected in zip(at(jnp.asarray(x)), true, strict=False):
+            assert got.dtype == jnp.float64
+            np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-15)
+
+
+def arrays(jaxpr: Any) -> Iterator[Any]:
+    """The types of all arrays of at least one axis that a program computes."""
+    for equation in jaxpr.eqns:
+        yield from (v.aval for v in equation.outvars if getattr(v.aval, "ndim", 0))
+        inside = jax.tree.leaves(list(equation.params.values()), is_leaf=lambda p: hasattr(p, "jaxpr"))
+        for inner in inside:
+            if hasattr(inner, "jaxpr") or hasattr(inner, "eqns"):
+                yield from arrays(getattr(inner, "jaxpr", inner))
+
+
+@ROWS
+def test_float32_programs_have_no_float64_array_under_x64(name: str) -> None:
+    f = call(CATALOGUE[name])
+    with double():
+        x = jnp.ones((2, 8), jnp.float32)
+        program = jax.make_jaxpr(lambda x: (f(x), jax.vjp(f, x)[1](f(x)), jax.jvp(f, (x,), (x,))))(x)
+        assert jnp.dtype("float64") not in {array.dtype for array in arrays(program.jaxpr)}
+
+
+def test_results_that_are_finite_stay_so_where_a_product_overflows() -> None:
+    largest = jnp.asarray([3.3e38, -3.3e38], jnp.bfloat16)
+    np.testing.assert_array_equal(act.snake(largest, 2.0), largest)
+    assert float(act.acon_c(jnp.inf, 1.2, -0.8)) == np.inf and float(act.acon_c(-jnp.inf, 1.2, -0.8)) == np.inf
+    x = jnp.asarray([2.5e38, -2.5e38], jnp.bfloat16)
+    np.testing.assert_allclose(np.asarray(act.acon_c(x, 1.2, -0.8), float), [3e38, 2e38], rtol=0.01)
+
+
+def test_squareplus_without_a_bend_is_relu() -> None:
+    x = jnp.asarray([-2.0, 0.0, 3.0])
+    np.testing.assert_array_equal(act.squareplus(x, b=0.0), act.relu(x))
+    np.testing.assert_array_equal(jax.vmap(jax.grad(lambda x: act.squareplus(x, b=0.0)))(x), [0.0, 0.5, 1.0])
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])

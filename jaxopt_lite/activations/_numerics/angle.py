@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxopt_lite.activations._numerics.exponential import horner
+from jaxopt_lite.activations._numerics.exponential import choice, horner
 from jaxopt_lite.activations._numerics.two_terms import total
 
 # sin r = r + r³ P(r²) and cos r = 1 - r²/2 + r⁴ Q(r²) for |r| ≤ pi/4: Chebyshev fits, relative error 3e-9.
@@ -47,7 +47,7 @@ def wave(high: jax.Array, low: jax.Array | None, times: int = 1, eighths: int = 
     negative = quarters & jnp.uint32(2) != 0
     if not further and eighths % 4 == 0:  # odd in the angle, of which only the size was looked at
         negative ^= jnp.signbit(high)
-    sign = jnp.where(negative, -1.0, 1.0)
+    sign = choice(negative, -1.0, 1.0, high)
     return jnp.where(jnp.isfinite(high), sign * size, jnp.nan)
 
 
@@ -83,7 +83,7 @@ def _reduced(a: jax.Array) -> _Angle:
 
 def _signed(angle: _Angle, x: jax.Array) -> _Angle:
     quarters = jnp.where(x < 0, jnp.uint32(0) - angle.quarters, angle.quarters)
-    sign = jnp.where(x < 0, -1.0, 1.0)
+    sign = choice(x < 0, -1.0, 1.0, x)
     return _Angle(quarters, sign * angle.rest, sign * angle.tail)
 
 

@@ -18,6 +18,12 @@ _EXPM1 = (
 )
 
 
+def choice(condition: jax.Array, a: float, b: float, like: jax.Array) -> jax.Array:
+    """`a` where the condition holds and `b` elsewhere, in the dtype of `like`; jnp.where of two Python numbers would be
+    float64 under x64."""
+    return jnp.where(condition, a, jnp.full_like(like, b))
+
+
 def horner(coefficients: tuple[Any, ...], x: jax.Array) -> jax.Array:
     """The polynomial with these coefficients, lowest power first."""
     total = coefficients[-1] * x + coefficients[-2]
@@ -46,7 +52,7 @@ def scaled_exp(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """
     start, shift = (-600.0, 300.0) if x.dtype == jnp.float64 else (-80.0, 40.0)
     far = x < start
-    return jnp.exp(jnp.where(far, x + shift, x)), jnp.where(far, math.exp(-shift), 1.0)
+    return jnp.exp(jnp.where(far, x + shift, x)), choice(far, math.exp(-shift), 1.0, x)
 
 
 def times_exp(a: jax.Array | float, x: jax.Array) -> jax.Array:
