@@ -68,6 +68,8 @@ And its row in `catalogue.toml`, which the tests verify:
 The tests in this repository also compare it with a float64 formula: add that to `bench/_activation_truth.py`.
 """
 
+from typing import TYPE_CHECKING
+
 from jaxopt_lite.activations._algebraic import soft_sign as soft_sign
 from jaxopt_lite.activations._algebraic import squareplus as squareplus
 from jaxopt_lite.activations._bind import Bound as Bound
@@ -128,3 +130,6 @@ from jaxopt_lite.activations._catalogue import Activation as Activation
 from jaxopt_lite.activations._formulas import elementwise as elementwise
 from jaxopt_lite.activations._laws import check as check
 from jaxopt_lite.activations._register import register as register
+
+if not TYPE_CHECKING:  # a type checker would take any name as defined
+    from jaxopt_lite.activations._missing import __getattr__ as __getattr__

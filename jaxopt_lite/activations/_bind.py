@@ -63,6 +63,9 @@ def bind(function: Callable[..., Any], **settings: Any) -> Bound:
 
     Example: `bind(leaky_relu, negative_slope=0.1)(x)`; `jax.vmap` over a bind with an array leaf is a sweep of slopes.
     """
+    if not callable(function):
+        cure = f"activations.{function}" if isinstance(function, str) else "a function of (x, **settings)"
+        raise TypeError(f"bind: {function!r} is not a function; give {cure}")
     allowed = inspect.signature(function).parameters
     if not any(p.kind is p.VAR_KEYWORD for p in allowed.values()):
         for given in settings:

@@ -130,3 +130,11 @@ def test_the_truth_agrees_with_sixty_digits(name: str) -> None:
 
 def test_every_row_has_a_truth() -> None:
     assert set(TRUTH) == set(CATALOGUE)
+
+
+def test_the_unit_next_to_a_root_is_that_of_a_sixteenth() -> None:
+    """The rule that the audit states: within 25 % of a root the unit is taken at 2^-4."""
+    x, true, always = np.array([1.0]), np.array([2.0**-20]), np.array([True])
+    unit = 2.0 ** (-4 - 23)
+    assert error_of(x, true + unit, true, "float32", always, always).ulp == 1.0
+    assert error_of(x, true + unit, true, "float32", always, ~always).ulp == 2.0**16

@@ -90,3 +90,26 @@ def test_softmax_axes_and_masks() -> None:
 def test_gelu_takes_no_text() -> None:
     with pytest.raises(TypeError, match="gelu: approximate='none': give True for the tanh form, False for the exact"):
         CATALOGUE["gelu"].function(1.0, "none")
+
+
+def test_texts_in_place_of_arrays_and_functions_are_refused() -> None:
+    with pytest.raises(TypeError, match="relu: x is the text 'relu', but relu needs an array of real numbers"):
+        act.relu("relu")
+    with pytest.raises(TypeError, match=r"bind: 'leaky_relu' is not a function; give activations\.leaky_relu"):
+        act.bind("leaky_relu")
+    with pytest.raises(TypeError, match=r"bind: 3 is not a function; give a function of"):
+        act.bind(3)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("logsumexp", r"use jax\.nn\.logsumexp"),
+        ("one_hot", r"use jax\.nn\.one_hot"),
+        ("hard_swish", "use hard_silu"),
+        ("reluu", "unknown activation 'reluu': did you mean 'relu'"),
+    ],
+)
+def test_a_name_that_is_missing_names_what_was_meant(name: str, text: str) -> None:
+    with pytest.raises(AttributeError, match=text):
+        getattr(act, name)
