@@ -3,9 +3,18 @@
 from typing import Any, Protocol, TypeAlias
 
 import jax
+import numpy as np
 
-Number: TypeAlias = float | jax.Array
-"""A number that may vary: a Python number, a scalar array or a tracer."""
+
+class Placeholder(Protocol):
+    """An object that stands for a number until a sweep draws it, as `sweeps.log_uniform(1e-4, 0.1)` does."""
+
+    def quantile(self, u: float, /) -> Any:
+        """The number below which a share `u` of the distribution lies."""
+
+
+Number: TypeAlias = float | np.number | jax.Array | Placeholder
+"""A number that may vary: a Python or NumPy number, a scalar array, a tracer, or what a sweep replaces by one."""
 
 
 class Schedule(Protocol):

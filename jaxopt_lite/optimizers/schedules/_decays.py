@@ -13,7 +13,7 @@ from jaxopt_lite.optimizers.schedules._schedule import half_cosine, numbers, pow
 class ConstantSchedule(NamedTuple):
     """The schedule that `constant_schedule` makes."""
 
-    value: Number
+    value: Any
 
     def __call__(self, count: Any) -> Any:
         """The value."""
@@ -44,11 +44,11 @@ def constant_schedule(value: Number) -> ConstantSchedule:
 class Polynomial(NamedTuple):
     """The schedule that `polynomial_schedule` makes."""
 
-    init_value: Number
-    end_value: Number
-    power: Number
-    transition_steps: Number
-    transition_begin: Number
+    init_value: Any
+    end_value: Any
+    power: Any
+    transition_steps: Any
+    transition_begin: Any
 
     def __call__(self, count: Any) -> jax.Array:
         """The value at `count`."""
@@ -96,10 +96,10 @@ def polynomial_schedule(
 class Linear(NamedTuple):
     """The schedule that `linear_schedule` makes."""
 
-    init_value: Number
-    end_value: Number
-    transition_steps: Number
-    transition_begin: Number
+    init_value: Any
+    end_value: Any
+    transition_steps: Any
+    transition_begin: Any
 
     def __call__(self, count: Any) -> jax.Array:
         """The value at `count`."""
@@ -143,12 +143,12 @@ def linear_schedule(
 class ExponentialDecay(NamedTuple):
     """The schedule that `exponential_decay` makes."""
 
-    init_value: Number
-    transition_steps: Number
-    decay_rate: Number
-    transition_begin: Number
+    init_value: Any
+    transition_steps: Any
+    decay_rate: Any
+    transition_begin: Any
     staircase: bool
-    end_value: Number | None
+    end_value: Any
 
     def __call__(self, count: Any) -> jax.Array:
         """The value at `count`."""
@@ -204,10 +204,10 @@ def exponential_decay(
 class CosineDecay(NamedTuple):
     """The schedule that `cosine_decay_schedule` makes."""
 
-    init_value: Number
-    decay_steps: Number
-    alpha: Number
-    exponent: Number
+    init_value: Any
+    decay_steps: Any
+    alpha: Any
+    exponent: Any
 
     def __call__(self, count: Any) -> jax.Array:
         """The value at `count`."""

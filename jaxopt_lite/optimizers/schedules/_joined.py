@@ -16,7 +16,7 @@ class Joined(NamedTuple):
     """The schedule that `join_schedules` makes."""
 
     schedules: tuple[Any, ...]
-    boundaries: tuple[Number, ...]
+    boundaries: tuple[Any, ...]
 
     def __call__(self, count: Any) -> Any:
         """The value at `count`."""

@@ -15,12 +15,12 @@ from jaxopt_lite.optimizers.schedules._schedule import check_ascending, numbers,
 class LinearOnecycle(NamedTuple):
     """The schedule that `linear_onecycle_schedule` makes."""
 
-    transition_steps: Number
-    peak_value: Number
-    pct_start: Number
-    pct_final: Number
-    div_factor: Number
-    final_div_factor: Number
+    transition_steps: Any
+    peak_value: Any
+    pct_start: Any
+    pct_final: Any
+    div_factor: Any
+    final_div_factor: Any
 
     def __call__(self, count: Any) -> Any:
         """The value at `count`."""
@@ -79,11 +79,11 @@ def linear_onecycle_schedule(
 class CosineOnecycle(NamedTuple):
     """The schedule that `cosine_onecycle_schedule` makes."""
 
-    transition_steps: Number
-    peak_value: Number
-    pct_start: Number
-    div_factor: Number
-    final_div_factor: Number
+    transition_steps: Any
+    peak_value: Any
+    pct_start: Any
+    div_factor: Any
+    final_div_factor: Any
 
     def __call__(self, count: Any) -> Any:
         """The value at `count`."""

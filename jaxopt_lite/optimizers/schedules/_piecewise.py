@@ -17,9 +17,9 @@ Shape: TypeAlias = Literal["linear", "cosine"]
 class PiecewiseConstant(NamedTuple):
     """The schedule that `piecewise_constant_schedule` makes."""
 
-    init_value: Number
-    boundaries: tuple[Number, ...]
-    scales: tuple[Number, ...]
+    init_value: Any
+    boundaries: tuple[Any, ...]
+    scales: tuple[Any, ...]
 
     def __call__(self, count: Any) -> Any:
         """The value at `count`."""
@@ -63,9 +63,9 @@ class PiecewiseInterpolate(NamedTuple):
     """The schedule that `piecewise_interpolate_schedule` makes."""
 
     interpolate_type: Shape
-    init_value: Number
-    boundaries: tuple[Number, ...]
-    scales: tuple[Number, ...]
+    init_value: Any
+    boundaries: tuple[Any, ...]
+    scales: tuple[Any, ...]
 
     def __call__(self, count: Any) -> Any:
         """The value at `count`."""

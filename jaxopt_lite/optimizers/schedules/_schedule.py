@@ -11,7 +11,7 @@ from jax.tree_util import GetAttrKey
 
 from jaxopt_lite.optimizers._ranges import number
 from jaxopt_lite.optimizers._structure import same
-from jaxopt_lite.optimizers._types import Number, Schedule
+from jaxopt_lite.optimizers._types import Schedule
 
 POSITIVE = frozenset({"transition_steps", "decay_steps", "decay_rate", "div_factor", "final_div_factor"})
 NOT_NEGATIVE = frozenset({"warmup_steps", "stable_steps", "transition_begin"})
@@ -126,12 +126,12 @@ def share_done(count: Any, steps: Any) -> jax.Array:
     return jnp.where(steps > 0, jnp.clip(time(count) / jnp.maximum(steps, 1e-9), 0, 1), 1.0)
 
 
-def half_cosine(share: jax.Array, exponent: Number) -> jax.Array:
+def half_cosine(share: jax.Array, exponent: Any) -> jax.Array:
     """From 1 at share 0 to 0 at share 1, along half a cosine raised to `exponent`."""
     return power(0.5 * (1 + jnp.cos(jnp.pi * share)), exponent)
 
 
-def power(x: jax.Array, exponent: Number) -> jax.Array:
+def power(x: jax.Array, exponent: Any) -> jax.Array:
     """`x**exponent` for x ≥ 0, with derivative 0 with respect to x at x = 0, where that of a root is infinite."""
     positive = x > 0
     return jnp.where(positive, jnp.where(positive, x, 1.0) ** exponent, jnp.zeros_like(x) ** exponent)

@@ -10,7 +10,7 @@ from jaxopt_lite.optimizers.schedules._decays import ExponentialDecay
 from jaxopt_lite.optimizers.schedules._schedule import half_cosine, numbers, schedule, share_done, time
 
 
-def _rising(first: Number, peak: Number, steps: Number, count: Any) -> jax.Array:
+def _rising(first: Any, peak: Any, steps: Any, count: Any) -> jax.Array:
     return first + (peak - first) * share_done(count, steps)
 
 
@@ -18,12 +18,12 @@ def _rising(first: Number, peak: Number, steps: Number, count: Any) -> jax.Array
 class WarmupCosineDecay(NamedTuple):
     """The schedule that `warmup_cosine_decay_schedule` makes."""
 
-    init_value: Number
-    peak_value: Number
-    warmup_steps: Number
-    decay_steps: Number
-    end_value: Number
-    exponent: Number
+    init_value: Any
+    peak_value: Any
+    warmup_steps: Any
+    decay_steps: Any
+    end_value: Any
+    exponent: Any
 
     def __call__(self, count: Any) -> jax.Array:
         """The value at `count`."""
@@ -88,9 +88,9 @@ def warmup_cosine_decay_schedule(
 class WarmupConstant(NamedTuple):
     """The schedule that `warmup_constant_schedule` makes."""
 
-    init_value: Number
-    peak_value: Number
-    warmup_steps: Number
+    init_value: Any
+    peak_value: Any
+    warmup_steps: Any
 
     def __call__(self, count: Any) -> jax.Array:
         """The value at `count`."""
@@ -124,14 +124,14 @@ def warmup_constant_schedule(init_value: Number, peak_value: Number, warmup_step
 class WarmupExponentialDecay(NamedTuple):
     """The schedule that `warmup_exponential_decay_schedule` makes."""
 
-    init_value: Number
-    peak_value: Number
-    warmup_steps: Number
-    transition_steps: Number
-    decay_rate: Number
-    transition_begin: Number
+    init_value: Any
+    peak_value: Any
+    warmup_steps: Any
+    transition_steps: Any
+    decay_rate: Any
+    transition_begin: Any
     staircase: bool
-    end_value: Number | None
+    end_value: Any
 
     def __call__(self, count: Any) -> jax.Array:
         """The value at `count`."""
@@ -194,12 +194,12 @@ def warmup_exponential_decay_schedule(
 class WarmupStableDecay(NamedTuple):
     """The schedule that `warmup_stable_decay_schedule` makes."""
 
-    init_value: Number
-    peak_value: Number
-    warmup_steps: Number
-    stable_steps: Number
-    decay_steps: Number
-    end_value: Number
+    init_value: Any
+    peak_value: Any
+    warmup_steps: Any
+    stable_steps: Any
+    decay_steps: Any
+    end_value: Any
 
     def __call__(self, count: Any) -> jax.Array:
         """The value at `count`."""
@@ -258,9 +258,9 @@ def warmup_stable_decay_schedule(
 class InverseSqrt(NamedTuple):
     """The schedule that `inverse_sqrt_schedule` makes."""
 
-    init_value: Number
-    peak_value: Number
-    warmup_steps: Number
+    init_value: Any
+    peak_value: Any
+    warmup_steps: Any
 
     def __call__(self, count: Any) -> jax.Array:
         """The value at `count`."""
