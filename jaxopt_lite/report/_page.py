@@ -1,8 +1,7 @@
 """One self-contained HTML page of a sweep: opens without a network, in light and dark, on a phone and on paper."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jaxopt_lite.report._curves import curves, metric_of
 from jaxopt_lite.report._document import document, write
@@ -28,26 +27,24 @@ class Picture(NamedTuple):
     note: str = ""
 
 
-def page(results: "Results", path: str | Path, *, modes: Mapping[str, Literal["min", "max"]] | None = None) -> Path:
+def page(results: "Results", path: str | Path) -> Path:
     """Write one self-contained HTML page about a sweep, finished or not.
 
     The page holds the question and the answer with its uncertainty, the best setting of each combination of names,
     heat maps, learning curves, all settings in a table that sorts and filters, the diverged runs, and how the sweep was
-    run. It makes no network requests and follows the reader's light or dark mode. Without matplotlib a sentence stands
-    in place of the pictures. The file is replaced atomically.
+    run. A click on the header of a score sorts the best first, by the directions in `Results.modes`; other columns sort
+    ascending first. The page makes no network requests and follows the reader's light or dark mode. Without matplotlib
+    a sentence stands in place of the pictures. The file is replaced atomically.
 
     Args:
         results: the results of a sweep.
         path: where the page is written; an existing file is replaced. Its folder must exist.
-        modes: for scores other than the objective, `"min"` if small values are good, `"max"` if large ones are. A click
-            on the head of such a column sorts the best first. Columns without a mode sort ascending first. By default
-            the modes stored with the sweep.
 
     Returns:
         The path of the page.
 
     Raises:
-        ValueError: `modes` names an unknown score or holds anything but `"min"` and `"max"`.
+        ModuleNotFoundError: jinja2 is not installed.
         OSError: the folder does not exist or is not writable.
 
     Example:
@@ -57,11 +54,11 @@ def page(results: "Results", path: str | Path, *, modes: Mapping[str, Literal["m
         ...            "nll": [0.50, 0.41, 0.53, 0.45], "accuracy": [0.91, 0.93, 0.90, 0.92]}
         >>> table = sweeps.Results(columns, ("rate",), "nll", "min", {"seeds": [0, 1], "steps": 10}, [{}] * 4, None)
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     written = report.page(table, pathlib.Path(folder, "report.html"), modes={"accuracy": "max"})
+        ...     written = report.page(table, pathlib.Path(folder, "report.html"))
         ...     print(written.name, written.stat().st_size > 10_000)
         report.html True
     """
-    study = study_of(results, modes)
+    study = study_of(results)
     findings = verdict(study)
     text = document(
         "page.html",

@@ -1,10 +1,7 @@
 """Results prepared for reports: which swept columns hold names and which numbers, settings by combination."""
 
 import math
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-from jaxopt_lite._names import unknown
 
 if TYPE_CHECKING:
     from jaxopt_lite.sweeps import Results, Setting
@@ -60,18 +57,9 @@ class Study(NamedTuple):
         return len(self.columns["status"])
 
 
-def study_of(results: "Results", modes: Mapping[str, str] | None = None) -> Study:
-    """Read some results for a report.
-
-    Raises:
-        ValueError: `modes` names a score that the results do not have, or a direction other than "min" or "max".
-    """
+def study_of(results: "Results") -> Study:
+    """Prepare some results for a report."""
     settings = results.settings()
-    for name, mode in (modes or {}).items():
-        if name not in results.score_names():
-            raise ValueError(unknown("score", name, results.score_names()))
-        if mode not in ("min", "max"):
-            raise ValueError(f'the mode of {name} must be "min" or "max", got {mode!r}')
     return Study(
         columns=results.columns,
         swept=results.swept,
@@ -83,7 +71,7 @@ def study_of(results: "Results", modes: Mapping[str, str] | None = None) -> Stud
         places={setting.trials: i for i, setting in enumerate(settings)},
         structure=_structure(results),
         tied=results.tied() if settings and settings[0].seeds > 1 else [],
-        modes={**results.facts.get("modes", {}), **(modes or {}), results.objective: results.mode},
+        modes=results.modes,
     )
 
 
