@@ -145,7 +145,10 @@ def _runs_user_code(structure: Any) -> bool:
     called = node is not None and any("__call__" in vars(cls) for cls in node[0].__mro__)
     if called and (not node[0].__module__.startswith("jaxopt_lite.") or node[0].__name__ == "Function"):
         return True
-    return any(map(_runs_user_code, structure.children()))
+    fields, children = getattr(node and node[0], "_fields", ()), structure.children()
+    if "settings" in fields or "inner" in fields:  # the other fields are trees of arrays, which may be callable models
+        children = [child for name, child in zip(fields, children, strict=True) if name in ("settings", "inner")]
+    return any(map(_runs_user_code, children))
 
 
 def _plain(x: Any) -> bool:

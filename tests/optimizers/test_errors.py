@@ -165,3 +165,14 @@ def test_masks(mask: Any) -> None:
         updates, _ = tx.update(grads, tx.init(params), params)
         assert updates["b"].tolist() == [0, 0]
         assert updates["w"]["x"].tolist() == pytest.approx([-0.1, -0.1])
+
+
+def test_mask_shaped_like_a_callable_model() -> None:
+    equinox = pytest.importorskip("equinox")
+    model = equinox.nn.Linear(2, 1, key=jax.random.key(0))
+    mask = jax.tree.map(lambda p: p.ndim > 1, model)
+    grads = jax.tree.map(jnp.zeros_like, model)
+    tx = opt.adamw(0.1, weight_decay=1.0, mask=mask)
+    updates, _ = tx.update(grads, tx.init(model), model)
+    assert jnp.array_equal(updates.bias, jnp.zeros(1))
+    assert jnp.allclose(updates.weight, -0.1 * model.weight)

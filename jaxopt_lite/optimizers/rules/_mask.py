@@ -16,7 +16,7 @@ def check_mask(where: str, mask: Any) -> None:
     Raises:
         TypeError: if a leaf is neither a boolean nor `None`.
     """
-    if callable(mask):
+    if _is_function(mask):
         return
     for path, flag in jax.tree_util.tree_flatten_with_path(mask)[0]:
         if not isinstance(flag, bool) and (np.ndim(flag) > 0 or getattr(flag, "dtype", None) != np.dtype(bool)):
@@ -39,8 +39,8 @@ def masked(where: str, mask: Any, params: Any) -> Any:
         TypeError: if a leaf of the mask is no boolean.
         ValueError: if the mask is not a prefix of the parameters.
     """
-    flags = mask(params) if callable(mask) else mask
-    check_mask(where, None if callable(flags) else flags)
+    flags = mask(params) if _is_function(mask) else mask
+    check_mask(where, flags)
     try:
         return jax.tree.map(lambda flag, below: jax.tree.map(lambda _: bool(flag), below), flags, params, is_leaf=_none)
     except (ValueError, TypeError) as error:
@@ -50,6 +50,11 @@ def masked(where: str, mask: Any, params: Any) -> Any:
             f"{', '.join(_paths(params))}. Give a boolean for each, or for each branch, or a function, as "
             "lambda params: jax.tree.map(lambda p: p.ndim > 1, params)"
         ) from error
+
+
+def _is_function(mask: Any) -> bool:
+    """Whether it is to be called: a mask shaped like a model of Equinox is callable, but a tree."""
+    return callable(mask) and jax.tree_util.all_leaves([mask])
 
 
 def _none(x: Any) -> bool:
