@@ -57,10 +57,25 @@ _soft_sign = elementwise(
 def squareplus(x: ArrayLike, b: ArrayLike = 4.0) -> jax.Array:
     """(x + sqrt(x² + b)) / 2, elementwise: a smooth rectifier without exponentials.
 
-    x: real array of any shape; the result lies in [0, inf). b ≥ 0: how wide the bend is, 0 for relu; a number or an
-    array that broadcasts against x; may be traced and differentiated. A negative Python number is a ValueError.
+    Args:
+        x: real array of any shape; integers become floats.
+        b: width of the bend, at least 0, which gives relu. A number or an array that broadcasts against x; may be
+            traced and differentiated.
 
-    Source: Barron 2021.
+    Returns:
+        An array like x, in [0, inf) with the default settings.
+
+    Raises:
+        ValueError: if b is a negative Python number.
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in squareplus(jnp.array([-1.0, 0.0, 2.0]))]
+        [0.618, 1.0, 2.414]
+
+    Reference:
+        Barron 2021.
     """
     not_negative("squareplus", b=b)
     return _squareplus(x, b)
@@ -69,8 +84,21 @@ def squareplus(x: ArrayLike, b: ArrayLike = 4.0) -> jax.Array:
 def soft_sign(x: ArrayLike) -> jax.Array:
     """x / (1 + |x|), elementwise.
 
-    x: real array of any shape; the result lies in [-1, 1] and approaches its ends like 1/|x|.
+    Args:
+        x: real array of any shape; integers become floats.
 
-    Source: Bergstra, Desjardins, Lamblin and Bengio 2009.
+    Returns:
+        An array like x, in [-1, 1].
+
+    Raises:
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in soft_sign(jnp.array([-1.0, 0.0, 2.0]))]
+        [-0.5, 0.0, 0.667]
+
+    Reference:
+        Bergstra, Desjardins, Lamblin and Bengio 2009.
     """
     return _soft_sign(x)

@@ -56,12 +56,27 @@ def _equal(a: Any, b: Any) -> bool:
 
 
 def bind(function: Callable[..., Any], **settings: Any) -> Bound:
-    """`function` with keyword settings fixed: a callable pytree whose leaves are the settings.
+    """`function` with keyword settings fixed: a callable pytree.
 
-    function: an activation, or any function of (x, **settings). settings: numbers, arrays, tracers or placeholders of a
-    sweep; they are kept as given. An unknown setting is a TypeError here, not at the first use.
+    Args:
+        function: an activation, or any function of (x, **settings).
+        **settings: numbers, arrays, tracers or placeholders of a sweep, which are leaves of the pytree; or flags, axes
+            and counts (bool, int, str, None), which are static.
 
-    Example: `bind(leaky_relu, negative_slope=0.1)(x)`; `jax.vmap` over a bind with an array leaf is a sweep of slopes.
+    Returns:
+        The bound function, to be called with x.
+
+    Raises:
+        TypeError: if `function` is not callable, or has no such setting.
+
+    Example:
+        >>> from jaxopt_lite.activations import leaky_relu
+        >>> leaky = bind(leaky_relu, negative_slope=0.5)
+        >>> float(leaky(-2.0))
+        -1.0
+        >>> slopes = jax.tree.map(lambda _: jax.numpy.array([0.0, 0.5]), leaky)
+        >>> jax.vmap(lambda f: f(-2.0))(slopes).tolist()  # a sweep of slopes
+        [-0.0, -1.0]
     """
     if not callable(function):
         cure = f"activations.{function}" if isinstance(function, str) else "a function of (x, **settings)"

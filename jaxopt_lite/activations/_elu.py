@@ -83,10 +83,24 @@ _pelu = elementwise(
 def elu(x: ArrayLike, alpha: ArrayLike = 1.0) -> jax.Array:
     """The exponential linear unit: x where x > 0, alpha (exp(x) - 1) elsewhere.
 
-    x: real array of any shape; the result lies in [-alpha, inf). alpha: a number or an array that broadcasts against
-    x; may be traced and differentiated. The slope at 0 is alpha, as in `jax.nn`.
+    Args:
+        x: real array of any shape; integers become floats.
+        alpha: minus the limit for x → -inf; also the slope at 0, as in `jax.nn`. A number or an array that broadcasts
+            against x; may be traced and differentiated.
 
-    Source: Clevert, Unterthiner and Hochreiter 2015.
+    Returns:
+        An array like x, in [-1, inf) with the default settings.
+
+    Raises:
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in elu(jnp.array([-1.0, 0.0, 2.0]))]
+        [-0.632, 0.0, 2.0]
+
+    Reference:
+        Clevert, Unterthiner and Hochreiter 2015.
     """
     return _elu(x, alpha)
 
@@ -94,10 +108,25 @@ def elu(x: ArrayLike, alpha: ArrayLike = 1.0) -> jax.Array:
 def celu(x: ArrayLike, alpha: ArrayLike = 1.0) -> jax.Array:
     """The continuously differentiable elu: x where x > 0, alpha (exp(x / alpha) - 1) elsewhere.
 
-    x: real array of any shape; the result lies in [-alpha, inf). alpha > 0: a number or an array that broadcasts
-    against x; may be traced and differentiated. A Python number that is not positive is a ValueError.
+    Args:
+        x: real array of any shape; integers become floats.
+        alpha: minus the limit for x → -inf, positive. A number or an array that broadcasts against x; may be traced and
+            differentiated.
 
-    Source: Barron 2017.
+    Returns:
+        An array like x, in [-1, inf) with the default settings.
+
+    Raises:
+        ValueError: if alpha is a Python number that is not positive.
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in celu(jnp.array([-1.0, 0.0, 2.0]))]
+        [-0.632, 0.0, 2.0]
+
+    Reference:
+        Barron 2017.
     """
     positive("celu", alpha=alpha)
     return _celu(x, alpha)
@@ -106,10 +135,24 @@ def celu(x: ArrayLike, alpha: ArrayLike = 1.0) -> jax.Array:
 def selu(x: ArrayLike) -> jax.Array:
     """The scaled exponential linear unit, 1.0507 elu(x, 1.6733), elementwise.
 
-    x: real array of any shape; the result lies in [-1.758, inf). The constants make zero mean and unit variance a
-    fixed point of a layer with LeCun-normal weights.
+    The constants make zero mean and unit variance a fixed point of a layer with LeCun-normal weights.
 
-    Source: Klambauer, Unterthiner, Mayr and Hochreiter 2017.
+    Args:
+        x: real array of any shape; integers become floats.
+
+    Returns:
+        An array like x, in [-1.76, inf).
+
+    Raises:
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in selu(jnp.array([-1.0, 0.0, 2.0]))]
+        [-1.111, 0.0, 2.101]
+
+    Reference:
+        Klambauer, Unterthiner, Mayr and Hochreiter 2017.
     """
     return _selu(x)
 
@@ -117,10 +160,26 @@ def selu(x: ArrayLike) -> jax.Array:
 def pelu(x: ArrayLike, alpha: ArrayLike = 1.0, beta: ArrayLike = 1.0) -> jax.Array:
     """The parametric elu: alpha / beta × x where x > 0, alpha (exp(x / beta) - 1) elsewhere.
 
-    x: real array of shape (..., channels). alpha, beta > 0: scalar or shape (channels,); may be learned. The slope is
-    alpha / beta on both sides of 0. A Python number that is not positive is a ValueError.
+    Args:
+        x: real array of shape (..., channels); integers become floats.
+        alpha: minus the limit for x → -inf, positive. Scalar or shape (channels,); may be traced and learned.
+        beta: the width of the bend, positive; the slope at 0 is alpha / beta on both sides. Scalar or shape
+            (channels,); may be traced and learned.
 
-    Source: Trottier, Giguère and Chaib-draa 2016.
+    Returns:
+        An array like x, in [-1, inf) with the default settings.
+
+    Raises:
+        ValueError: if alpha or beta is a Python number that is not positive.
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in pelu(jnp.array([-1.0, 0.0, 2.0]))]
+        [-0.632, 0.0, 2.0]
+
+    Reference:
+        Trottier, Giguère and Chaib-draa 2016.
     """
     positive("pelu", alpha=alpha, beta=beta)
     return _pelu(x, alpha, beta)

@@ -32,8 +32,21 @@ _gaussian = elementwise(
 def gaussian(x: ArrayLike) -> jax.Array:
     """exp(-x²), elementwise.
 
-    x: real array of any shape; the result lies in [0, 1].
+    Args:
+        x: real array of any shape; integers become floats.
 
-    Source: Broomhead and Lowe 1988; as an activation Ramasinghe and Lucey 2022.
+    Returns:
+        An array like x, in [0, 1].
+
+    Raises:
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in gaussian(jnp.array([-1.0, 0.0, 2.0]))]
+        [0.368, 1.0, 0.018]
+
+    Reference:
+        Broomhead and Lowe 1988; as an activation Ramasinghe and Lucey 2022.
     """
     return _gaussian(x)

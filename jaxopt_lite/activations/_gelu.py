@@ -146,9 +146,23 @@ _gelu_tanh = elementwise("gelu", _approximate, _approximate_slope, curvature=_ap
 def gelu(x: ArrayLike, approximate: bool = True) -> jax.Array:
     """The Gaussian error linear unit, x Φ(x), or by default x (1 + tanh(sqrt(2/pi) (x + 0.044715 x³)))/2, as `jax.nn`.
 
-    x: real array of any shape; the result lies in [-0.17, inf). approximate: False for the exact form.
+    Args:
+        x: real array of any shape; integers become floats.
+        approximate: True for the tanh form, False for x Φ(x) itself; static. Default: True, as in `jax.nn`.
 
-    Source: Hendrycks and Gimpel 2016.
+    Returns:
+        An array like x, in [-0.17, inf).
+
+    Raises:
+        TypeError: if `approximate` is a text, or x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in gelu(jnp.array([-1.0, 0.0, 2.0]))]
+        [-0.159, 0.0, 1.955]
+
+    Reference:
+        Hendrycks and Gimpel 2016.
     """
     if isinstance(approximate, str):
         raise TypeError(f"gelu: approximate={approximate!r}: give True for the tanh form, False for the exact one")
@@ -158,8 +172,21 @@ def gelu(x: ArrayLike, approximate: bool = True) -> jax.Array:
 def gelu_exact(x: ArrayLike) -> jax.Array:
     """The Gaussian error linear unit in its exact form, x Φ(x): `gelu(x, approximate=False)` as a function of x alone.
 
-    x: real array of any shape; the result lies in [-0.17, inf).
+    Args:
+        x: real array of any shape; integers become floats.
 
-    Source: Hendrycks and Gimpel 2016.
+    Returns:
+        An array like x, in [-0.17, inf).
+
+    Raises:
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in gelu_exact(jnp.array([-1.0, 0.0, 2.0]))]
+        [-0.159, 0.0, 1.954]
+
+    Reference:
+        Hendrycks and Gimpel 2016.
     """
     return _gelu_exact(x)

@@ -45,9 +45,24 @@ _bilinear = _gated("bilinear", identity)
 def glu(x: ArrayLike, axis: int = -1) -> jax.Array:
     """a × sigmoid(b), for x = (a, b) split along an axis.
 
-    x: real array whose axis has even length 2n; the result has n there.
+    Args:
+        x: real array whose axis has even length 2n: the linear half a first, the gate b second.
+        axis: the axis to split, counted from either end. Default: the last.
 
-    Source: Dauphin, Fan, Auli and Grangier 2016.
+    Returns:
+        An array with n entries on that axis, in the dtype of x.
+
+    Raises:
+        ValueError: if the axis does not exist or its length is odd.
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in glu(jnp.array([1.0, 2.0, -1.0, 3.0]))]
+        [0.269, 1.905]
+
+    Reference:
+        Dauphin, Fan, Auli and Grangier 2016.
     """
     return _glu(x, axis)
 
@@ -55,9 +70,24 @@ def glu(x: ArrayLike, axis: int = -1) -> jax.Array:
 def reglu(x: ArrayLike, axis: int = -1) -> jax.Array:
     """a × relu(b), for x = (a, b) split along an axis, as in `glu`.
 
-    x: real array whose axis has even length 2n; the result has n there.
+    Args:
+        x: real array whose axis has even length 2n: the linear half a first, the gate b second.
+        axis: the axis to split, counted from either end. Default: the last.
 
-    Source: Shazeer 2020.
+    Returns:
+        An array with n entries on that axis, in the dtype of x.
+
+    Raises:
+        ValueError: if the axis does not exist or its length is odd.
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in reglu(jnp.array([1.0, 2.0, -1.0, 3.0]))]
+        [0.0, 6.0]
+
+    Reference:
+        Shazeer 2020.
     """
     return _reglu(x, axis)
 
@@ -65,9 +95,24 @@ def reglu(x: ArrayLike, axis: int = -1) -> jax.Array:
 def geglu(x: ArrayLike, axis: int = -1) -> jax.Array:
     """a × gelu(b) with the exact gelu, for x = (a, b) split along an axis, as in `glu`.
 
-    x: real array whose axis has even length 2n; the result has n there.
+    Args:
+        x: real array whose axis has even length 2n: the linear half a first, the gate b second.
+        axis: the axis to split, counted from either end. Default: the last.
 
-    Source: Shazeer 2020.
+    Returns:
+        An array with n entries on that axis, in the dtype of x.
+
+    Raises:
+        ValueError: if the axis does not exist or its length is odd.
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in geglu(jnp.array([1.0, 2.0, -1.0, 3.0]))]
+        [-0.159, 5.992]
+
+    Reference:
+        Shazeer 2020.
     """
     return _geglu(x, axis)
 
@@ -75,9 +120,24 @@ def geglu(x: ArrayLike, axis: int = -1) -> jax.Array:
 def swiglu(x: ArrayLike, axis: int = -1) -> jax.Array:
     """a × silu(b), for x = (a, b) split along an axis, as in `glu`.
 
-    x: real array whose axis has even length 2n; the result has n there.
+    Args:
+        x: real array whose axis has even length 2n: the linear half a first, the gate b second.
+        axis: the axis to split, counted from either end. Default: the last.
 
-    Source: Shazeer 2020.
+    Returns:
+        An array with n entries on that axis, in the dtype of x.
+
+    Raises:
+        ValueError: if the axis does not exist or its length is odd.
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in swiglu(jnp.array([1.0, 2.0, -1.0, 3.0]))]
+        [-0.269, 5.715]
+
+    Reference:
+        Shazeer 2020.
     """
     return _swiglu(x, axis)
 
@@ -85,8 +145,23 @@ def swiglu(x: ArrayLike, axis: int = -1) -> jax.Array:
 def bilinear(x: ArrayLike, axis: int = -1) -> jax.Array:
     """a × b, for x = (a, b) split along an axis, as in `glu`.
 
-    x: real array whose axis has even length 2n; the result has n there.
+    Args:
+        x: real array whose axis has even length 2n: the linear half a first, the gate b second.
+        axis: the axis to split, counted from either end. Default: the last.
 
-    Source: Mnih and Hinton 2007; Shazeer 2020.
+    Returns:
+        An array with n entries on that axis, in the dtype of x.
+
+    Raises:
+        ValueError: if the axis does not exist or its length is odd.
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in bilinear(jnp.array([1.0, 2.0, -1.0, 3.0]))]
+        [-1.0, 6.0]
+
+    Reference:
+        Mnih and Hinton 2007; Shazeer 2020.
     """
     return _bilinear(x, axis)

@@ -54,9 +54,22 @@ _sparse_sigmoid = elementwise(
 def hard_tanh(x: ArrayLike) -> jax.Array:
     """min(max(x, -1), 1), elementwise; its slope at ±1 is 1, as in `jax.nn`.
 
-    x: real array of any shape; the result lies in [-1, 1].
+    Args:
+        x: real array of any shape; integers become floats.
 
-    Source: Collobert 2004.
+    Returns:
+        An array like x, in [-1, 1].
+
+    Raises:
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in hard_tanh(jnp.array([-1.0, 0.0, 2.0]))]
+        [-1.0, 0.0, 1.0]
+
+    Reference:
+        Collobert 2004.
     """
     return _hard_tanh(x)
 
@@ -64,9 +77,22 @@ def hard_tanh(x: ArrayLike) -> jax.Array:
 def hard_sigmoid(x: ArrayLike) -> jax.Array:
     """min(max(x + 3, 0), 6) / 6, elementwise; its slope at ±3 is 0, as in `jax.nn`.
 
-    x: real array of any shape; the result lies in [0, 1].
+    Args:
+        x: real array of any shape; integers become floats.
 
-    Source: Courbariaux, Bengio and David 2015; this slope, Howard et al. 2019.
+    Returns:
+        An array like x, in [0, 1].
+
+    Raises:
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in hard_sigmoid(jnp.array([-1.0, 0.0, 2.0]))]
+        [0.333, 0.5, 0.833]
+
+    Reference:
+        Courbariaux, Bengio and David 2015; this slope, Howard et al. 2019.
     """
     return _hard_sigmoid(x)
 
@@ -74,9 +100,22 @@ def hard_sigmoid(x: ArrayLike) -> jax.Array:
 def hard_silu(x: ArrayLike) -> jax.Array:
     """x × hard_sigmoid(x), elementwise; also called hard swish.
 
-    x: real array of any shape; the result lies in [-0.375, inf).
+    Args:
+        x: real array of any shape; integers become floats.
 
-    Source: Howard et al. 2019, MobileNetV3.
+    Returns:
+        An array like x, in [-0.375, inf).
+
+    Raises:
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in hard_silu(jnp.array([-1.0, 0.0, 2.0]))]
+        [-0.333, 0.0, 1.667]
+
+    Reference:
+        Howard et al. 2019, MobileNetV3.
     """
     return _hard_silu(x)
 
@@ -84,9 +123,22 @@ def hard_silu(x: ArrayLike) -> jax.Array:
 def sparse_plus(x: ArrayLike) -> jax.Array:
     """0 for x ≤ -1, (x + 1)² / 4 between, x for x ≥ 1: a softplus that is exactly zero for negative x.
 
-    x: real array of any shape; the result lies in [0, inf).
+    Args:
+        x: real array of any shape; integers become floats.
 
-    Source: Martins and Astudillo 2016 (as the integral of sparse_sigmoid).
+    Returns:
+        An array like x, in [0, inf).
+
+    Raises:
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in sparse_plus(jnp.array([-1.0, 0.0, 2.0]))]
+        [0.0, 0.25, 2.0]
+
+    Reference:
+        Martins and Astudillo 2016 (as the integral of sparse_sigmoid).
     """
     return _sparse_plus(x)
 
@@ -94,8 +146,21 @@ def sparse_plus(x: ArrayLike) -> jax.Array:
 def sparse_sigmoid(x: ArrayLike) -> jax.Array:
     """min(max(x + 1, 0), 2) / 2, elementwise: the two-class sparsemax; its slope at ±1 is 1/4, as in `jax.nn`.
 
-    x: real array of any shape; the result lies in [0, 1].
+    Args:
+        x: real array of any shape; integers become floats.
 
-    Source: Martins and Astudillo 2016.
+    Returns:
+        An array like x, in [0, 1].
+
+    Raises:
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in sparse_sigmoid(jnp.array([-1.0, 0.0, 2.0]))]
+        [0.0, 0.5, 1.0]
+
+    Reference:
+        Martins and Astudillo 2016.
     """
     return _sparse_sigmoid(x)

@@ -21,10 +21,25 @@ _maxout = along_axis("maxout", _largest)
 def maxout(x: ArrayLike, pieces: int = 2, axis: int = -1) -> jax.Array:
     """The largest of each group of `pieces` neighbours along an axis.
 
-    x: real array whose axis has length n × pieces; the result has n there. Of equal entries the first one gets the
-    gradient. An axis that pieces does not divide is a ValueError.
+    Args:
+        x: real array whose axis has length n × pieces.
+        pieces: how many neighbours form a group, at least 1; static.
+        axis: the axis of the groups, counted from either end. Default: the last.
 
-    Source: Goodfellow, Warde-Farley, Mirza, Courville and Bengio 2013.
+    Returns:
+        An array with n entries on that axis, in the dtype of x. Of equal entries the first one gets the gradient.
+
+    Raises:
+        ValueError: if the axis does not exist or pieces does not divide its length.
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in maxout(jnp.array([1.0, 2.0, -1.0, 3.0]))]
+        [2.0, 3.0]
+
+    Reference:
+        Goodfellow, Warde-Farley, Mirza, Courville and Bengio 2013.
     """
     x = real("maxout", x)
     axis = axis_of("maxout", x, axis)
@@ -39,9 +54,25 @@ def maxout(x: ArrayLike, pieces: int = 2, axis: int = -1) -> jax.Array:
 def crelu(x: ArrayLike, axis: int = -1) -> jax.Array:
     """relu of x and relu of -x, side by side along an axis.
 
-    x: real array whose axis has length n; the result has 2n there and lies in [0, inf).
+    Args:
+        x: real array whose axis has length n.
+        axis: the axis to double, counted from either end. Default: the last.
 
-    Source: Shang, Sohn, Almeida and Lee 2016.
+    Returns:
+        An array with 2n entries on that axis, in the dtype of x, in [0, inf).
+
+    Raises:
+        ValueError: if the axis does not exist.
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> print(crelu(jnp.array([1.0, 2.0, -1.0, 3.0])).round(3))
+        [1.        2.        0.        3.0000002 0.        0.        1.
+         0.       ]
+
+    Reference:
+        Shang, Sohn, Almeida and Lee 2016.
     """
     x = real("crelu", x)
     axis = axis_of("crelu", x, axis)

@@ -77,8 +77,21 @@ _mish = elementwise("mish", _value, _slope, curvature=_curvature)
 def mish(x: ArrayLike) -> jax.Array:
     """x tanh(log(1 + exp(x))), elementwise.
 
-    x: real array of any shape; the result lies in [-0.309, inf).
+    Args:
+        x: real array of any shape; integers become floats.
 
-    Source: Misra 2019.
+    Returns:
+        An array like x, in [-0.309, inf).
+
+    Raises:
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in mish(jnp.array([-1.0, 0.0, 2.0]))]
+        [-0.303, 0.0, 1.944]
+
+    Reference:
+        Misra 2019.
     """
     return _mish(x)

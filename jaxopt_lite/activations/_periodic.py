@@ -54,9 +54,22 @@ _snake = elementwise("snake", _snake_value, _snake_slope, _snake_by_alpha, curva
 def sine(x: ArrayLike) -> jax.Array:
     """sin(x), elementwise.
 
-    x: real array of any shape, in radians; the result lies in [-1, 1].
+    Args:
+        x: real array of any shape; integers become floats.
 
-    Source: Sitzmann, Martel, Bergman, Lindell and Wetzstein 2020 (SIREN, which scales x by 30 first).
+    Returns:
+        An array like x, in [-1, 1].
+
+    Raises:
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in sine(jnp.array([-1.0, 0.0, 2.0]))]
+        [-0.841, 0.0, 0.909]
+
+    Reference:
+        Sitzmann, Martel, Bergman, Lindell and Wetzstein 2020 (SIREN, which scales x by 30 first).
     """
     return _sine(x)
 
@@ -64,10 +77,25 @@ def sine(x: ArrayLike) -> jax.Array:
 def snake(x: ArrayLike, alpha: ArrayLike = 1.0) -> jax.Array:
     """x + sin(alpha x)² / alpha: the identity with ripples, for periodic targets.
 
-    x: real array of shape (..., channels). alpha > 0: the frequency, scalar or shape (channels,); may be learned. A
-    Python number that is not positive is a ValueError.
+    Args:
+        x: real array of shape (..., channels); integers become floats.
+        alpha: frequency of the ripples in radians per unit of x, positive. Scalar or shape (channels,); may be traced
+            and learned.
 
-    Source: Ziyin, Hartwig and Ueda 2020.
+    Returns:
+        An array like x, in (-inf, inf) with the default settings.
+
+    Raises:
+        ValueError: if alpha is a Python number that is not positive.
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in snake(jnp.array([-1.0, 0.0, 2.0]))]
+        [-0.292, 0.0, 2.827]
+
+    Reference:
+        Ziyin, Hartwig and Ueda 2020.
     """
     positive("snake", alpha=alpha)
     return _snake(x, alpha)

@@ -138,11 +138,26 @@ def rational(
 ) -> jax.Array:
     """(p0 + p1 x + ... + p5 x⁵) / (1 + |q1 x + ... + q4 x⁴|), elementwise: no poles, and no overflow for large x.
 
-    x: real array of shape (..., channels). numerator: the six p, shape (6,), or (6, channels) for one function a
-    channel. denominator: the four q, shape (4,) or (4, channels). Both may be learned; they start near leaky_relu with
-    slope 1/5. Another length is a ValueError.
+    Args:
+        x: real array of shape (..., channels); integers become floats.
+        numerator: the coefficients p0 to p5, shape (6,), or (6, channels) for one function per channel. May be traced
+            and learned. Default: with the denominator a fit of leaky_relu with slope 1/5.
+        denominator: the coefficients q1 to q4, shape (4,) or (4, channels). May be traced and learned.
 
-    Source: Molina, Schramowski and Kersting 2019, Padé activation units.
+    Returns:
+        An array like x, in (-inf, inf) with the default settings.
+
+    Raises:
+        ValueError: if the numerator has not 6 coefficients or the denominator not 4.
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in rational(jnp.array([-1.0, 0.0, 2.0]))]
+        [-0.205, 0.022, 1.998]
+
+    Reference:
+        Molina, Schramowski and Kersting 2019, Padé activation units.
     """
     above, below = np.shape(numerator), np.shape(denominator)
     if above[:1] != (6,) or below[:1] != (4,):

@@ -39,9 +39,22 @@ _threshold = elementwise(
 def identity(x: ArrayLike) -> jax.Array:
     """x itself, elementwise; integers become floats.
 
-    x: real array of any shape.
+    Args:
+        x: real array of any shape; integers become floats.
 
-    Source: Widrow and Hoff 1960.
+    Returns:
+        An array like x, in (-inf, inf).
+
+    Raises:
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in identity(jnp.array([-1.0, 0.0, 2.0]))]
+        [-1.0, 0.0, 2.0]
+
+    Reference:
+        Widrow and Hoff 1960.
     """
     return real("identity", x)
 
@@ -49,9 +62,22 @@ def identity(x: ArrayLike) -> jax.Array:
 def relu(x: ArrayLike) -> jax.Array:
     """The rectified linear unit, max(x, 0), elementwise; its slope at 0 is 0, as in `jax.nn`.
 
-    x: real array of any shape; the result lies in [0, inf).
+    Args:
+        x: real array of any shape; integers become floats.
 
-    Source: Fukushima 1969; Nair and Hinton 2010.
+    Returns:
+        An array like x, in [0, inf).
+
+    Raises:
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in relu(jnp.array([-1.0, 0.0, 2.0]))]
+        [0.0, 0.0, 2.0]
+
+    Reference:
+        Fukushima 1969; Nair and Hinton 2010.
     """
     return _relu(x)
 
@@ -59,9 +85,22 @@ def relu(x: ArrayLike) -> jax.Array:
 def relu6(x: ArrayLike) -> jax.Array:
     """min(max(x, 0), 6), elementwise; its slope at 0 and at 6 is 0, as in `jax.nn`.
 
-    x: real array of any shape; the result lies in [0, 6].
+    Args:
+        x: real array of any shape; integers become floats.
 
-    Source: Krizhevsky 2010; Howard et al. 2017.
+    Returns:
+        An array like x, in [0, 6].
+
+    Raises:
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in relu6(jnp.array([-1.0, 0.0, 2.0]))]
+        [0.0, 0.0, 2.0]
+
+    Reference:
+        Krizhevsky 2010; Howard et al. 2017.
     """
     return _relu6(x)
 
@@ -69,10 +108,24 @@ def relu6(x: ArrayLike) -> jax.Array:
 def leaky_relu(x: ArrayLike, negative_slope: ArrayLike = 0.01) -> jax.Array:
     """x where x ≥ 0, negative_slope × x elsewhere; its slope at 0 is 1, as in `jax.nn`.
 
-    x: real array of any shape. negative_slope: a number, or an array that broadcasts against x; may be traced and
-    differentiated.
+    Args:
+        x: real array of any shape; integers become floats.
+        negative_slope: slope for negative x. A number or an array that broadcasts against x; may be traced and
+            differentiated.
 
-    Source: Maas, Hannun and Ng 2013.
+    Returns:
+        An array like x, in (-inf, inf) with the default settings.
+
+    Raises:
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in leaky_relu(jnp.array([-1.0, 0.0, 2.0]))]
+        [-0.01, 0.0, 2.0]
+
+    Reference:
+        Maas, Hannun and Ng 2013.
     """
     return _leaky_relu(x, negative_slope)
 
@@ -80,9 +133,24 @@ def leaky_relu(x: ArrayLike, negative_slope: ArrayLike = 0.01) -> jax.Array:
 def prelu(x: ArrayLike, negative_slope: ArrayLike = 0.25) -> jax.Array:
     """`leaky_relu` with a learned slope, one number for each channel (the last axis of x) or one for all.
 
-    x: real array of shape (..., channels). negative_slope: scalar or shape (channels,); 0.25 is the authors' start.
+    Args:
+        x: real array of shape (..., channels); integers become floats.
+        negative_slope: slope for negative x; 0.25 is where its authors start. Scalar or shape (channels,); may be
+            traced and learned.
 
-    Source: He, Zhang, Ren and Sun 2015.
+    Returns:
+        An array like x, in (-inf, inf) with the default settings.
+
+    Raises:
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in prelu(jnp.array([-1.0, 0.0, 2.0]))]
+        [-0.25, 0.0, 2.0]
+
+    Reference:
+        He, Zhang, Ren and Sun 2015.
     """
     return _prelu(x, negative_slope)
 
@@ -90,9 +158,22 @@ def prelu(x: ArrayLike, negative_slope: ArrayLike = 0.25) -> jax.Array:
 def relu_squared(x: ArrayLike) -> jax.Array:
     """max(x, 0)², elementwise.
 
-    x: real array of any shape; the result lies in [0, inf).
+    Args:
+        x: real array of any shape; integers become floats.
 
-    Source: So, Mańke, Liu, Dai, Shazeer and Le 2021, Primer.
+    Returns:
+        An array like x, in [0, inf).
+
+    Raises:
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in relu_squared(jnp.array([-1.0, 0.0, 2.0]))]
+        [0.0, 0.0, 4.0]
+
+    Reference:
+        So, Mańke, Liu, Dai, Shazeer and Le 2021, Primer.
     """
     return _relu_squared(x)
 
@@ -100,10 +181,26 @@ def relu_squared(x: ArrayLike) -> jax.Array:
 def threshold(x: ArrayLike, threshold: ArrayLike, value: ArrayLike) -> jax.Array:
     """x where x > threshold, value elsewhere.
 
-    x: real array of any shape. threshold, value: numbers, or arrays that broadcast against x; may be traced; the
-    derivative in threshold is 0, for it only moves a jump.
+    Args:
+        x: real array of any shape; integers become floats.
+        threshold: where the function starts to pass x. A number or an array that broadcasts against x; its derivative
+            is 0, for it only moves a jump.
+        value: the result at and below the threshold. A number or an array that broadcasts against x; may be traced and
+            differentiated.
 
-    Source: Glorot, Bordes and Bengio 2011 (as thresholded rectifier, Konda, Memisevic and Krueger 2014).
+    Returns:
+        An array like x, in [0, inf) with the default settings.
+
+    Raises:
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in threshold(jnp.array([-1.0, 0.5, 2.0]), 1.0, 0.0)]
+        [0.0, 0.0, 2.0]
+
+    Reference:
+        Glorot, Bordes and Bengio 2011 (as thresholded rectifier, Konda, Memisevic and Krueger 2014).
     """
     return _threshold(x, threshold, value)
 
@@ -111,9 +208,22 @@ def threshold(x: ArrayLike, threshold: ArrayLike, value: ArrayLike) -> jax.Array
 def binary_step(x: ArrayLike) -> jax.Array:
     """1 where x ≥ 0 and 0 elsewhere, elementwise; the derivative is 0 everywhere, so nothing can be learned through it.
 
-    x: real array of any shape; the result is 0 or 1 in the dtype of x.
+    Args:
+        x: real array of any shape; integers become floats.
 
-    Source: McCulloch and Pitts 1943; Rosenblatt 1958.
+    Returns:
+        An array like x, in [0, 1].
+
+    Raises:
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in binary_step(jnp.array([-1.0, 0.0, 2.0]))]
+        [0.0, 1.0, 1.0]
+
+    Reference:
+        McCulloch and Pitts 1943; Rosenblatt 1958.
     """
     x = lax.stop_gradient(real("binary_step", x))
     return jnp.where(x >= 0, 1.0, jnp.where(x < 0, 0.0, x))

@@ -89,10 +89,25 @@ _tanhshrink = elementwise(
 def softshrink(x: ArrayLike, lambd: ArrayLike = 0.5) -> jax.Array:
     """x - lambd for x > lambd, x + lambd for x < -lambd, 0 between.
 
-    x: real array of any shape. lambd ≥ 0: a number, or an array that broadcasts against x; may be traced. A negative
-    Python number is a ValueError.
+    Args:
+        x: real array of any shape; integers become floats.
+        lambd: half the width of the dead zone, at least 0. A number or an array that broadcasts against x; may be
+            traced and differentiated.
 
-    Source: Donoho 1995; Beck and Teboulle 2009 (the proximal map of the l1 norm).
+    Returns:
+        An array like x, in (-inf, inf) with the default settings.
+
+    Raises:
+        ValueError: if lambd is a negative Python number.
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in softshrink(jnp.array([-1.0, 0.0, 2.0]))]
+        [-0.5, 0.0, 1.5]
+
+    Reference:
+        Donoho 1995; Beck and Teboulle 2009 (the proximal map of the l1 norm).
     """
     not_negative("softshrink", lambd=lambd)
     return _softshrink(x, lambd)
@@ -101,10 +116,25 @@ def softshrink(x: ArrayLike, lambd: ArrayLike = 0.5) -> jax.Array:
 def hardshrink(x: ArrayLike, lambd: ArrayLike = 0.5) -> jax.Array:
     """x where |x| > lambd, 0 elsewhere.
 
-    x: real array of any shape. lambd ≥ 0: a number, or an array that broadcasts against x; may be traced; the
-    derivative in lambd is 0, for it only moves jumps. A negative Python number is a ValueError.
+    Args:
+        x: real array of any shape; integers become floats.
+        lambd: half the width of the dead zone, at least 0. A number or an array that broadcasts against x; its
+            derivative is 0, for it only moves jumps.
 
-    Source: Donoho and Johnstone 1994.
+    Returns:
+        An array like x, in (-inf, inf) with the default settings.
+
+    Raises:
+        ValueError: if lambd is a negative Python number.
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in hardshrink(jnp.array([-1.0, 0.0, 2.0]))]
+        [-1.0, 0.0, 2.0]
+
+    Reference:
+        Donoho and Johnstone 1994.
     """
     not_negative("hardshrink", lambd=lambd)
     return _hardshrink(x, lambd)
@@ -113,8 +143,21 @@ def hardshrink(x: ArrayLike, lambd: ArrayLike = 0.5) -> jax.Array:
 def tanhshrink(x: ArrayLike) -> jax.Array:
     """x - tanh(x), elementwise: about x³/3 near zero, where the difference itself would lose all digits.
 
-    x: real array of any shape.
+    Args:
+        x: real array of any shape; integers become floats.
 
-    Source: PyTorch (Paszke et al. 2019).
+    Returns:
+        An array like x, in (-inf, inf).
+
+    Raises:
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in tanhshrink(jnp.array([-1.0, 0.0, 2.0]))]
+        [-0.238, 0.0, 1.036]
+
+    Reference:
+        PyTorch (Paszke et al. 2019).
     """
     return _tanhshrink(x)

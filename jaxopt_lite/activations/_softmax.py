@@ -73,11 +73,25 @@ _log_softmax_along = along_axis("log_softmax", _log_softmax, keeps_output=True)
 def softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> jax.Array:
     """exp(x) divided by its sum along an axis: a probability for each entry.
 
-    x: real array. axis: the axis or axes that sum to 1, all of them for None. where: booleans that broadcast to the
-    shape of x; entries left out get 0. The result lies in [0, 1]; a row of -inf alone gives NaN; entries of +inf share
-    the whole, which is the limit.
+    Args:
+        x: real array of any shape.
+        axis: the axis or axes that sum to 1; None for all of them. Default: the last.
+        where: booleans that broadcast to the shape of x; entries that are False are ignored. Default: all True.
 
-    Source: Boltzmann 1868; as an output layer Bridle 1990.
+    Returns:
+        An array like x in [0, 1], 0 outside `where`. A row of -inf alone gives NaN; entries of +inf share the whole.
+
+    Raises:
+        ValueError: if an axis does not exist.
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in softmax(jnp.array([1.0, 2.0, -1.0, 3.0]))]
+        [0.089, 0.242, 0.012, 0.657]
+
+    Reference:
+        Boltzmann 1868; as an output layer Bridle 1990.
     """
     return _normalized("softmax", _softmax_along, x, axis, where, 0.0)
 
@@ -85,9 +99,24 @@ def softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> ja
 def log_softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> jax.Array:
     """The logarithm of softmax along an axis, accurate also where it is close to 0.
 
-    x: real array. axis: the axis or axes of softmax, all of them for None. where: booleans that broadcast to the shape
-    of x; entries left out get -inf. The result lies in [-inf, 0].
+    Args:
+        x: real array of any shape.
+        axis: the axis or axes of softmax; None for all of them. Default: the last.
+        where: booleans that broadcast to the shape of x; entries that are False are ignored. Default: all True.
 
-    Source: Bridle 1990.
+    Returns:
+        An array like x in [-inf, 0], -inf outside `where`.
+
+    Raises:
+        ValueError: if an axis does not exist.
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in log_softmax(jnp.array([1.0, 2.0, -1.0, 3.0]))]
+        [-2.42, -1.42, -4.42, -0.42]
+
+    Reference:
+        Bridle 1990.
     """
     return _normalized("log_softmax", _log_softmax_along, x, axis, where, -jnp.inf)

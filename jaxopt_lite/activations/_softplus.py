@@ -20,8 +20,21 @@ _softplus = elementwise("softplus", softplus_value, logistic, curvature=logistic
 def softplus(x: ArrayLike) -> jax.Array:
     """The smooth rectifier, log(1 + exp(x)), elementwise.
 
-    x: real array of any shape; the result lies in (0, inf).
+    Args:
+        x: real array of any shape; integers become floats.
 
-    Source: Dugas, Bengio, Bélisle, Nadeau and Garcia 2001.
+    Returns:
+        An array like x, in [0, inf).
+
+    Raises:
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in softplus(jnp.array([-1.0, 0.0, 2.0]))]
+        [0.313, 0.693, 2.127]
+
+    Reference:
+        Dugas, Bengio, Bélisle, Nadeau and Garcia 2001.
     """
     return _softplus(x)

@@ -47,9 +47,24 @@ _sparsemax = along_axis("sparsemax", _project)
 def sparsemax(x: ArrayLike, axis: int = -1) -> jax.Array:
     """The point of the probability simplex that is nearest to x: like softmax, but exactly 0 for small entries.
 
-    x: real array. axis: the axis that sums to 1. The result lies in [0, 1].
+    Args:
+        x: real array of at least one axis.
+        axis: the axis that sums to 1, counted from either end. Default: the last.
 
-    Source: Martins and Astudillo 2016.
+    Returns:
+        An array like x in [0, 1], exactly 0 for small entries.
+
+    Raises:
+        ValueError: if the axis does not exist.
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in sparsemax(jnp.array([1.0, 2.0, -1.0, 3.0]))]
+        [0.0, 0.0, 0.0, 1.0]
+
+    Reference:
+        Martins and Astudillo 2016.
     """
     x = real("sparsemax", x)
     axis = axis_of("sparsemax", x, axis)

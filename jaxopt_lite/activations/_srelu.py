@@ -36,9 +36,26 @@ def srelu(
 ) -> jax.Array:
     """x between two thresholds; beyond them straight on with another slope.
 
-    x: real array of shape (..., channels). left_threshold ≤ right_threshold and the two slopes: scalar or shape
-    (channels,); all may be learned. It starts as leaky_relu with slope 0.2.
+    Args:
+        x: real array of shape (..., channels); integers become floats.
+        left_threshold: where the left piece ends, at most right_threshold. Scalar or shape (channels,); may be traced
+            and learned.
+        left_slope: slope left of it. Scalar or shape (channels,); may be traced and learned.
+        right_threshold: where the right piece starts. Scalar or shape (channels,); may be traced and learned.
+        right_slope: slope right of it. Scalar or shape (channels,); may be traced and learned.
 
-    Source: Jin, Xu, Feng, Wei, Xiong and Yan 2016.
+    Returns:
+        An array like x, in (-inf, inf) with the default settings.
+
+    Raises:
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in srelu(jnp.array([-1.0, 0.0, 2.0]))]
+        [-0.2, 0.0, 2.0]
+
+    Reference:
+        Jin, Xu, Feng, Wei, Xiong and Yan 2016.
     """
     return _srelu(x, left_threshold, left_slope, right_threshold, right_slope)

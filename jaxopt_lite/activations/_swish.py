@@ -146,9 +146,22 @@ _acon_c = elementwise(
 def silu(x: ArrayLike) -> jax.Array:
     """The sigmoid-weighted linear unit, x / (1 + exp(-x)), elementwise.
 
-    x: real array of any shape; the result lies in [-0.279, inf).
+    Args:
+        x: real array of any shape; integers become floats.
 
-    Source: Elfwing, Uchibe and Doya 2017.
+    Returns:
+        An array like x, in [-0.278, inf).
+
+    Raises:
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in silu(jnp.array([-1.0, 0.0, 2.0]))]
+        [-0.269, 0.0, 1.762]
+
+    Reference:
+        Elfwing, Uchibe and Doya 2017.
     """
     return _silu(x)
 
@@ -156,9 +169,22 @@ def silu(x: ArrayLike) -> jax.Array:
 def quick_gelu(x: ArrayLike) -> jax.Array:
     """The cheap approximation of gelu, x / (1 + exp(-1.702 x)), elementwise.
 
-    x: real array of any shape; the result lies in [-0.164, inf).
+    Args:
+        x: real array of any shape; integers become floats.
 
-    Source: Hendrycks and Gimpel 2016; used by CLIP (Radford et al. 2021).
+    Returns:
+        An array like x, in [-0.164, inf).
+
+    Raises:
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in quick_gelu(jnp.array([-1.0, 0.0, 2.0]))]
+        [-0.154, 0.0, 1.936]
+
+    Reference:
+        Hendrycks and Gimpel 2016; used by CLIP (Radford et al. 2021).
     """
     return _quick_gelu(x)
 
@@ -166,9 +192,24 @@ def quick_gelu(x: ArrayLike) -> jax.Array:
 def swish(x: ArrayLike, beta: ArrayLike = 1.0) -> jax.Array:
     """x / (1 + exp(-beta x)), elementwise: silu for beta = 1, relu for beta → inf, x/2 for beta = 0.
 
-    x: real array of shape (..., channels). beta: scalar or shape (channels,); may be learned.
+    Args:
+        x: real array of shape (..., channels); integers become floats.
+        beta: sharpness: 1 for silu, 0 for x / 2, infinity for relu. Scalar or shape (channels,); may be traced and
+            learned.
 
-    Source: Ramachandran, Zoph and Le 2017.
+    Returns:
+        An array like x, in [-0.278, inf) with the default settings.
+
+    Raises:
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in swish(jnp.array([-1.0, 0.0, 2.0]))]
+        [-0.269, 0.0, 1.762]
+
+    Reference:
+        Ramachandran, Zoph and Le 2017.
     """
     return _swish(x, beta)
 
@@ -176,9 +217,24 @@ def swish(x: ArrayLike, beta: ArrayLike = 1.0) -> jax.Array:
 def acon_c(x: ArrayLike, p1: ArrayLike = 1.0, p2: ArrayLike = 0.0, beta: ArrayLike = 1.0) -> jax.Array:
     """(p1 - p2) x / (1 + exp(-beta (p1 - p2) x)) + p2 x: a smooth maximum of p1 x and p2 x, elementwise.
 
-    x: real array of shape (..., channels). p1, p2: the slopes on either side; beta: how sharply it turns, 0 for linear;
-    each a scalar or of shape (channels,), and may be learned. The starting numbers make it silu.
+    Args:
+        x: real array of shape (..., channels); integers become floats.
+        p1: slope for large x, if beta > 0 and p1 > p2. Scalar or shape (channels,); may be traced and learned.
+        p2: slope for large negative x. Scalar or shape (channels,); may be traced and learned.
+        beta: sharpness of the turn between both, 0 for a line. Scalar or shape (channels,); may be traced and learned.
 
-    Source: Ma, Zhang, Liu and Sun 2021, Activate or Not.
+    Returns:
+        An array like x, in [-0.278, inf) with the default settings.
+
+    Raises:
+        TypeError: if x is complex, boolean or no array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> [round(float(y), 3) for y in acon_c(jnp.array([-1.0, 0.0, 2.0]))]
+        [-0.269, 0.0, 1.762]
+
+    Reference:
+        Ma, Zhang, Liu and Sun 2021, Activate or Not.
     """
     return _acon_c(x, p1, p2, beta)
