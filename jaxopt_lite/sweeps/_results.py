@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from jaxopt_lite._names import unknown
+from jaxopt_lite.sweeps._columns import fields_of
 from jaxopt_lite.sweeps._compare import Difference, paired, resolution_of
 from jaxopt_lite.sweeps._ledger import Ledger
 from jaxopt_lite.sweeps._setting import Setting, mean_of
-from jaxopt_lite.training._run import means
 
 
 @dataclass(frozen=True, repr=False)
@@ -301,23 +301,4 @@ class Results:
 
 def read(ledger: Ledger) -> Results:
     """The results that a ledger holds now."""
-    with ledger.snapshot():
-        return _read(ledger)
-
-
-def _read(ledger: Ledger) -> Results:
-    facts = ledger.facts()
-    rows, scores, points = ledger.rows(), ledger.scores(), ledger.points()
-    swept = tuple(facts.get("columns", ()))
-    names = list(dict.fromkeys(name for row in rows for name in scores.get(row.id, {})))
-    columns: dict[str, list[Any]] = {name: [row.columns[name] for row in rows] for name in swept}
-    columns |= {"seed": [row.seed for row in rows], "status": [row.status for row in rows]}
-    for name in sorted(names, key=lambda name: (name != facts["objective"], name)):
-        columns[name] = [
-            scores.get(row.id, {}).get(name, math.nan) if row.status == "done" else math.nan for row in rows
-        ]
-    curves = [
-        {name: means(p, facts["stride"], row.step, facts["steps"]) for name, p in points.get(row.id, {}).items()}
-        for row in rows
-    ]
-    return Results(columns, swept, facts["objective"], facts["mode"], facts, curves, ledger.store)
+    return Results(**fields_of(ledger))

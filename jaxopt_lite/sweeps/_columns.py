@@ -1,0 +1,39 @@
+"""A ledger's rows as the columns of a table."""
+
+import math
+from typing import Any
+
+from jaxopt_lite.sweeps._ledger import Ledger
+from jaxopt_lite.training._run import means
+
+
+def fields_of(ledger: Ledger) -> dict[str, Any]:
+    """The fields of `Results` that a ledger holds now, read as of one moment."""
+    with ledger.snapshot():
+        return _fields(ledger)
+
+
+def _fields(ledger: Ledger) -> dict[str, Any]:
+    facts = ledger.facts()
+    rows, scores, points = ledger.rows(), ledger.scores(), ledger.points()
+    swept = tuple(facts.get("columns", ()))
+    names = list(dict.fromkeys(name for row in rows for name in scores.get(row.id, {})))
+    columns: dict[str, list[Any]] = {name: [row.columns[name] for row in rows] for name in swept}
+    columns |= {"seed": [row.seed for row in rows], "status": [row.status for row in rows]}
+    for name in sorted(names, key=lambda name: (name != facts["objective"], name)):
+        columns[name] = [
+            scores.get(row.id, {}).get(name, math.nan) if row.status == "done" else math.nan for row in rows
+        ]
+    curves = [
+        {name: means(p, facts["stride"], row.step, facts["steps"]) for name, p in points.get(row.id, {}).items()}
+        for row in rows
+    ]
+    return {
+        "columns": columns,
+        "swept": swept,
+        "objective": facts["objective"],
+        "mode": facts["mode"],
+        "facts": facts,
+        "curves": curves,
+        "store": ledger.store,
+    }
