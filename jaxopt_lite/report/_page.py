@@ -134,6 +134,7 @@ def _facts(study: Study) -> dict[str, str]:
         "programs": _programs(facts),
         "run time": _run_time(study),
         "device": facts.get("device"),
+        "processor": facts.get("processor"),
         "workers": facts.get("workers"),
         "versions": ", ".join(f"{name} {version}" for name, version in facts.get("versions", {}).items()),
         "command": facts.get("command"),

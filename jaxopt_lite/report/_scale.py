@@ -55,14 +55,12 @@ def scale_of(values: Sequence[float], mode: str) -> Scale:
 def axis_scale(study: Study, number: str) -> str:
     """The scale of an axis for a swept number, `"log"` or `"linear"`.
 
-    It is the scale of the distribution, if the store keeps it in the fact `scales`; otherwise the scale on which the
-    values are spread more evenly: numbers drawn by `log_uniform` are even on a logarithmic axis, by `uniform` on a
-    linear one.
+    It is the scale on which the values are spread more evenly: numbers drawn by `log_uniform` are even on a logarithmic
+    axis, those drawn by `uniform` or `integers` on a linear one.
     """
-    stored = study.facts.get("scales", {}).get(number)
     values = np.array([v for v in study.columns[number] if v is not None], float)
-    if stored or values.min() <= 0:
-        return stored or "linear"
+    if values.min() <= 0:
+        return "linear"
     return "log" if _unevenness(np.log(values)) < _unevenness(values) else "linear"
 
 
