@@ -17,6 +17,9 @@ def render_optimizers(figures: dict[str, Any]) -> str:
 
     Returns:
         The page: predictions with their outcome, every row in which ours is slower or larger, and the tables.
+
+    Example:
+        >>> page = render_optimizers(optimizers(small=True))  # doctest: +SKIP
     """
     machine, sizes = figures["machine"], figures["sizes"]
     lines = [

@@ -36,6 +36,9 @@ def render_sweep(figures: dict[str, Any]) -> str:
 
     Returns:
         The page: prediction, table, verdict and notes. Every sentence that depends on the figures is computed.
+
+    Example:
+        >>> page = render_sweep(sweep(small=True))  # doctest: +SKIP
     """
     sizes = figures["sizes"]
     versions = ", ".join(f"{name} {number}" for name, number in figures["versions"].items())

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 # Packages whose docstrings are complete; add one when it is.
-PACKAGES = ("optimizers", "optimizers.rows", "optimizers.rules")
+PACKAGES = ("optimizers", "optimizers.rows", "optimizers.rules", "flax", "training", "sweeps", "report", "bench")
 SECTIONS = ("Args", "Attributes", "Returns", "Yields", "Raises", "Example", "Examples", "Reference", "References")
 
 
@@ -37,6 +37,9 @@ def arguments(thing: Any) -> list[str]:
         fields = getattr(thing, "_fields", None) or getattr(thing, "__dataclass_fields__", None)
         if fields is not None:
             return [name for name in fields if not name.startswith("_")]
+        defines = next(cls for cls in thing.__mro__ if "__init__" in vars(cls))
+        if not defines.__module__.startswith("jaxopt_lite."):  # an error, or a kind of Flax variable
+            return []
     kinds = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
     return [kinds.get(p.kind, "") + name for name, p in inspect.signature(thing).parameters.items()]
 
