@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from jaxopt_lite.activations._numerics.exponential import horner
 from jaxopt_lite.activations._rule.elementwise import elementwise
 
-# tanh(x/2) = x P(x²)/(2 Q(x²)) for |x| ≤ 9.2: Remez fit, weighted by what is left of its error in tanh(x), 8e-9. The
+# tanh(x/2) = x P(x²)/(2 Q(x²)) for |x| ≤ 9.2: Remez fit, weighted by the remaining error in tanh(x), 8e-9. The
 # factor 29/16 in both leaves P, Q and their products where floating point is finest just before tanh passes 1/2.
 _SCALE = 1.8125
 _ABOVE = tuple(_SCALE * c for c in (1.0, 0.029756824804926706, 0.00011389363509719))

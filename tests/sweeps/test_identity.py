@@ -1,4 +1,4 @@
-"""The law of identity: a run's numbers are its own, in any company."""
+"""The law of identity: a run's numbers do not depend on the runs beside it."""
 
 import dataclasses
 
