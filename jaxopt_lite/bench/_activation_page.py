@@ -188,7 +188,7 @@ def _slow_blocks(blocks: dict[str, Any]) -> Iterator[str]:
 def _command(figures: dict[str, Any]) -> str:
     size = figures["size"]
     only = "" if set(figures["rows"]) == set(CATALOGUE) else f" --only {','.join(figures['rows'])}"
-    stride = {1: " --exhaustive", 1021: ""}.get(size["stride"], f" --stride {size['stride']}")
+    stride = {1: " --exhaustive", 2053: ""}.get(size["stride"], f" --stride {size['stride']}")
     small = " --small" if size["small"] else ""
     return f"Command: `jaxopt-lite bench activations{only}{small or stride}`."
 

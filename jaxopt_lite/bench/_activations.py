@@ -40,7 +40,7 @@ class Size(NamedTuple):
         gated: gated blocks.
     """
 
-    stride: int = 1021
+    stride: int = 2053
     around: int = 1024
     shapes: tuple[tuple[str, tuple[int, int]], ...] = (("in cache", (256, 4096)), ("33 M", (8192, 4096)))
     rounds: tuple[int, ...] = (15, 3)
@@ -79,7 +79,7 @@ def activations(
     Args:
         only: names of catalogue rows. Default None: all.
         exhaustive: whether to audit all 2³² float32 patterns: minutes per row.
-        stride: audit every stride-th float32 pattern. Default None: 1021.
+        stride: audit every stride-th float32 pattern. Default None: 2053.
         small: whether to use tiny sizes, which show that the command works and measure nothing.
         progress: a function that is called with a line of text before each measurement. Default None.
 
