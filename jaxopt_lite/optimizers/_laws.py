@@ -158,17 +158,16 @@ def takes_schedules(make: Make) -> None:
     """Every setting may be a schedule: one trace, and at each step what with_settings by hand gives."""
     params, tx = _params(), make()
     numbers = {name: value for name, value in tx.settings.items() if isinstance(value, float)}
-    for name, start in numbers.items():
-        schedule = linear_schedule(start, 0.8 * start + 0.01, 1000)
-        scheduled, by_hand = make(**{name: schedule}), make(**{name: jnp.float32(start)})
-        step: Any = jax.jit(scheduled.update)
-        state, other = scheduled.init(params), by_hand.init(params)
-        for count in range(3):
-            updates, state = step(params, state, params)
-            other = with_settings(other, **{name: schedule(count)})
-            expected, other = by_hand.update(params, other, params)
-            np.testing.assert_allclose(updates["w"], expected["w"], rtol=1e-5, err_msg=name)
-        _require(step._cache_size() == 1, f"{step._cache_size()} traces with a schedule for {name}")
+    schedules = {name: linear_schedule(start, 0.8 * start + 0.01, 1000) for name, start in numbers.items()}
+    scheduled, by_hand = make(**schedules), make(**{name: jnp.float32(start) for name, start in numbers.items()})
+    step: Any = jax.jit(scheduled.update)
+    state, other = scheduled.init(params), by_hand.init(params)
+    for count in range(3):
+        updates, state = step(params, state, params)
+        other = with_settings(other, **{name: schedule(count) for name, schedule in schedules.items()})
+        expected, other = by_hand.update(params, other, params)
+        np.testing.assert_allclose(updates["w"], expected["w"], rtol=1e-5)
+    _require(step._cache_size() == 1, f"{step._cache_size()} traces with schedules")
     falling, plain = make(learning_rate=exponential_decay(0.1, 1, 0.5)), make(learning_rate=lambda n: 0.1 * 0.5**n)
     state, other = falling.init(params), plain.init(params)
     for _ in range(2):
