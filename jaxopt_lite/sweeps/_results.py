@@ -102,11 +102,7 @@ class Results:
         return "\n".join(lines)
 
     def rows(self) -> list[dict[str, Any]]:
-        """The table as one dict per row, from column name to value.
-
-        Returns:
-            A list in the order of the table.
-        """
+        """The table as one dict per row, from column name to value."""
         return [dict(zip(self.columns, values, strict=True)) for values in zip(*self.columns.values(), strict=True)]
 
     def settings(self) -> list[Setting]:
@@ -208,11 +204,7 @@ class Results:
         return [s for s in others if not self._difference(s, setting, self.objective, resolution).distinct]
 
     def score_names(self) -> list[str]:
-        """Names of the columns that are scores.
-
-        Returns:
-            A list, the objective first if any run is done.
-        """
+        """Names of the columns that are scores, the objective first."""
         return [name for name in self.columns if name not in (*self.swept, "seed", "status")]
 
     def _difference(self, a: Setting, b: Setting, score: str, resolution: float) -> Difference:

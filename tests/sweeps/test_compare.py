@@ -62,7 +62,7 @@ def test_a_rival_with_scattered_scores_is_tied():
     assert len(results.tied()) == 1
 
 
-def test_a_small_difference_in_every_seed_is_told_apart_however_much_seeds_differ():
+def test_a_small_difference_in_every_seed_is_distinct_even_if_seeds_vary_much():
     common = np.array([0.90, 0.95, 0.85, 0.93])
     results = table([common, common - 0.01 + np.array([0, 1e-4, -1e-4, 0])])
     assert results.compare(*results.settings()).distinct
@@ -93,7 +93,7 @@ def test_rounding_is_no_step():
     assert found.half_width == pytest.approx(stats.t.ppf(0.975, 2) * 0.25 / math.sqrt(18), rel=1e-3)
 
 
-def test_what_cannot_be_compared_says_why():
+def test_errors_of_compare():
     results = table([[0.9, 0.8], [0.7, 0.6]], status=["done", "diverged", "diverged", "done"])
     a, b = by_rate(results).values()
     with pytest.raises(ValueError, match="no seed with which both are done"):

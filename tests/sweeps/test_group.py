@@ -26,7 +26,7 @@ def test_numbers_are_data_and_all_else_is_structure():
     assert members == [[0, 1], [2], [3], [4], [5, 6]]
 
 
-def test_optimizers_merge_unless_told_not_to():
+def test_optimizers_of_different_structure_merge_by_default():
     trials = [trial(activations.relu, tx) for tx in (optimizers.sgd(0.1), optimizers.adam(0.1), optimizers.sgd(0.2))]
     (group,) = grouped(trials)
     assert [m.branches for m in group.members] == [(0,), (1,), (0,)]
@@ -34,7 +34,7 @@ def test_optimizers_merge_unless_told_not_to():
     assert [[m.trial for m in g.members] for g in grouped(trials, merge=False)] == [[0, 2], [1]]
 
 
-def test_a_member_is_rebuilt_with_its_own_numbers():
+def test_a_member_is_rebuilt_with_its_numbers():
     trials = [
         trial(
             activations.bind(activations.leaky_relu, negative_slope=0.25), optimizers.sgd(0.5, momentum=0.9), rate=3.0

@@ -1,4 +1,4 @@
-"""The law of identity: a run's numbers do not depend on the runs beside it."""
+"""The law of identity: a run is bitwise identical whichever trials run beside it."""
 
 import dataclasses
 
@@ -26,13 +26,13 @@ def test_every_run_has_a_row(whole):
 
 
 @pytest.mark.parametrize("name, rate, seed", [("sgd", 0.1, 0), ("sgd", 1.0, 2), ("adam", 0.01, 1), ("adam", 1.0, 0)])
-def test_alone_in_a_sweep_of_its_own(whole, name, rate, seed):
+def test_a_run_alone_is_bitwise_identical(whole, name, rate, seed):
     space = {"activation": activations.tanh, "optimizer": getattr(optimizers, name)(rate)}
     alone = sweeps.run(small.task(), space, seeds=[seed], steps=STEPS)
     assert small.finals(alone)[name, rate, seed] == small.finals(whole)[name, rate, seed]
 
 
-def test_in_larger_and_other_company(whole):
+def test_a_run_in_a_larger_sweep_is_bitwise_identical(whole):
     rates = sweeps.values([1.0, 0.3, 0.1, 0.01])
     company = {
         "activation": sweeps.choice([activations.relu, activations.tanh]),
@@ -56,7 +56,7 @@ def test_in_larger_and_other_company(whole):
         assert theirs[key] == small.finals(whole)[key], key
 
 
-def test_a_neighbour_of_nothing_but_nan_changes_no_bit(whole):
+def test_runs_beside_one_of_nan_are_bitwise_identical(whole):
     ill = sweeps.run(small.task(), small.space((0.01, float("nan"), 0.1, 1.0)), seeds=3, steps=STEPS)
     diverged = [row for row in ill.rows() if np.isnan(row["learning_rate"])]
     assert [row["status"] for row in diverged] == ["diverged"] * 6

@@ -73,7 +73,7 @@ def test_an_interrupted_sweep_on_several_devices_resumes_bitwise(accelerator, tm
         (sweeps.Layout(devices=()), "one or more devices"),
     ],
 )
-def test_a_layout_that_cannot_be_says_why(layout, message):
+def test_errors_of_layouts(layout, message):
     with pytest.raises(ValueError, match=message):
         sweeps.plan(small.task(), small.space(), steps=1, layout=layout)
 
@@ -110,7 +110,7 @@ def test_a_task_that_looks_into_the_optimizer_is_not_merged():
     np.testing.assert_allclose(found.curves[0]["rate"], 0.5)
 
 
-def test_merging_what_cannot_be_merged_says_what_to_do():
+def test_errors_of_merging():
     with pytest.raises(ValueError, match="merge=True in the Task"):
         sweeps.plan(inspecting(), OPTIMIZERS, steps=1, layout=sweeps.Layout(merge=True))
 

@@ -1,4 +1,4 @@
-"""What once went wrong."""
+"""Regressions."""
 
 import functools
 import warnings
@@ -64,7 +64,7 @@ def interrupted(store, **arguments):
 
 
 @pytest.mark.parametrize("what", ["a setting that is not swept", "the initialisation"])
-def test_what_no_column_shows_is_compared_on_resuming(tmp_path, what):
+def test_resume_refuses_changes_that_no_column_shows(tmp_path, what):
     def space(b1):
         return {"activation": activations.tanh, "optimizer": optimizers.adam(sweeps.values([0.01, 0.1]), b1=b1)}
 
@@ -128,7 +128,7 @@ def test_merged_optimizers_unpack_like_any_of_optax():
         ({"mode": "maximum"}, 'must be "min" or "max"'),
     ],
 )
-def test_a_task_that_cannot_be_ranked_says_so_and_writes_nothing(changes, message, tmp_path):
+def test_a_task_without_a_ranking_is_refused_before_anything_is_written(changes, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         sweeps.run(descent("a", **changes), {"a": 1.0}, steps=5, store=tmp_path / "s")
     assert not (tmp_path / "s").exists()
@@ -281,7 +281,7 @@ def test_a_number_of_the_trial_may_be_kept_in_a_module(how):
     assert found.columns["train_loss"][0] != found.columns["train_loss"][1]
 
 
-def test_what_flax_needs_to_know_is_a_choice_and_the_error_says_so():
+def test_a_number_that_flax_needs_at_construction_must_be_a_choice():
     task = training.supervised(lambda t, rngs: Rated("dropout", t["rate"], rngs), small.data(), batch_size=8)
     fixed = {"optimizer": optimizers.sgd(0.1), "rate": 0.2}
     assert sweeps.run(task, fixed, steps=5).columns["status"] == ["done"]
@@ -297,7 +297,7 @@ def test_results_print_in_a_few_lines():
     assert "12 runs (12 done)" in repr(found)
 
 
-def test_progress_is_told_unless_it_is_not_wanted(capfd):
+def test_progress_is_printed_by_default(capfd):
     sweeps.run(small.task(), small.space(), steps=5)
     assert "6/6 trials" in capfd.readouterr().err
     sweeps.run(small.task(), small.space(), steps=5, progress=False)

@@ -50,7 +50,7 @@ def test_segments_do_not_show(undisturbed):
     assert small.columns(whole) == small.columns(sweeps.Results.load(undisturbed))
 
 
-def test_resuming_what_is_finished_runs_nothing(undisturbed):
+def test_resuming_a_finished_sweep_runs_nothing(undisturbed):
     again = sweeps.run(small.task(), small.space(), seeds=2, steps=3000, store=undisturbed, resume=True)
     assert again.facts["last"] | {"compile_seconds": 0, "run_seconds": 0} == {
         "programs": 0,
@@ -63,7 +63,7 @@ def test_resuming_what_is_finished_runs_nothing(undisturbed):
     assert len(again) == 12
 
 
-def test_an_interrupt_keeps_what_is_done(tmp_path):
+def test_an_interrupted_sweep_keeps_finished_runs(tmp_path):
     def interrupt(progress):
         if progress.phase == "run" and progress.trials_done >= 6:
             raise KeyboardInterrupt

@@ -33,7 +33,7 @@ def test_quantiles_follow_their_distributions():
         (lambda: choice("relu"), "list of alternatives"),
     ],
 )
-def test_a_space_that_cannot_be_says_why(make, message):
+def test_errors_of_distributions(make, message):
     with pytest.raises((ValueError, TypeError), match=message):
         make()
 
@@ -56,7 +56,7 @@ def test_the_grid_is_every_combination():
     assert list(enumerate_trials(space)[0].columns) == ["activation", "optimizer", "learning_rate", "b1"]
 
 
-def test_the_value_of_a_trial_is_what_its_columns_say():
+def test_the_value_of_a_trial_agrees_with_its_columns():
     space = {"optimizer": optimizers.adam(log_uniform(1e-4, 1e-1)), "rate": uniform(0, 1), "width": choice([8, 16])}
     for trial in enumerate_trials(space, 20, seed=3):
         assert trial.value["optimizer"] == optimizers.adam(trial.columns["learning_rate"])
@@ -64,18 +64,18 @@ def test_the_value_of_a_trial_is_what_its_columns_say():
         assert trial.value["width"] == trial.columns["width"]
 
 
-def test_a_drawn_whole_number_is_data_and_one_that_stands_there_is_structure():
+def test_a_drawn_integer_is_data_and_a_plain_one_is_static():
     (trial, *_) = enumerate_trials({"depth": 3, "warmup": integers(5, 5), "optimizer": optimizers.sgd(0.1)})
     assert type(trial.value["depth"]) is int
     assert isinstance(trial.value["warmup"], np.int32)
 
 
-def test_places_of_one_name_are_told_apart():
+def test_places_of_one_name_get_columns_of_different_names():
     space = {"inner": {"rate": values([1.0])}, "outer": {"rate": values([2.0])}}
     assert enumerate_trials(space)[0].columns == {"inner.rate": 1.0, "outer.rate": 2.0}
 
 
-def test_alternatives_of_one_name_are_told_apart_by_what_differs():
+def test_labels_of_one_name_show_the_settings_that_differ():
     optimizer = choice(
         [optimizers.sgd(values([0.1])), optimizers.sgd(0.5, momentum=0.9), optimizers.sgd(0.5, momentum=0.5)]
     )
@@ -112,7 +112,7 @@ def test_quasi_random_points_leave_fewer_gaps():
         ({"x": uniform(0, 1)}, {"trials": 5, "search": "tpe"}, "search must be"),
     ],
 )
-def test_an_impossible_search_says_why(space, options, message):
+def test_errors_of_searches(space, options, message):
     with pytest.raises(ValueError, match=message):
         enumerate_trials(space, **options)
 

@@ -28,7 +28,7 @@ def test_on_an_accelerator_memory_is_filled_but_not_beyond_the_trials():
     assert 900 < accelerator_width(lambda width: 60 * 10**9 + linear(width), 80 << 30, 100_000) < 1500
 
 
-def test_the_width_does_not_depend_on_the_company():
+def test_the_width_does_not_depend_on_other_trials():
     alone = {
         "activation": small.space()["activation"],
         "optimizer": sweeps.choice([small.space()["optimizer"].alternatives[0]]),
@@ -42,7 +42,7 @@ def test_bytes_are_those_of_the_arrays():
     assert bytes_of(shapes) == 64
 
 
-def test_a_plan_says_what_will_be_done():
+def test_the_text_of_a_plan():
     planned = sweeps.plan(small.task(), small.space(), seeds=4, steps=7)
     assert planned.runs == 24
     assert planned.chunks == [2]

@@ -212,7 +212,7 @@ def test_a_curve_holds_means_of_the_loss():
         ({"build": None}, "build must be a function"),
     ],
 )
-def test_what_cannot_be_a_task_says_why(arguments, message):
+def test_errors_of_supervised(arguments, message):
     given = {"build": BUILDS["nnx"], "data": small.data()} | arguments
     with pytest.raises((ValueError, TypeError), match=message):
         training.supervised(**given)
@@ -226,13 +226,13 @@ def test_what_cannot_be_a_task_says_why(arguments, message):
         (BUILDS["nnx"], "cross_entropy", {}, 'entry "optimizer"'),
     ],
 )
-def test_a_trial_that_cannot_run_says_why(build, loss, trial, message):
+def test_errors_of_trials(build, loss, trial, message):
     task = training.supervised(build, small.data(), loss, batch_size=8)
     with pytest.raises((ValueError, TypeError), match=message):
         training.run(task, {"activation": activations.relu, **trial}, steps=1)
 
 
-def test_data_sets_are_what_they_say():
+def test_shapes_and_ranges_of_the_data_sets():
     (x, y), (x_test, y_test) = training.builtin("digits").data
     assert (x.shape, y.shape, x_test.shape, y_test.shape) == ((1437, 64), (1437,), (360, 64), (360,))
     assert (float(x.min()), float(x.max())) == (0.0, 1.0)
