@@ -23,6 +23,7 @@ class Lock:
             OSError, sqlite3.OperationalError: the folder cannot be written to.
         """
         self._path = store / FILE
+        self._released = False
         self._new_folder = not store.exists()
         while True:
             store.mkdir(parents=True, exist_ok=True)
@@ -34,7 +35,13 @@ class Lock:
             self._connection.close()  # its holder removed the file before we had the lock: try the new file
 
     def release(self, *, undo: bool = False) -> None:
-        """Let other processes write. With `undo`, also remove the file and the folder if `Lock` made them."""
+        """Let other processes write. With `undo`, also remove the file and the folder if `Lock` made them.
+
+        Calls after the first do nothing.
+        """
+        if self._released:
+            return
+        self._released = True
         if undo and self._new_file:
             with suppress(OSError):
                 self._path.unlink()  # before the lock is released: see the end of `__init__`

@@ -151,7 +151,7 @@ def execute(
         previous = Ledger.open(Path(store), write=False) if resume else None
         return _executed(planned, previous, (Path(store), lock), progress, note)
     finally:
-        lock.release(undo=not _ledger.exists(Path(store)))
+        lock.release(undo=True)  # only if no ledger was opened for writing: that one has released it
 
 
 def _check_note(note: dict[str, Any] | None) -> None:
