@@ -9,10 +9,19 @@ import numpy as np
 
 
 class Bound:
-    """What `bind` gives: call it with x; read `.name`, `.function` and `.settings`.
+    """An activation with settings, as `bind` returns it: call it with x; read `.name`, `.function` and `.settings`.
 
     It is a pytree: numbers, arrays and placeholders among the settings are its leaves, each under its name; the
     function and settings that select a program (bool, int, str, None, tuples of them) are static structure.
+
+    Args:
+        function: the activation, a function of (x, **settings).
+        settings: the keyword arguments to call it with.
+
+    Example:
+        >>> from jaxopt_lite import activations
+        >>> activations.bind(activations.leaky_relu, negative_slope=0.1).settings
+        {'negative_slope': 0.1}
     """
 
     __slots__ = ("function", "settings")

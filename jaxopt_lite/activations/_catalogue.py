@@ -13,29 +13,58 @@ from jaxopt_lite._names import unknown
 
 
 class Activation(NamedTuple):
-    """One row of the catalogue; every claim in it is measured by the tests.
+    """One row of the catalogue; the tests measure every claim in it.
 
     Statements about the function hold for float32 arithmetic on the real line, with the default settings, those in
     `settings` where an argument has no default, and the `initial` numbers of a learnable one.
+
+    Attributes:
+        function: the activation, a function of (x, **settings).
+        formula: what it computes, in one line.
+        kind: "elementwise"; "gated" for a function of (gate, up); "axis" for one that mixes the entries of an axis.
+        range: the closed interval of its values.
+        zero_centred: whether E f(z) = 0 for standard normal z.
+        monotone: whether it never decreases.
+        smooth: whether value, first and second derivative are continuous.
+        saturates: the sides, "left" or "right", on which the derivative tends to 0.
+        kinks: where the value or the first derivative jumps.
+        gain: 1 / sqrt(E f(z)²) for standard normal z. Weights of variance gain² / fan_in keep second moments at 1.
+        keeps: what a backward pass stores: "nothing", "mask" (booleans), "input", or "output" (in half precision, the
+            input).
+        use: what it is good for.
+        weakness: what it is bad at.
+        reference: authors and year.
+        float32_ulp: bounds of the float32 errors of value, slope and curvature, in units in the last place.
+        exact_tails: whether float32 slopes are accurate in ulp everywhere. Otherwise they are computed from the output
+            and accurate within 2⁻²¹.
+        same_curvature: whether eager and compiled curvatures agree in half precision. Otherwise they differ near the
+            roots, where a fused multiplication keeps more digits.
+        settings: values of arguments that have no default.
+        initial: starting values of the arguments that a layer learns.
+
+    Example:
+        >>> from jaxopt_lite.activations import CATALOGUE
+        >>> CATALOGUE["tanh"].saturates
+        ('left', 'right')
     """
 
     function: Callable[..., jax.Array]
     formula: str
-    kind: str  # "elementwise"; "gated", of (gate, up); "axis", mixing the entries of an axis
-    range: tuple[float, float]  # closed hull of its values
-    zero_centred: bool  # E f(z) = 0 for standard normal z
-    monotone: bool  # never decreasing
-    smooth: bool  # value, first and second derivative are continuous
-    saturates: tuple[str, ...]  # sides ("left", "right") on which the derivative tends to 0
-    kinks: tuple[float, ...]  # where the value or the first derivative jumps
-    gain: float  # 1 / sqrt(E f(z)²), z standard normal: weights of variance gain² / fan_in keep unit second moments
-    keeps: str  # what a backward pass keeps: "nothing", "mask" (booleans), "input"; "output" (in half precision, input)
+    kind: str
+    range: tuple[float, float]
+    zero_centred: bool
+    monotone: bool
+    smooth: bool
+    saturates: tuple[str, ...]
+    kinks: tuple[float, ...]
+    gain: float
+    keeps: str
     use: str
     weakness: str
     reference: str
-    float32_ulp: tuple[float, ...] = (4.0, 6.0, 8.0)  # bounds of the float32 error of value, slope and curvature
-    exact_tails: bool = True  # False: float32 slopes are computed from the output, within 2^-21 but not in ulp
-    same_curvature: bool = True  # False: near its roots, what a fused multiplication keeps shows in half precision
+    float32_ulp: tuple[float, ...] = (4.0, 6.0, 8.0)
+    exact_tails: bool = True
+    same_curvature: bool = True
     settings: dict[str, Any] = {}  # noqa: RUF012 - a NamedTuple default, never written to
     initial: dict[str, Any] = {}  # noqa: RUF012
 

@@ -1,14 +1,27 @@
 """Every public name has a Google-style docstring: Args for every parameter, Returns, and an example."""
 
+import dataclasses
 import importlib
 import inspect
 import re
 from typing import Any
 
+import flax.linen as nn
 import pytest
 
 # Packages whose docstrings are complete; add one when it is.
-PACKAGES = ("optimizers", "optimizers.rows", "optimizers.rules", "flax", "training", "sweeps", "report", "bench")
+PACKAGES = (
+    "activations",
+    "optimizers",
+    "optimizers.rows",
+    "optimizers.rules",
+    "flax",
+    "flax.linen",
+    "training",
+    "sweeps",
+    "report",
+    "bench",
+)
 SECTIONS = ("Args", "Attributes", "Returns", "Yields", "Raises", "Example", "Examples", "Reference", "References")
 
 
@@ -34,9 +47,12 @@ def section(doc: str, title: str) -> str | None:
 def arguments(thing: Any) -> list[str]:
     """The names that Args must have: parameters of a function, fields of a record."""
     if inspect.isclass(thing):
-        fields = getattr(thing, "_fields", None) or getattr(thing, "__dataclass_fields__", None)
+        fields = getattr(thing, "_fields", None)
+        if dataclasses.is_dataclass(thing):
+            fields = [field.name for field in dataclasses.fields(thing)]
         if fields is not None:
-            return [name for name in fields if not name.startswith("_")]
+            of_flax = {"parent", "name"} if issubclass(thing, nn.Module) else set()
+            return [name for name in fields if not name.startswith("_") and name not in of_flax]
         defines = next(cls for cls in thing.__mro__ if "__init__" in vars(cls))
         if not defines.__module__.startswith("jaxopt_lite."):  # an error, or a kind of Flax variable
             return []
