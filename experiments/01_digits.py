@@ -47,6 +47,10 @@ def steps_to(results: sweeps.Results, setting: sweeps.Setting, loss: float = LOS
     return math.inf
 
 
+def ratio_text(ratio: float) -> str:
+    return f"{ratio:.1f} times the steps" if math.isfinite(ratio) else "loss not reached"
+
+
 def outcomes(results: sweeps.Results) -> list[Outcome]:
     """Each prediction with what was found."""
     best = {(s.columns["activation"], s.columns["optimizer"]): s for s in results.best("activation", "optimizer")}
@@ -90,7 +94,7 @@ def outcomes(results: sweeps.Results) -> list[Outcome]:
         Outcome(
             f"To a training loss of {LOSS}, each at its best learning rate, sigmoid takes more steps than relu, and the "
             "ratio is smaller with adam than with sgd.",
-            f"{slow['sgd']:.1f} times the steps with sgd, {slow['adam']:.1f} times with adam",
+            f"{ratio_text(slow['sgd'])} with sgd, {ratio_text(slow['adam'])} with adam",
             slow["sgd"] > slow["adam"] > 1,
         ),
     ]
