@@ -10,7 +10,7 @@ from jaxopt_lite.flax._signature import Signature
 from jaxopt_lite.optimizers import rows
 
 
-def _put(variable: Any, value: Any) -> None:
+def put(variable: Any, value: Any) -> None:
     """Set a value of any shape; Flax 0.11 has no `set_value`."""
     if hasattr(variable, "set_value"):
         variable.set_value(value)
@@ -106,8 +106,8 @@ class Embedding(Signature, nnx.Module):
         Args:
             ids: integers of any shape; padding as in a call. Repeated ids are allowed: their gradients are summed.
         """
-        _put(self.ids, ids)
-        _put(self.rows, _lookup(self.table[...], ids))
+        put(self.ids, ids)
+        put(self.rows, _lookup(self.table[...], ids))
 
     def update(self, grads: Any) -> None:
         """Do one step of the row optimizer on the gathered rows, and forget them.
@@ -124,8 +124,8 @@ class Embedding(Signature, nnx.Module):
         g = grads[...] if isinstance(grads, nnx.Variable) else grads
         table, after = self.step(self.table[...], before, self.ids[...], g)
         self._keep(table, after)
-        _put(self.ids, jnp.zeros((0,), jnp.int32))
-        _put(self.rows, jnp.zeros((0, table.shape[1]), table.dtype))
+        put(self.ids, jnp.zeros((0,), jnp.int32))
+        put(self.rows, jnp.zeros((0, table.shape[1]), table.dtype))
 
     def catch_up(self) -> None:
         """Bring every row up to date, before the whole table is evaluated or saved.
@@ -142,10 +142,10 @@ class Embedding(Signature, nnx.Module):
             )
 
     def _keep(self, table: jax.Array, after: Any) -> None:
-        _put(self.table, table)
+        put(self.table, table)
         variables = jax.tree.leaves(self.state, is_leaf=lambda x: isinstance(x, RowState))
         for variable, value in zip(variables, jax.tree.leaves(after), strict=True):
-            _put(variable, value)
+            put(variable, value)
 
 
 def _lookup(table: jax.Array, ids: jax.Array) -> jax.Array:

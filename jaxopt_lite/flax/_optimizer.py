@@ -6,7 +6,7 @@ import jax
 import optax
 from flax import nnx
 
-from jaxopt_lite.flax._embedding import without_rows
+from jaxopt_lite.flax._embedding import put, without_rows
 from jaxopt_lite.flax._signature import Signature
 from jaxopt_lite.optimizers import settings, with_settings
 
@@ -68,15 +68,17 @@ class Optimizer(Signature, nnx.Optimizer):
         Raises:
             ValueError: the model has an `Embedding` and `grads` no gradient of its gathered rows.
         """
-        if not isinstance(grads, nnx.State):
-            return super().update(model, grads, **extra)
-        if without_rows(model, grads):
-            raise ValueError(
-                "Optimizer.update: the model has a jaxopt_lite.flax.Embedding, but grads has no gradient of its rows, "
-                "so its table would never change. Call gather(ids), differentiate in nnx.Any(nnx.Param, Rows) and call "
-                "the embedding's update; or use nnx.Embed"
-            )
-        return super().update(model, nnx.filter_state(grads, self.wrt), **extra)  # Flax 0.11 does not select them
+        if isinstance(grads, nnx.State):  # Flax 0.11 does not select the gradients of `wrt`
+            _check_rows(model, grads)
+            grads = nnx.filter_state(grads, self.wrt)
+        params, before = _pure(nnx.state(model, self.wrt)), _pure(self.opt_state)
+        updates, after = self.tx.update(_pure(grads), before, params, **_pure(extra))
+        nnx.update(model, optax.apply_updates(params, updates))
+        # Variable by variable: `nnx.update` would turn a NamedTuple in a variable, as of `compress`, into a State.
+        is_variable = lambda x: isinstance(x, nnx.Variable)  # noqa: E731
+        jax.tree.map(put, self.opt_state, after, is_leaf=is_variable)
+        put(self.step, self.step[...] + 1)
+        return updates
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -107,3 +109,12 @@ class Optimizer(Signature, nnx.Optimizer):
 
 def _variable(value: Any) -> nnx.Variable[Any]:
     return value if isinstance(value, nnx.Variable) else nnx.OptArray(value)
+
+
+def _check_rows(model: Any, grads: nnx.State) -> None:
+    if without_rows(model, grads):
+        raise ValueError(
+            "Optimizer.update: the model has a jaxopt_lite.flax.Embedding, but grads has no gradient of its rows, "
+            "so its table would never change. Call gather(ids), differentiate in nnx.Any(nnx.Param, Rows) and call "
+            "the embedding's update; or use nnx.Embed"
+        )

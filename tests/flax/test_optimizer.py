@@ -61,6 +61,18 @@ def test_ours_works_in_the_plain_nnx_optimizer() -> None:
     assert np.abs(model.kernel[...] - before).max() == pytest.approx(0.1, rel=1e-3)
 
 
+@pytest.mark.skipif(not hasattr(nnx, "as_pure"), reason="variables of Flax 0.11 cannot have NamedTuples as values")
+def test_compressed_states_work_in_the_plain_nnx_optimizer() -> None:
+    model, other = (nnx.Linear(2, 3, rngs=nnx.Rngs(0)) for _ in range(2))
+    optimizer = nnx.Optimizer(model, opt.compress(opt.adam(0.1), min_size=2), wrt=nnx.Param)
+    reference = nnx.Optimizer(other, opt.adam(0.1), wrt=nnx.Param)
+    for _ in range(3):
+        step(model, optimizer)
+        step(other, reference)
+    np.testing.assert_allclose(model.kernel[...], other.kernel[...], atol=0.05)
+    assert any(leaf.dtype == jnp.uint8 for leaf in jax.tree.leaves(nnx.state(optimizer)))
+
+
 def test_made_in_one_vmap_and_used_in_another() -> None:
     rates = jnp.array([0.1, 0.01])
     model, optimizer = nnx.vmap(lambda rate: made(opt.adam(rate)))(rates)

@@ -76,7 +76,8 @@ def recompressed(state: CompressState, inner: Any) -> CompressState:
 
 
 def _is_code(x: Any) -> bool:
-    return isinstance(x, Code)
+    # In the optimizers of Flax NNX a NamedTuple inside a tree of parameters comes back as a mapping of its fields.
+    return isinstance(x, Code) or (isinstance(x, Mapping) and set(x) == set(Code._fields))
 
 
 def _coded(x: Any, key: jax.Array, min_size: int) -> Any:
