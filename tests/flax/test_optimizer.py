@@ -149,6 +149,9 @@ WRAPPED: dict[str, Any] = {
     "split_master": opt.split_master(opt.adam(0.1)),
 }
 
+if not hasattr(nnx, "as_pure"):  # variables of Flax 0.11 cannot have NamedTuples as values
+    del WRAPPED["compress"]
+
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 @pytest.mark.parametrize("name", WRAPPED)
