@@ -8,6 +8,9 @@ import jax
 from flax import linen, nnx
 
 Array = jax.Array
+# Before version 0.12 (and `nnx.List`) Flax counts the numbers of a bound activation among the module's arrays but cannot
+# set them. They are left out: `build` makes them anew from the trial.
+_PARTS: tuple[Any, ...] = (nnx.Param, ...) if hasattr(nnx, "List") else (nnx.Param, nnx.Variable, ...)
 _TRAIN_ARGUMENTS = {"train": True, "training": True, "is_training": True, "deterministic": False}
 
 
@@ -51,8 +54,8 @@ def initialise(build: Callable[[Any, nnx.Rngs], Any], trial: Any, x: Array, key:
     module = build(trial, nnx.Rngs(key))
     if isinstance(module, nnx.Module):
         nnx.pop(module, nnx.Intermediate)
-        parts: Any = nnx.split(module, nnx.Param, ...)
-        return Weights(*parts[1:])
+        parts: Any = nnx.split(module, *_PARTS)
+        return Weights(*parts[1:3])
     if isinstance(module, linen.Module):
         variables = module.init(_streams(key), x, **_mode(module, train=False))
         return Weights(variables["params"], {k: v for k, v in variables.items() if k != "params"})
@@ -98,7 +101,7 @@ def outputs(
         module.train()
         y = module(x)
         nnx.pop(module, nnx.Intermediate)  # sown values are not state of the next step
-        parts: Any = nnx.split(module, nnx.Param, ...)
+        parts: Any = nnx.split(module, *_PARTS)
         return y, parts[2]
     variables = {"params": weights.params, **weights.state}
     options = _mode(module, train=train)
