@@ -8,7 +8,7 @@ import jax
 from flax import linen, nnx
 
 Array = jax.Array
-# Before version 0.12 (and `nnx.List`) Flax counts the numbers of a bound activation among the module's arrays but cannot
+# Before version 0.12 (and `nnx.List`) Flax counts the numbers of a bound activation among the arrays but cannot
 # set them. They are left out: `build` makes them anew from the trial.
 _PARTS: tuple[Any, ...] = (nnx.Param, ...) if hasattr(nnx, "List") else (nnx.Param, nnx.Variable, ...)
 _TRAIN_ARGUMENTS = {"train": True, "training": True, "is_training": True, "deterministic": False}
