@@ -14,7 +14,7 @@ class PlainFunction(NamedTuple):
 
 
 class Frozen:
-    """A tree of static values (a mask of booleans, say): hashable, compared by value."""
+    """A tree of static values (a mask of booleans, say): hashable, compared by types and values."""
 
     def __init__(self, tree: Any) -> None:
         leaves, self.treedef = jax.tree.flatten(tree)
@@ -29,13 +29,24 @@ class Frozen:
 
 
 def _hashable(x: Any) -> Any:
-    if callable(x):  # an object that cannot be hashed is compared by identity
-        return id(x)
-    return bool(x) if np.ndim(x) == 0 else np.asarray(x).tobytes()
+    """What a leaf is compared by: its type with its value, as 1 and 1.0 may compile to different programs."""
+    if isinstance(x, jax.Array) and jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+        return str(x.dtype), x.shape, np.asarray(jax.random.key_data(x)).tobytes()
+    if isinstance(x, jax.Array | np.ndarray):
+        return str(x.dtype), x.shape, np.asarray(x).tobytes()
+    try:
+        hash(x)
+    except TypeError:  # an object that cannot be hashed is compared by identity
+        return type(x), id(x)
+    return type(x), x
 
 
 def freeze(value: Any) -> Any:
-    """`value` if it is hashable, else `Frozen(value)`."""
+    """`value` if it is hashable and equal to values of its type alone, else `Frozen(value)`."""
+    if isinstance(value, PlainFunction | bool):
+        return value
+    if isinstance(value, int | float | tuple):  # 1 == 1.0 == True
+        return Frozen(value)
     try:
         hash(value)
     except TypeError:

@@ -13,6 +13,7 @@ import optax.contrib
 import pytest
 
 from jaxopt_lite import optimizers as opt
+from jaxopt_lite.optimizers._structure import freeze, thaw
 from tests.precision import double
 
 # Factories that take transformations or functions instead of numbers.
@@ -270,3 +271,38 @@ def test_factories_of_this_package_are_not_lifted_twice() -> None:
         TypeError, match=r"lift: mine returns chain\(clip, adam\) of this package, whose numbers are data"
     ):
         opt.lift(mine)(0.1).init(jnp.ones(3))
+
+
+def by_label(learning_rate: Any, labels: Any) -> optax.GradientTransformation:
+    return optax.multi_transform({"a": optax.sgd(learning_rate), "b": optax.set_to_zero()}, labels)
+
+
+def test_static_arguments_that_differ_compile_different_programs() -> None:
+    params = {"b": jnp.ones(1), "w": jnp.ones(1)}
+    for labels in ({"w": "a", "b": "b"}, {"w": "b", "b": "a"}):
+        tx = opt.lift(by_label)(0.1, labels=labels)
+        updates, _ = jax.jit(tx.update)(params, tx.init(params), params)
+        assert {name: float(updates[name][0]) != 0 for name in labels} == {n: v == "a" for n, v in labels.items()}
+    muon = opt.lift(optax.contrib.muon)
+    assert muon(0.1, ns_coeffs=[3.44, -4.78, 2.03]) != muon(0.1, ns_coeffs=[1.0, 1.0, 1.0])
+    assert muon(0.1, ns_coeffs=[3.44, -4.78, 2.03]).update == muon(0.1, ns_coeffs=[3.44, -4.78, 2.03]).update
+
+
+@pytest.mark.parametrize("a, b", [(1, True), (1, 1.0), ((1, 2), (1.0, 2)), ([0], [False]), ({"x": 1}, {"x": 2})])
+def test_static_values_are_equal_with_their_types_alone(a: Any, b: Any) -> None:
+    assert freeze(a) != freeze(b)
+    assert freeze(a) == freeze(a) and hash(freeze(a)) == hash(freeze(a)) and thaw(freeze(a)) is a
+
+
+def test_a_random_key_as_argument() -> None:
+    make, params = opt.lift(optax.noisy_sgd), jnp.ones(3)
+    tx = make(1e-2, key=jax.random.key(0))
+    assert tx == make(1e-2, key=jax.random.key(0)) and tx != make(1e-2, key=jax.random.key(1))
+    assert np.isfinite(tx.update(params, tx.init(params), params)[0]).all()
+
+
+def test_a_factory_with_keyword_arguments() -> None:
+    tx = opt.lift(lambda learning_rate, **options: optax.adam(learning_rate, **options))(0.1, b1=0.5)
+    assert tx.settings["b1"] == 0.5 and len(jax.tree.leaves(tx)) == 2
+    updates, _ = tx.update(jnp.ones(2), tx.init(jnp.ones(2)), jnp.ones(2))
+    np.testing.assert_allclose(updates, [-0.1, -0.1], rtol=1e-5)

@@ -6,22 +6,26 @@ import jax
 import numpy as np
 
 
-def check_mask(where: str, mask: Any) -> None:
-    """Check that a mask consists of booleans.
+def checked_mask(where: str, mask: Any) -> Any:
+    """The mask, if it consists of booleans.
 
     Args:
         where: the name of the optimizer, for the message.
         mask: a mask, or `None`. Functions are checked when they are called.
 
+    Returns:
+        The mask with Python booleans for boolean arrays, so that masks of either kind are equal; a function unchanged.
+
     Raises:
         TypeError: if a leaf is neither a boolean nor `None`.
     """
     if _is_function(mask):
-        return
+        return mask
     for path, flag in jax.tree_util.tree_flatten_with_path(mask)[0]:
         if not isinstance(flag, bool) and (np.ndim(flag) > 0 or getattr(flag, "dtype", None) != np.dtype(bool)):
             place = jax.tree_util.keystr(path) or "the mask"
             raise TypeError(f"{where}: mask: {place} is {flag!r}: give True for what decays and False for the rest")
+    return jax.tree.map(bool, mask)
 
 
 def masked(where: str, mask: Any, params: Any) -> Any:
@@ -39,8 +43,7 @@ def masked(where: str, mask: Any, params: Any) -> Any:
         TypeError: if a leaf of the mask is no boolean.
         ValueError: if the mask is not a prefix of the parameters.
     """
-    flags = mask(params) if _is_function(mask) else mask
-    check_mask(where, flags)
+    flags = checked_mask(where, mask(params) if _is_function(mask) else mask)
     try:
         return jax.tree.map(lambda flag, below: jax.tree.map(lambda _: bool(flag), below), flags, params, is_leaf=_none)
     except (ValueError, TypeError) as error:

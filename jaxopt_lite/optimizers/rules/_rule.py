@@ -13,7 +13,7 @@ from jaxopt_lite.optimizers._ranges import Range, declare, dtype
 from jaxopt_lite.optimizers._settings import copied, resolved
 from jaxopt_lite.optimizers._transform import Parts, State, Transform, build
 from jaxopt_lite.optimizers._trees import check_params, flatten_gradients, leaves_like
-from jaxopt_lite.optimizers.rules._mask import check_mask, masked
+from jaxopt_lite.optimizers.rules._mask import checked_mask, masked
 from jaxopt_lite.optimizers.rules._values import Values
 
 
@@ -106,7 +106,8 @@ class Rule:
         """
         data = {name: arguments.pop(name) for name in self.settings if name in arguments}
         fixed = {name: dtype(name, x) if name.endswith("_dtype") else x for name, x in arguments.items()}
-        check_mask(self.name, fixed.get(self.mask))
+        if self.mask in fixed:
+            fixed[self.mask] = checked_mask(self.name, fixed[self.mask])
         return build(self, data, fixed)
 
     def slots(self, names: Any, fixed: Mapping[str, Any]) -> dict[str, Moment]:

@@ -129,7 +129,10 @@ def lift(factory: Callable[..., Any]) -> Callable[..., Transform]:
         except TypeError as error:
             raise TypeError(f"lift({name}): {error}: its arguments are {', '.join(signature.parameters)}") from error
         bound.apply_defaults()
-        arguments = {**bound.arguments, **bound.arguments.pop("kwargs", {})}
+        arguments = dict(bound.arguments)
+        keywords = [p.name for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD]
+        for keyword in keywords:
+            arguments |= arguments.pop(keyword)
         numeric = {name: value for name, value in arguments.items() if name not in SEEDS and _varies(value)}
         rest = {name: value for name, value in arguments.items() if name not in numeric}
         static = _untraceable(plain, numeric, rest)
@@ -158,8 +161,8 @@ def _untraceable(factory: Callable[..., Any], numeric: dict[str, Any], rest: dic
     """The numeric arguments that the factory's code must know as Python numbers: found once by abstract calls."""
     key = (factory, tuple(numeric), tuple((name, freeze(value)) for name, value in rest.items()))
     if key not in _FOUND:
-        signature = inspect.signature(factory).parameters
-        plain = {name: _plain(value, signature[name].default) for name, value in numeric.items()}
+        defaults = {p.name: p.default for p in inspect.signature(factory).parameters.values()}
+        plain = {name: _plain(value, defaults.get(name)) for name, value in numeric.items()}
         trials = [(params, extra) for params in TREES for extra in EXTRAS]
         works = next((t for t in trials if _traces(factory, set(), plain, rest, t)), trials[0])
         failing = {name for name in numeric if not _traces(factory, {name}, plain, rest, works)}
