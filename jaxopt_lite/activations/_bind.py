@@ -24,7 +24,7 @@ class Bound:
         {'negative_slope': 0.1}
     """
 
-    __slots__ = ("function", "settings")
+    __slots__ = ("__weakref__", "function", "settings")  # jax.jit and jax.checkpoint need weak references
 
     function: Callable[..., Any]
     settings: dict[str, Any]
@@ -45,23 +45,27 @@ class Bound:
         return f"bind({', '.join([self.name, *(f'{k}={v!r}' for k, v in self.settings.items())])})"
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Bound):
-            return NotImplemented
-        same = self.function is other.function and self.settings.keys() == other.settings.keys()
-        return same and all(_equal(value, other.settings[name]) for name, value in self.settings.items())
+        return self._key() == other._key() if isinstance(other, Bound) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash((self.function, tuple(sorted(self.settings.items(), key=lambda item: item[0]))))
+        return hash(self._key())
+
+    def _key(self) -> tuple[Any, ...]:
+        """What two equal bound activations have in common: they share one compiled program."""
+        leaves, structure = jax.tree.flatten(self.settings)
+        return self.function, structure, tuple(map(_leaf_key, leaves))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Bound, (self.function, self.settings)
 
 
-def _equal(a: Any, b: Any) -> bool:
-    """Equality of two settings; arrays are compared entry by entry."""
-    if isinstance(a, jax.Array | np.ndarray) or isinstance(b, jax.Array | np.ndarray):
-        return np.shape(a) == np.shape(b) and bool(np.all(np.asarray(a) == np.asarray(b)))
-    return bool(a == b)
+def _leaf_key(leaf: Any) -> Any:
+    """A hashable key of a setting: tracers compare by identity, arrays by dtype, shape and value."""
+    if isinstance(leaf, jax.core.Tracer):
+        return id(leaf)
+    if isinstance(leaf, jax.Array | np.ndarray):
+        return jax.typeof(leaf), np.asarray(leaf).tobytes()
+    return type(leaf), leaf
 
 
 def bind(function: Callable[..., Any], **settings: Any) -> Bound:

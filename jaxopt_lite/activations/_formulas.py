@@ -21,7 +21,7 @@ def elementwise(slope: Slope, *by_setting: Slope, curvature: Function | None = N
     the given formula, so that it is accurate where the derivative of the value is not.
 
     Args:
-        slope: the derivative in x, a formula of the same arguments as the decorated one.
+        slope: the derivative in x, a number or a formula of the same arguments as the decorated one.
         *by_setting: the derivative in each further argument, in order.
         curvature: the second derivative in x. Default: `slope` is differentiated.
 

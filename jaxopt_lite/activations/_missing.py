@@ -1,17 +1,20 @@
-"""The error for a name that the package does not have."""
+"""Names that the package does not define: registered functions, and the error for all others."""
 
 import sys
-from typing import NoReturn
+from typing import Any
 
 from jaxopt_lite._names import unknown
 
 _ELSEWHERE = {"hard_swish": "hard_silu", "hardswish": "hard_silu", "softsign": "soft_sign"}
 
 
-def __getattr__(name: str) -> NoReturn:
-    """Raise an AttributeError that names the function of this package or of jax.nn that was meant."""
+def __getattr__(name: str) -> Any:
+    """A registered function, else an AttributeError that names the function of this package or of jax.nn to use."""
     if name.startswith("_"):
         raise AttributeError(name)
+    catalogue = vars(sys.modules["jaxopt_lite.activations"]).get("CATALOGUE", {})
+    if name in catalogue:
+        return catalogue[name].function
     if name in _ELSEWHERE:
         raise AttributeError(f"jaxopt_lite.activations has no {name!r}; use {_ELSEWHERE[name]}")
     import jax
@@ -21,5 +24,4 @@ def __getattr__(name: str) -> NoReturn:
             f"jaxopt_lite.activations has no {name!r}, for it replaces the activation functions of jax.nn only; "
             f"use jax.nn.{name}"
         )
-    package = sys.modules["jaxopt_lite.activations"]
-    raise AttributeError(unknown("activation", name, vars(package).get("CATALOGUE", ())))
+    raise AttributeError(unknown("activation", name, catalogue))

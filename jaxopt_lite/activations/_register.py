@@ -1,4 +1,4 @@
-"""Add a function of one's own to the catalogue."""
+"""Add a function to the catalogue."""
 
 from collections.abc import Callable
 from typing import Any
@@ -66,7 +66,7 @@ def register(
     texts = {"formula": formula, "use": use, "weakness": weakness, "reference": reference}
     empty = [field for field, text in texts.items() if not text.strip()]
     if empty:
-        raise ValueError(f"register: {name}: {' and '.join(empty)} is empty; say it in one line")
+        raise ValueError(f"register: {name}: {' and '.join(empty)} is empty; give one line of text")
     if kind not in KINDS:
         raise ValueError(f"register: {name}: kind={kind!r}; give one of {', '.join(KINDS)}")
     unknown = sorted(claims.keys() - set(Activation._fields))

@@ -58,7 +58,7 @@ def initialise(build: Callable[[Any, nnx.Rngs], Any], trial: Any, x: Array, key:
         return Weights(*parts[1:3])
     if isinstance(module, linen.Module):
         variables = module.init(_streams(key), x, **_mode(module, train=False))
-        return Weights(variables["params"], {k: v for k, v in variables.items() if k != "params"})
+        return Weights(variables.get("params", {}), {k: v for k, v in variables.items() if k != "params"})
     raise TypeError(
         f"build(trial, rngs) returned {type(module).__name__}, which is not a Flax module; "
         "return an nnx.Module or a linen.Module"

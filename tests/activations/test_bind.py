@@ -70,3 +70,21 @@ def test_flags_axes_and_counts_are_structure(function, flag: dict, other: object
     np.testing.assert_allclose(jax.jit(lambda f, x: f(x))(bound, x), function(x, **flag))
     (setting,) = flag
     assert jax.tree.structure(bound) != jax.tree.structure(bind(function, **{setting: other}))
+
+
+@pytest.mark.parametrize("slope", [0.1, jnp.asarray(0.1), np.full(3, 0.1, np.float32)])
+def test_jit_and_checkpoint_accept_it(slope) -> None:
+    bound, x = bind(leaky_relu, negative_slope=slope), jnp.asarray([-2.0, 1.0, -1.0])
+    np.testing.assert_allclose(jax.jit(bound)(x), bound(x))
+    np.testing.assert_allclose(jax.grad(lambda x: jax.checkpoint(bound)(x).sum())(x), [0.1, 1.0, 0.1], rtol=1e-6)
+    np.testing.assert_allclose(
+        jax.grad(lambda s: jax.checkpoint(bind(leaky_relu, negative_slope=s))(x).sum())(jnp.asarray(0.1)), -3.0
+    )
+
+
+def test_equal_ones_have_equal_hashes() -> None:
+    assert hash(bind(pelu, alpha=jnp.ones(2), beta=2.0)) == hash(bind(pelu, beta=2.0, alpha=np.ones(2, np.float32)))
+    assert bind(pelu, alpha=jnp.ones(2), beta=2.0) == bind(pelu, beta=2.0, alpha=np.ones(2, np.float32))
+    assert bind(relu) != bind(gelu)
+    # They compile to different programs, so neither may stand in for the other in the cache of jax.jit.
+    assert bind(leaky_relu, negative_slope=1.0) != bind(leaky_relu, negative_slope=np.float32(1.0))

@@ -1,4 +1,4 @@
-"""An activation of one's own: registered, checked, given a slope; inside a copy of the package and outside of it."""
+"""A new activation: registered, checked, given a slope; inside a copy of the package and outside of it."""
 
 import os
 import pickle
@@ -46,6 +46,20 @@ def test_register_measures_the_row_and_check_passes() -> None:
     assert act.check("scaled_sine") == act.check(scaled_sine)
     act.register(steps, **TEXTS)
     assert CATALOGUE["steps"].kinks == (0.0,) and CATALOGUE["steps"].saturates == ("left", "right")
+
+
+def test_a_registered_function_is_an_attribute_of_the_package() -> None:
+    with pytest.raises(AttributeError, match="unknown activation 'scaled_sine'"):
+        act.scaled_sine  # noqa: B018
+    act.register(scaled_sine, initial={"scale": 0.5}, **TEXTS)
+    assert act.scaled_sine is scaled_sine
+
+
+@pytest.mark.parametrize("slope", [3, 3.0])
+def test_a_slope_may_be_a_number(slope: float) -> None:
+    triple = act.elementwise(slope)(lambda x: 3 * x)
+    assert float(jax.grad(triple)(2.0)) == 3.0
+    assert float(jax.grad(act.elementwise(1, 0)(lambda x, s: x + 0 * s), 1)(2.0, 1.0)) == 0.0
 
 
 def test_a_given_slope_is_used_rounded_once_and_pickles() -> None:

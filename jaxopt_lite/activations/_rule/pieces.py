@@ -28,7 +28,7 @@ def times(t: jax.Array, slope: Slope, arguments: Sequence[jax.Array]) -> jax.Arr
     """`t` times the slope at these arguments; zero where the slope is the number 0.0, whatever t is."""
     if isinstance(slope, Pieces):
         return select(slope.test(*arguments), t, slope, arguments)
-    if isinstance(slope, float):
+    if isinstance(slope, int | float):
         return t if slope == 1.0 else jnp.zeros_like(t) if slope == 0.0 else t * slope
     return t * slope(*arguments)
 
