@@ -17,6 +17,8 @@ class Bound:
     Args:
         function: the activation, a function of (x, **settings).
         settings: the keyword arguments to call it with.
+        leaves: the names of the settings that are leaves. `jax.tree.map` keeps them, whatever it puts in their place
+            (the booleans of a mask, or the `None` of `equinox.filter`).
 
     Example:
         >>> from jaxopt_lite import activations
@@ -24,14 +26,16 @@ class Bound:
         {'negative_slope': 0.1}
     """
 
-    __slots__ = ("__weakref__", "function", "settings")  # jax.jit and jax.checkpoint need weak references
+    __slots__ = ("__weakref__", "function", "leaves", "settings")  # jax.jit and jax.checkpoint need weak references
 
     function: Callable[..., Any]
     settings: dict[str, Any]
+    leaves: tuple[str, ...]
 
-    def __init__(self, function: Callable[..., Any], settings: dict[str, Any]) -> None:
+    def __init__(self, function: Callable[..., Any], settings: dict[str, Any], leaves: tuple[str, ...]) -> None:
         self.function = function
         self.settings = settings
+        self.leaves = leaves
 
     @property
     def name(self) -> str:
@@ -53,10 +57,10 @@ class Bound:
     def _key(self) -> tuple[Any, ...]:
         """What two equal bound activations have in common: they share one compiled program."""
         leaves, structure = jax.tree.flatten(self.settings)
-        return self.function, structure, tuple(map(_leaf_key, leaves))
+        return self.function, self.leaves, structure, tuple(map(_leaf_key, leaves))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Bound, (self.function, self.settings)
+        return Bound, (self.function, self.settings, self.leaves)
 
 
 def _leaf_key(leaf: Any) -> Any:
@@ -103,7 +107,7 @@ def bind(function: Callable[..., Any], **settings: Any) -> Bound:
                     f"bind: {function.__name__} has no setting {given!r}; its settings are: {known}. "
                     "Remove it or correct its name"
                 )
-    return Bound(function, settings)
+    return Bound(function, settings, tuple(sorted(name for name, value in settings.items() if not _static(value))))
 
 
 def _static(value: Any) -> bool:
@@ -114,14 +118,14 @@ def _static(value: Any) -> bool:
 
 
 def _flatten_with_keys(bound: Bound) -> tuple[list[tuple[Any, Any]], tuple[Any, ...]]:
-    numbers = tuple(sorted(name for name, value in bound.settings.items() if not _static(value)))
-    static = tuple(sorted((name, value) for name, value in bound.settings.items() if _static(value)))
-    return [(jax.tree_util.GetAttrKey(n), bound.settings[n]) for n in numbers], (bound.function, numbers, static)
+    static = tuple(sorted((name, value) for name, value in bound.settings.items() if name not in bound.leaves))
+    children = [(jax.tree_util.GetAttrKey(name), bound.settings[name]) for name in bound.leaves]
+    return children, (bound.function, bound.leaves, static)
 
 
-def _unflatten(structure: tuple[Any, ...], leaves: Any) -> Bound:
-    function, numbers, static = structure
-    return Bound(function, {**dict(zip(numbers, leaves, strict=True)), **dict(static)})
+def _unflatten(structure: tuple[Any, ...], values: Any) -> Bound:
+    function, leaves, static = structure
+    return Bound(function, {**dict(zip(leaves, values, strict=True)), **dict(static)}, leaves)
 
 
 jax.tree_util.register_pytree_with_keys(Bound, _flatten_with_keys, _unflatten)

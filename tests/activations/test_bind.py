@@ -88,3 +88,13 @@ def test_equal_ones_have_equal_hashes() -> None:
     assert bind(relu) != bind(gelu)
     # They compile to different programs, so neither may stand in for the other in the cache of jax.jit.
     assert bind(leaky_relu, negative_slope=1.0) != bind(leaky_relu, negative_slope=np.float32(1.0))
+
+
+@pytest.mark.parametrize("value", [None, True, 3, "label", (1, 2)])
+def test_what_replaces_a_leaf_stays_a_leaf(value) -> None:
+    bound = bind(pelu, alpha=jnp.ones(2), beta=2.0)
+    mapped = jax.tree.map(lambda _: value, bound)
+    is_leaf = lambda x: x is None or isinstance(x, tuple)  # noqa: E731
+    assert jax.tree.leaves(mapped, is_leaf=is_leaf) == [value, value]
+    again = jax.tree.map(lambda _, leaf: leaf, mapped, bound, is_leaf=is_leaf)
+    assert again == bound and jax.tree.structure(again) == jax.tree.structure(bound)

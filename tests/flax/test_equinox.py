@@ -10,6 +10,7 @@ import numpy as np
 import optax
 import pytest
 
+from jaxopt_lite import activations as act
 from jaxopt_lite import optimizers as opt
 
 X = jnp.asarray(np.random.default_rng(0).normal(size=(8, 4)), jnp.float32)
@@ -97,3 +98,43 @@ def test_python_numbers_without_gradients_are_left_alone(name: str) -> None:
         params = eqx.apply_updates(params, updates)
     assert params["n"] == 3
     assert np.all(params["w"] < 1)
+
+
+class Bent(eqx.Module):
+    """A model with a learned slope."""
+
+    linear: eqx.nn.Linear
+    activation: Any
+
+    def __init__(self, slope: Any) -> None:
+        self.linear = eqx.nn.Linear(4, 4, key=jax.random.key(0))
+        self.activation = act.bind(act.leaky_relu, negative_slope=slope)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.activation(self.linear(x))
+
+
+def test_a_bound_activation_is_filtered_by_its_leaves() -> None:
+    model = Bent(0.1)
+    arrays, rest = eqx.partition(model, eqx.is_array)
+    assert arrays.activation.settings == {"negative_slope": None}
+    assert rest.activation == model.activation == eqx.combine(arrays, rest).activation
+    gradient = eqx.filter_jit(eqx.filter_grad(loss))(model, X)  # a Python float is no array: it has no gradient
+    assert gradient.activation.settings == {"negative_slope": None} and gradient.linear.weight.shape == (4, 4)
+
+
+@pytest.mark.parametrize("masked", ["weight decay", "optax.masked"])
+def test_a_bound_activation_is_trained_and_masked(masked: str) -> None:
+    def mask(tree: Any) -> Any:
+        return jax.tree.map(lambda leaf: jnp.ndim(leaf) > 0, tree)
+
+    tx = opt.adamw(0.1, weight_decay=0.1, mask=mask) if masked == "weight decay" else optax.masked(opt.adam(0.1), mask)
+    model = Bent(jnp.asarray(0.1))
+    state = tx.init(eqx.filter(model, eqx.is_array))
+    gradient = eqx.filter_jit(eqx.filter_grad(loss))(model, X)
+    updates, state = tx.update(gradient, state, eqx.filter(model, eqx.is_array))
+    trained = eqx.apply_updates(model, updates)
+    assert float(trained.activation.settings["negative_slope"]) != 0.1
+    assert loss(trained, X).shape == ()
+    both = jax.tree.map(lambda leaf, flag: leaf if flag else None, model.activation, mask(model.activation))
+    assert both.settings == {"negative_slope": None}
