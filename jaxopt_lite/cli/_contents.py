@@ -95,8 +95,9 @@ def card(word: str) -> str:
     value = _files.object_of(word, rows)
     if not callable(value):
         return f"{name}: {type(value).__name__}"
-    text = f"{name}{inspect.signature(value)}\n\n{inspect.getdoc(value) or 'It has no docstring.'}"
-    return f"{text}\n\n{_row_text(rows[name])}" if name in rows else text
+    paragraphs = [f"{name}{inspect.signature(value)}", inspect.getdoc(value) or ""]
+    paragraphs += [_row_text(rows[name])] if name in rows else []
+    return "\n\n".join(filter(None, paragraphs))
 
 
 def _row_text(row: Any) -> str:

@@ -84,11 +84,9 @@ def _imported(path: Path) -> ModuleType:
         raise ImportError("it is not a Python file; its name must end in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules.setdefault(path.stem, module)
-    sys.path.insert(0, str(path.parent))  # as `python file.py` does, so that it can import the files beside it
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(path.parent))
+    if str(path.parent) not in sys.path:  # as `python file.py` does, so that it can import the files beside it
+        sys.path.insert(0, str(path.parent))
+    spec.loader.exec_module(module)
     return module
 
 

@@ -18,7 +18,10 @@ SWEEP_EPILOG = """examples:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that reports an error in one line, with the nearest valid name."""
+    """A parser that takes no abbreviated flags and reports an error in one line, with the nearest valid name."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         raise SystemExit(_complain(f"{message} (see {self.prog} --help)"))

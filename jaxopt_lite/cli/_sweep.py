@@ -1,6 +1,7 @@
 """The sweep command: from the words of the command line to a sweep, and from its results to a table and a page."""
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -33,7 +34,7 @@ def sweep(options: argparse.Namespace) -> int:
     from jaxopt_lite import sweeps
     from jaxopt_lite.cli import _tasks
     from jaxopt_lite.sweeps import _ledger
-    from jaxopt_lite.sweeps._unread import UnreadError
+    from jaxopt_lite.sweeps._task_error import TaskError
 
     try:
         if store is not None:
@@ -45,7 +46,7 @@ def sweep(options: argparse.Namespace) -> int:
         if options.dry_run:
             return _dry_run(planned, options.json)
         return _run(planned, store or _new_folder(settings["task"]), settings, options)
-    except (sweeps.StoreError, UnreadError) as error:
+    except (sweeps.StoreError, TaskError) as error:
         raise Usage(str(error)) from error
 
 
@@ -68,8 +69,8 @@ def _run(planned: Any, store: Path, settings: dict[str, Any], options: argparse.
         )
         return 130
     finally:
-        if store.is_dir() and not any(store.iterdir()):
-            store.rmdir()  # nothing was started
+        if options.store is None:
+            _remove_empty(store, store.parent)  # nothing was started
     page = _written_page(results, store)
     if options.json:
         print(json.dumps(_summary(results, store, page)))
@@ -132,7 +133,7 @@ def _rate(last: dict[str, Any]) -> float | None:
 
 
 def _best(setting: Any) -> dict[str, Any]:
-    scores = {name: score.mean for name, score in setting.scores.items()}
+    scores = {name: score.mean if math.isfinite(score.mean) else None for name, score in setting.scores.items()}
     halves = {name: score.half_width for name, score in setting.scores.items() if math.isfinite(score.half_width)}
     return {**setting.columns, **scores, "seeds": setting.seeds, "interval_95": halves}
 
@@ -189,6 +190,14 @@ def _new_folder(task: str) -> Path:
             return store
         except FileExistsError:
             number += 1
+        except FileNotFoundError:  # another process has just removed the empty `runs`
+            continue
+
+
+def _remove_empty(*folders: Path) -> None:
+    for folder in folders:
+        with contextlib.suppress(OSError):  # the folder is not empty
+            folder.rmdir()
 
 
 def _prepare_jax() -> None:

@@ -9,6 +9,7 @@ from jaxopt_lite import activations, optimizers, sweeps, training
 from jaxopt_lite.cli import _catalogues, _files
 from jaxopt_lite.cli._settings import flag_of, names, rates
 from jaxopt_lite.cli._usage import Usage
+from jaxopt_lite.training._run import real_scalar
 
 # The entries of a trial, and the settings of the command that fill them.
 ENTRIES = {"activation": ("activation",), "optimizer": ("optimizer", "learning_rate")}
@@ -201,7 +202,12 @@ def _trace(task: training.Task, label: str, trial: Any) -> None:
 
     def once(key: jax.Array, data: Any) -> Any:
         carry, metrics = task.step(trial, task.init(trial, key), data, key)
-        return metrics, task.evaluate(trial, carry, data)
+        scores = task.evaluate(trial, carry, data)
+        return [
+            real_scalar(task, function, name, value)
+            for function, named in (("step", metrics), ("evaluate", scores))
+            for name, value in named.items()
+        ]
 
     try:
         jax.eval_shape(once, jax.random.key(0), task.data)

@@ -17,6 +17,7 @@ from jaxopt_lite.sweeps._executables import update
 from jaxopt_lite.sweeps._ledger import Ledger, Row, StoreError
 from jaxopt_lite.sweeps._plan import Plan, State
 from jaxopt_lite.sweeps._program import Traced
+from jaxopt_lite.sweeps._task_error import TaskError
 from jaxopt_lite.training._run import stride_of
 
 # Names of facts that a note of the user cannot replace.
@@ -102,11 +103,11 @@ def check_scores(planned: Plan, program: Traced) -> None:
     """Check that the scores of a program can be columns of the table.
 
     Raises:
-        ValueError: a score has the name of another column.
+        TaskError: a score has the name of another column.
     """
     for name in program.scores:
         if name in (*planned.trials[0].columns, "seed", "status"):
-            raise ValueError(
+            raise TaskError(
                 f"task {planned.task.name!r} gives a score {name!r}, but the table has a column of that name already; "
                 "rename the score"
             )

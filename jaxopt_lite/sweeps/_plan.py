@@ -11,6 +11,7 @@ from jaxopt_lite.sweeps._layout import Layout
 from jaxopt_lite.sweeps._ledger import Row
 from jaxopt_lite.sweeps._program import Chunk, width_of
 from jaxopt_lite.sweeps._schedule import Job, Runner
+from jaxopt_lite.sweeps._task_error import TaskError
 from jaxopt_lite.sweeps._trials import Search, Trial, enumerate_trials
 from jaxopt_lite.training import Task
 
@@ -157,9 +158,9 @@ def plan(
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
         raise ValueError(f"steps must be a whole number of at least 1, got {steps!r}")
     if task.mode not in ("min", "max"):
-        raise ValueError(f'the mode of task {task.name!r} must be "min" or "max", got {task.mode!r}')
+        raise TaskError(f'the mode of task {task.name!r} must be "min" or "max", got {task.mode!r}')
     if any(mode not in ("min", "max") for mode in task.modes.values()):
-        raise ValueError(f'the modes of task {task.name!r} must be "min" or "max", got {dict(task.modes)!r}')
+        raise TaskError(f'the modes of task {task.name!r} must be "min" or "max", got {dict(task.modes)!r}')
     chosen = (layout or Layout()).resolved(task.merge)
     listed = _seeds(seeds)
     drawn = enumerate_trials(space, trials, search, seed)

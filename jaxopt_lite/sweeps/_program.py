@@ -13,6 +13,7 @@ from jaxopt_lite._names import unknown
 from jaxopt_lite.sweeps._executables import Lowered, lowered
 from jaxopt_lite.sweeps._group import Group
 from jaxopt_lite.sweeps._layout import Layout
+from jaxopt_lite.sweeps._task_error import TaskError
 from jaxopt_lite.sweeps._width import accelerator_width, bytes_of, cpu_width
 from jaxopt_lite.training import Task
 from jaxopt_lite.training._run import Curve, advance, blank, real_scalar, start, stride_of
@@ -101,7 +102,7 @@ def _explained(task: Task) -> Iterator[None]:
         shapes = "Shapes must be 1D sequences of concrete values"
         if not isinstance(error, jax.errors.ConcretizationTypeError) and shapes not in str(error):
             raise
-        raise ValueError(
+        raise TaskError(
             f"task {task.name!r} needs a number of the trial while its program is built, as a width or the rate of "
             "Flax's Dropout is; numbers from uniform, log_uniform, integers and values are not known then. "
             "Give that one as choice([...]), which makes a program for each"
@@ -136,7 +137,7 @@ def trace(task: Task, group: Group, width: int, device: Any, layout: Layout) -> 
     """Trace and lower the programs of a group for `width` trials on one device.
 
     Raises:
-        ValueError: the task needs to know a number that is data.
+        TaskError: the task needs to know a number that is data, or its scores are without its objective.
     """
     with _explained(task):
         return _traced(task, group, width, device, bool(layout.vmap_start))
@@ -215,11 +216,12 @@ def _scores(task: Task, found: dict[str, Any]) -> dict[str, Array]:
     """What `evaluate` gave, as scalars of float32 (float64 if it gave that).
 
     Raises:
-        ValueError: a score is not a scalar, or the task's objective is not among them.
+        ValueError: a score is not a scalar.
+        TaskError: the task's objective is not among them.
     """
     scores = {name: real_scalar(task, "evaluate", name, value) for name, value in found.items()}
     if task.objective not in scores:
-        raise ValueError(f"task {task.name!r} is ranked by {unknown('score', task.objective, scores)}")
+        raise TaskError(f"task {task.name!r} is ranked by {unknown('score', task.objective, scores)}")
     return scores
 
 

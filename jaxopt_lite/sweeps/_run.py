@@ -78,8 +78,8 @@ def run(
         `diverged` and no scores.
 
     Raises:
-        ValueError: an argument is out of range; the task never reads a setting that varies, gives a score with the name
-            of another column, or needs a drawn number while its program is built.
+        ValueError: an argument is out of range; a setting that varies has no effect on the task; or the task gives a
+            score with the name of another column, or needs a drawn number while its program is built.
         StoreError: `store` holds a sweep and `resume` is False, or it holds none or another one and `resume` is True,
             or another process is running it. The store is unchanged. A `ValueError`.
         TypeError: a leaf of the space is neither a number nor hashable, or `note` holds what JSON cannot.
@@ -125,8 +125,8 @@ def execute(
         The table, with one row per trial and seed.
 
     Raises:
-        ValueError: the task never reads a setting that varies, gives a score with the name of another column, or needs
-            a drawn number while its program is built; or `note` names a fact of the sweep.
+        ValueError: a setting that varies has no effect on the task; the task gives a score with the name of another
+            column, or needs a drawn number while its program is built; or `note` names a fact of the sweep.
         StoreError: `store` holds a sweep and `resume` is False, or it holds none or another one and `resume` is True,
             or another process is running it. The store is unchanged. A `ValueError`.
         TypeError: `note` holds what JSON cannot.

@@ -1,18 +1,19 @@
-"""Settings of a space that a task never reads: every value of them would train the same thing."""
+"""Settings of a space that have no effect on a task: every value of them would train the same thing."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from jaxopt_lite.sweeps._plan import Plan
+from jaxopt_lite.sweeps._task_error import TaskError
 
 
-class UnreadError(ValueError):
+class UnreadError(TaskError):
     """A column of the sweep varies and has no effect on the task."""
 
 
 def check_read(planned: Plan, digests: Sequence[tuple[str, str]], used: Sequence[Sequence[bool]]) -> None:
-    """Check that each column of a sweep that varies is read by the task, as far as its programs show it.
+    """Check that each column of a sweep that varies has an effect on the task, as far as its programs show it.
 
     A drawn number is read if it is an input of an operation. Alternatives are read if their programs differ. A number
     that is copied to the state, as the settings of an optimizer are, counts as read.
@@ -23,14 +24,14 @@ def check_read(planned: Plan, digests: Sequence[tuple[str, str]], used: Sequence
         used: for each group, whether each number of its trials is used by a program.
 
     Raises:
-        UnreadError: a column is not read; the message names it.
+        UnreadError: a column has no effect; the message names it.
     """
     for name in planned.trials[0].columns:
         values = {repr(trial.columns[name]) for trial in planned.trials}
         if len(values) > 1 and not (_number_read(planned, name, used) and _alternatives_read(planned, name, digests)):
             raise UnreadError(
-                f"task {planned.task.name!r} never reads {name!r}: all its {len(values)} values would train the same "
-                "thing; remove it from the space, or use it in the task"
+                f"{name!r} has no effect on task {planned.task.name!r}: it is never read, or its {len(values)} values "
+                "give the same computation; remove it from the space, or use it in the task"
             )
 
 

@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from jaxopt_lite.cli import main
@@ -19,6 +21,7 @@ def swept(folder):
 def command(tmp_path, monkeypatch, capfd):
     """Runs the command in this process and an empty folder; gives its status, output and error output."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])  # the command adds the folders of files
 
     def run(*arguments):
         try:

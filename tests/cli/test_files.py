@@ -53,6 +53,10 @@ def test_a_function_of_a_file_is_explained(file, command):
     assert "x + sin(frequency · x)." in out
 
 
+def test_a_function_without_a_docstring_is_explained_by_its_signature(file, command):
+    assert command("explain", f"{file}:pair") == (0, "pair(x)\n", "")
+
+
 def test_the_functions_of_a_file_are_swept_beside_those_of_the_catalogue(file, command, tmp_path):
     names = ["--activation", f"tanh,{file}:wavy", "--optimizer", f"sgd,{file}:slow_sgd"]
     sizes = ["--learning-rate", "0.1", "--seeds", "1", "--steps", "5"]
@@ -117,16 +121,34 @@ WRONG = {
     "misspelt activation": (["--activation", "{}:wavi"], "no object 'wavi': did you mean 'wavy'?"),
     "two outputs": (["--activation", "{}:pair"], "task 'spirals' fails for a trial of pair"),
     "not a function of the rate": (["--optimizer", "{}:wavy"], "--optimizer wavy"),
-    "two equal activations": (["--activation", "{0}:wavy,{0}:same"], "all its 2 values would train the same"),
+    "two equal activations": (["--activation", "{0}:wavy,{0}:same"], "'activation' has no effect on task 'spirals'"),
     "computes with the rate": (["--optimizer", "{}:scaled"], "must pass its learning rate on unchanged"),
 }
 
 
 @pytest.mark.parametrize("arguments, message", WRONG.values(), ids=WRONG)
-def test_a_function_that_cannot_be_used_gets_one_line_and_status_2(arguments, message, file, command):
+def test_a_function_that_cannot_be_used_gets_one_line_and_status_2(arguments, message, file, command, tmp_path):
     arguments = [argument.format(file) for argument in arguments]
     status, out, err = command("sweep", "spirals", *arguments, "--steps", "5")
     assert status == 2
     assert message in err
     assert len([line for line in err.splitlines() if not line.startswith("compiling")]) == 1, err
     assert out == ""
+    assert not (tmp_path / "runs").exists()
+
+
+LAZY = """
+def wavy(x):
+    from beside_lazy import factor
+    return factor * x
+"""
+
+
+def test_a_function_of_a_file_imports_a_file_beside_it_when_it_is_called(command, tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "lazy.py").write_text(LAZY)
+    (tmp_path / "there" / "beside_lazy.py").write_text("factor = 2.0\n")
+    names = ["--activation", "tanh,there/lazy.py:wavy", "--optimizer", "sgd", "--learning-rate", "0.1", "--seeds", "1"]
+    status, out, err = command("sweep", "spirals", *names, "--steps", "5", "--json")
+    assert status == 0, err
+    assert json.loads(out)["trials"] == 2
