@@ -4,7 +4,6 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 Use = Literal["moments", "parameters", "codes"]
 USES: dict[Use, int] = {"moments": 0x2545F491, "parameters": 0x6C078965, "codes": 0x5851F42D}
@@ -80,27 +79,3 @@ def rounded(x: jax.Array, dtype: Any, bits: jax.Array) -> jax.Array:
     kept = jax.lax.bitcast_convert_type(raised & ~mask, jnp.float32)
     # Near the largest number the addition may reach infinity, which rounding down would not.
     return jnp.where(jnp.isfinite(x) & jnp.isfinite(kept), kept, x).astype(dtype)
-
-
-def checked_seed(where: str, seed: Any) -> Any:
-    """The seed, if it is an integer that float32 represents; arrays and other objects are not checked.
-
-    Args:
-        where: the public function that was given the seed.
-        seed: a number, an array, a tracer, or an object that becomes a number later.
-
-    Returns:
-        `seed`.
-
-    Raises:
-        ValueError: if a Python or numpy number is no integer between −2²⁴ and 2²⁴.
-        TypeError: if it is a boolean or a string.
-    """
-    if isinstance(seed, bool | np.bool_ | str | bytes):
-        raise TypeError(f"{where}: seed={seed!r} is a {type(seed).__name__}: give an integer, such as 0")
-    if not isinstance(seed, int | float | np.integer | np.floating):
-        return seed
-    number = float(seed)
-    if not abs(number) <= LARGEST_SEED or not number.is_integer():
-        raise ValueError(f"{where}: seed={seed!r} is not an integer between -{LARGEST_SEED} and {LARGEST_SEED}")
-    return seed

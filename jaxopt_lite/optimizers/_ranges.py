@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxopt_lite.optimizers._bits import LARGEST_SEED
 from jaxopt_lite.optimizers._structure import PlainFunction
 
 
@@ -70,35 +71,73 @@ class Positive(NamedTuple):
         return value
 
 
+class AtLeast(NamedTuple):
+    """The range of a number of steps, infinity included."""
+
+    low: float
+
+    def check(self, where: str, name: str, value: float) -> float:
+        """The number, if it is not below `low`."""
+        if value < self.low:
+            raise ValueError(f"{where}: {name}={value:g} must be {self.low:g} or more")
+        return value
+
+
+class Whole(NamedTuple):
+    """The range of a whole number, both bounds included."""
+
+    low: float
+    high: float = math.inf
+
+    def check(self, where: str, name: str, value: float) -> float:
+        """The number, if it is whole and within the bounds."""
+        if self.low <= value <= self.high and value % 1 == 0:
+            return value
+        if self.high == math.inf:
+            raise ValueError(f"{where}: {name}={value:g} must be a whole number, {self.low:g} or more")
+        raise ValueError(f"{where}: {name}={value:.9g} is not an integer between {self.low:.9g} and {self.high:.9g}")
+
+
+Allowed = Range | Positive | AtLeast | Whole
+
 RATE = Range(hint="the step already goes downhill, so give its size")
 AT_LEAST_0 = Range()
 FRACTION = Range(0.0, 1.0, hint="the average over past steps would not be one")
 
-# What `with_settings` checks, as it sees a state and not the rule that made it: the wrappers' settings, and those of
-# every rule, which `declare` adds.
-_BY_NAME: dict[str, Range | Positive] = {
+# By name, as `with_settings` sees a state and not the rule that made it: the settings of the wrappers, whose functions
+# check their arguments by them too, and those of the rules of this package, which `declare` adds.
+_BY_NAME: dict[str, Allowed] = {
     "learning_rate": RATE,
     "decay": FRACTION,
-    **dict.fromkeys(("steps", "max_norm", "max_delta", "threshold", "max_spike", "loss_scale"), Positive()),
+    "steps": Whole(1),
+    "seed": Whole(-LARGEST_SEED, LARGEST_SEED),
+    "growth_interval": AtLeast(1),
+    **dict.fromkeys(("warmup", "patience", "begin"), AtLeast(0)),
+    **dict.fromkeys(("max_norm", "max_delta", "threshold", "max_spike", "loss_scale"), Positive()),
 }
 
 
 def declare(ranges: Mapping[str, Range]) -> None:
-    """Let `with_settings` check the settings of a rule; rules that disagree on a name give it the wider range."""
+    """Let `with_settings` check the settings of a rule of this package; a name of two rules has the wider range."""
     for name, new in ranges.items():
         old = _BY_NAME.get(name, new)
         if isinstance(old, Range):
             _BY_NAME[name] = Range(min(old.low, new.low), max(old.high, new.high), old.optional, old.hint)
 
 
-def number(where: str, name: str, value: Any, allowed: Range | Positive | None = None) -> Any:
+def declared(name: str) -> Allowed | None:
+    """The range that a setting of this package has, whatever rule or wrapper it belongs to."""
+    return _BY_NAME.get(name)
+
+
+def number(where: str, name: str, value: Any, allowed: Allowed | None = None) -> Any:
     """A Python or numpy number, checked and as a float; anything else unchanged.
 
     Args:
         where: the name of the optimizer, for messages.
         name: the name of the setting.
         value: a number, or an object that is or becomes one later.
-        allowed: the range; default: the one that the name is declared with.
+        allowed: the range; default: every number.
 
     Returns:
         A float for a number, else `value`.
@@ -119,7 +158,6 @@ def number(where: str, name: str, value: Any, allowed: Range | Positive | None =
     value = float(value)
     if math.isnan(value):
         raise ValueError(f"{where}: {name} is not a number (NaN)")
-    allowed = allowed or _BY_NAME.get(name)
     return value if allowed is None else allowed.check(where, name, value)
 
 
@@ -130,7 +168,7 @@ def check_scalar(where: str, name: str, value: Any) -> None:
         ValueError: if `value` is an array with axes.
     """
     shape = getattr(value, "shape", ())
-    if name in _BY_NAME and isinstance(value, jax.Array | np.ndarray) and shape:
+    if isinstance(value, jax.Array | np.ndarray) and shape:
         raise ValueError(
             f"{where}: {name} has shape {shape}, and one optimizer has one number. To build one for each, write "
             f"jax.vmap(lambda {name}: {where}({'' if name == 'learning_rate' else name + '='}{name}))(values), "
@@ -139,15 +177,15 @@ def check_scalar(where: str, name: str, value: Any) -> None:
 
 
 def split_arguments(
-    where: str, arguments: Mapping[str, Any], own: bool = True, ranges: Mapping[str, Range] | None = None
+    where: str, arguments: Mapping[str, Any], ranges: Mapping[str, Range] | None = None, foreign: bool = False
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Split arguments into data and static structure (`None` and plain functions).
 
     Args:
         where: the name of the optimizer, for messages.
         arguments: the arguments that may be numbers, by name.
-        own: whether it is an optimizer of this package; of one of optax's, only the learning rate is checked.
-        ranges: the ranges by name; default: those that the names are declared with.
+        ranges: the ranges by name; default: those that the names have in this package.
+        foreign: whether it is an optimizer of optax, of which only the learning rate is checked.
 
     Returns:
         The data, and the static arguments.
@@ -159,9 +197,14 @@ def split_arguments(
     data: dict[str, Any] = {}
     fixed: dict[str, Any] = {}
     ranges = ranges or {}
+    known: Mapping[str, Any] = {"learning_rate": RATE} if foreign else ranges or _BY_NAME
     for name, value in arguments.items():
         allowed = ranges.get(name)
-        if value is None and own and (name == "learning_rate" or (allowed is not None and not allowed.optional)):
+        if (
+            value is None
+            and not foreign
+            and (name == "learning_rate" or (allowed is not None and not allowed.optional))
+        ):
             raise TypeError(
                 f"{where}: {name} is None: give a number or a schedule, as 1e-3. As axes for jax.vmap, write the "
                 f"optimizer inside of it: jax.vmap(lambda {name}: {where}(...))"
@@ -171,8 +214,9 @@ def split_arguments(
         elif callable(value) and jax.tree_util.all_leaves([value]):
             fixed[name] = PlainFunction(value)
         else:
-            data[name] = number(where, name if own or name == "learning_rate" else "", value, allowed)
-            check_scalar(where, name, value)
+            data[name] = number(where, name, value, known.get(name))
+            if name in known or name in _BY_NAME:
+                check_scalar(where, name, value)
     return data, fixed
 
 

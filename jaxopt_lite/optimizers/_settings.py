@@ -1,23 +1,26 @@
 """Settings inside a state: copied there at init, evaluated at each step, read and changed by name during training."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxopt_lite import _names
-from jaxopt_lite.optimizers._ranges import check_scalar, number
+from jaxopt_lite.optimizers._ranges import Allowed, check_scalar, declared, number
 from jaxopt_lite.optimizers._structure import PlainFunction
 
 
-def copied(where: str, data: Mapping[str, Any], fixed: Mapping[str, Any]) -> dict[str, Any]:
+def copied(
+    where: str, data: Mapping[str, Any], fixed: Mapping[str, Any], scalars: Container[str] = ()
+) -> dict[str, Any]:
     """The settings for a state, as fresh arrays.
 
     Args:
         where: the name of the optimizer, for messages.
         data: the numbers and schedules by name.
         fixed: the static arguments by name; plain functions among them are settings too.
+        scalars: names of settings that must not have axes, besides those of this package.
 
     Returns:
         Each setting by name: a scalar, a schedule of scalars, or `None` for a plain function.
@@ -26,7 +29,10 @@ def copied(where: str, data: Mapping[str, Any], fixed: Mapping[str, Any]) -> dic
         TypeError: if one is not a number yet.
         ValueError: if one has axes.
     """
-    kept = {name: _copy(where, name, value) for name, value in data.items()}
+    kept = {
+        name: _copy(where, name, value, scalar=name in scalars or declared(name) is not None)
+        for name, value in data.items()
+    }
     return kept | {name: None for name, value in fixed.items() if isinstance(value, PlainFunction)}
 
 
@@ -60,7 +66,7 @@ def settings(state: Any) -> dict[str, Any]:
         >>> float(settings(adam(0.5).init(jnp.ones(3)))["learning_rate"])
         0.5
     """
-    return {_join(path, name): value for path, here in _places(state, ()) for name, value in here.items()}
+    return {_join(path, name): value for path, node in _places(state, ()) for name, value in node.settings.items()}
 
 
 def with_settings(state: Any, /, **changes: Any) -> Any:
@@ -94,33 +100,39 @@ def with_settings(state: Any, /, **changes: Any) -> Any:
             "optimizer of jaxopt_lite returned"
         )
     for name, value in changes.items():
-        matches = [(path, here, key) for path, here in places for key in here if name in (key, _join(path, key))]
+        matches = [
+            (path, node, key) for path, node in places for key in node.settings if name in (key, _join(path, key))
+        ]
         if not matches:
-            known = [_join(path, key) for path, here in places for key in here]
+            known = [_join(path, key) for path, node in places for key in node.settings]
             raise ValueError(_names.unknown("setting", name, known))
         if len(matches) > 1:
             offers = ", ".join(_join(path, key) for path, _, key in matches)
             raise ValueError(f"setting {name!r} occurs in {len(matches)} places: write one of {offers}")
-        path, here, key = matches[0]
+        path, node, key = matches[0]
         if value is None or (callable(value) and jax.tree_util.all_leaves([value])):
             raise TypeError(
                 f"with_settings: {name}={value!r} is static, and a state has only data: give a number or a schedule of "
                 "this package, or build another optimizer and call swap(tx, state, params)"
             )
-        state = _replaced(state, path, here | {key: _copy("with_settings", key, value)})
+        checked = key == "learning_rate" or not getattr(node, "foreign", False)
+        allowed = declared(key) if checked else None
+        new = _copy("with_settings", key, value, scalar=declared(key) is not None, allowed=allowed)
+        state = _replaced(state, path, node.settings | {key: new})
         places = list(_places(state, ()))
     return state
 
 
-def _copy(where: str, name: str, value: Any) -> Any:
-    # The range of a setting is not that of the numbers inside a schedule: `transition_steps` of a schedule for b1.
-    inside = "" if callable(value) else name
-    return jax.tree.map(lambda x: _array(where, inside, x), value)
+def _copy(where: str, name: str, value: Any, scalar: bool, allowed: Allowed | None = None) -> Any:
+    if callable(value):  # the numbers inside a schedule have other ranges: `transition_steps` of a schedule for b1
+        scalar, allowed = False, None
+    return jax.tree.map(lambda x: _array(where, name, x, scalar, allowed), value)
 
 
-def _array(where: str, name: str, value: Any) -> jax.Array:
-    checked = number(where, name, value)
-    check_scalar(where, name, value)
+def _array(where: str, name: str, value: Any, scalar: bool, allowed: Allowed | None) -> jax.Array:
+    checked = number(where, name, value, allowed)
+    if scalar:
+        check_scalar(where, name, value)
     try:
         return jnp.array(checked, dtype=float, copy=True)
     except TypeError as error:
@@ -131,12 +143,12 @@ def _join(path: tuple, name: str) -> str:
     return ".".join([*(str(key) for key in path if key != "inner"), name])
 
 
-def _places(node: Any, path: tuple) -> Iterator[tuple[tuple, dict[str, Any]]]:
-    """Every dictionary of settings inside a state, with its path."""
+def _places(node: Any, path: tuple) -> Iterator[tuple[tuple, Any]]:
+    """Every part of a state that has settings, with its path."""
     fields = getattr(node, "_fields", None)
     if fields is not None:
         if "settings" in fields:
-            yield path, node.settings
+            yield path, node
         items = [(name, getattr(node, name)) for name in fields if name not in ("settings", "moments")]
     elif isinstance(node, dict):
         items = list(node.items())

@@ -139,7 +139,7 @@ def build(
     data: Mapping[str, Any],
     fixed: Mapping[str, Any] | None = None,
     parts: Any = None,
-    own: bool = True,
+    foreign: bool = False,
 ) -> Transform:
     """The transform of a behavior, its arguments checked.
 
@@ -148,13 +148,12 @@ def build(
         data: the arguments that may be numbers. `None` and plain functions among them become static.
         fixed: the static arguments.
         parts: the inner transforms by name, of this package or of optax.
-        own: whether it is an optimizer of this package, whose ranges are known; of one of optax's only the learning
-            rate is checked.
+        foreign: whether it is an optimizer of optax, of which only the learning rate is checked.
 
     Returns:
         The transform.
     """
-    numbers, rest = split_arguments(rule.name, data, own, getattr(rule, "settings", None))
+    numbers, rest = split_arguments(rule.name, data, getattr(rule, "settings", None), foreign)
     structure = tuple((name, freeze(value)) for name, value in {**rest, **(fixed or {})}.items())
     inner = {key: as_transform(tx, rule.name) for key, tx in (parts or {}).items()}
     tx = assemble(rule, inner, numbers, structure)

@@ -62,11 +62,11 @@ def test_seeds_are_integers(seed: Any) -> None:
 
 @pytest.mark.parametrize("seed", [0.2, 0.9, -1.5, float("nan"), float("inf"), 2**24 + 1], ids=repr)
 def test_other_numbers_are_refused(seed: Any) -> None:
-    with pytest.raises(ValueError, match=r"stochastic_rounding: seed=.* is not an integer between"):
+    with pytest.raises(ValueError, match=r"stochastic_rounding: seed.* is not (an integer between|a number)"):
         opt.stochastic_rounding(opt.sgd(0.1), seed=seed)
 
 
 @pytest.mark.parametrize("seed", [True, "1"], ids=repr)
 def test_other_types_are_refused(seed: Any) -> None:
-    with pytest.raises(TypeError, match="give an integer, such as 0"):
+    with pytest.raises(TypeError, match=r"seed=.* is a (bool|str): give a number"):
         opt.stochastic_rounding(opt.sgd(0.1), seed=seed)

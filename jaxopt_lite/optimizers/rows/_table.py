@@ -75,7 +75,7 @@ class Init(_Part):
             given = f"shape {jnp.shape(table)} and dtype {dtype}"
             raise ValueError(f"rows.{self.rule.name}.init was given {given}: give a floating table (rows, features)")
         fixed = dict(self.rule.fixed)
-        kept = copied(self.rule.name, self.data, fixed)
+        kept = copied(self.rule.name, self.data, fixed, self.rule.rule.settings)
         slots = self.rule.rule.slots(kept, fixed)
         numbers = resolved(kept, fixed, jnp.zeros((), jnp.int32))
         starts = {n: numbers[slot.start] if isinstance(slot.start, str) else slot.start for n, slot in slots.items()}
@@ -173,7 +173,7 @@ def row_transform(name: str, rule: Rule, data: Mapping[str, Any], fixed: Any = (
     Returns:
         A `RowTransform`.
     """
-    numbers, rest = split_arguments(f"rows.{name}", data)
+    numbers, rest = split_arguments(f"rows.{name}", data, rule.settings)
     return _built(RowRule(name, rule, (*fixed, *rest.items()), exact), numbers)
 
 

@@ -51,7 +51,9 @@ class Rule:
     Args:
         name: the name of the function that builds the transforms.
         settings: the arguments that are numbers, with the range of each. They are the leaves of the transform; all
-            other arguments are static. One that is not given, or is `None`, is `None` in `s`.
+            other arguments are static. One that is not given, or is `None`, is `None` in `s`. `with_settings`, which
+            sees a state alone, checks a name that an optimizer of this package has, such as `b1`, by its range there,
+            and no other name.
         moments: the moments by name, or a function from `s`, whose flags may decide about them, to that dictionary.
         per_leaf: the maths, `per_leaf(g, p, m, s) -> (step, moments)`, on one array in its working precision (float32
             at least): the gradient, the parameter (`None` if `update` was given none), the moments as `m.mu`, and
@@ -85,7 +87,8 @@ class Rule:
     mask: str = "mask"
 
     def __post_init__(self) -> None:
-        declare(self.settings)
+        if getattr(self.per_leaf, "__module__", "").startswith(f"{__package__}."):  # not a rule of the user
+            declare(self.settings)
 
     def __hash__(self) -> int:
         return hash((self.name, self.per_leaf, self.per_step))
@@ -127,7 +130,7 @@ class Rule:
         check_params(self.name, params)
         if fixed.get(self.mask) is not None:
             masked(self.name, fixed[self.mask], params)
-        kept = copied(self.name, data, fixed)
+        kept = copied(self.name, data, fixed, self.settings)
         count = jnp.zeros((), jnp.int32)
         numbers = resolved(kept, fixed, count)
         moments = {name: _start(params, m, numbers, fixed) for name, m in self.slots(kept, fixed).items()}

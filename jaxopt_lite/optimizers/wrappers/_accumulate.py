@@ -170,8 +170,6 @@ def accumulate(tx: optax.GradientTransformation, steps: Setting) -> Transform:
         (0.0, -0.2)
     """
     required("accumulate", steps=steps)
-    if isinstance(steps, int | float) and not isinstance(steps, bool) and not (steps >= 1 and steps % 1 == 0):
-        raise ValueError(f"accumulate: steps={steps} must be a whole number of micro-batches, 1 or more")
     return build(Accumulate(), {"steps": steps}, {}, {"tx": tx})
 
 

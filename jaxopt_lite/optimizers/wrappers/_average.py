@@ -13,7 +13,7 @@ from jaxopt_lite.optimizers._settings import copied, resolved
 from jaxopt_lite.optimizers._transform import Parts, Transform, build
 from jaxopt_lite.optimizers._trees import check_params, map_state
 from jaxopt_lite.optimizers._types import Setting
-from jaxopt_lite.optimizers.wrappers._checks import at_least
+from jaxopt_lite.optimizers.wrappers._checks import required
 from jaxopt_lite.optimizers.wrappers._names import named_leaves
 
 
@@ -101,7 +101,7 @@ def average(tx: optax.GradientTransformation, decay: Setting | None = None, begi
     Reference:
         Ruppert 1988; Polyak and Juditsky 1992.
     """
-    at_least("average", 0, begin=begin)
+    required("average", begin=begin)
     return build(Average(), {"decay": decay, "begin": begin}, {}, {"tx": tx})
 
 

@@ -18,24 +18,6 @@ def required(where: str, **settings: Any) -> None:
             raise TypeError(f"{where}: {name} is None: give a number or a schedule")
 
 
-def at_least(where: str, smallest: int, **settings: Any) -> None:
-    """Check that the Python numbers among the settings are not too small.
-
-    Args:
-        where: the name of the wrapper, for the message.
-        smallest: the smallest number allowed.
-        **settings: its settings by name; arrays, tracers and schedules are not checked.
-
-    Raises:
-        TypeError: if one is `None`.
-        ValueError: if one is below `smallest` or NaN.
-    """
-    required(where, **settings)
-    for name, value in settings.items():
-        if isinstance(value, int | float) and not value >= smallest:
-            raise ValueError(f"{where}: {name}={value:g} must be {smallest} or more")
-
-
 def check_parts(where: str, state: Any, parts: int) -> None:
     """Check that a state is the tuple of the states of so many transforms.
 

@@ -12,7 +12,7 @@ from jaxopt_lite.optimizers._norms import global_norm
 from jaxopt_lite.optimizers._settings import copied, resolved
 from jaxopt_lite.optimizers._transform import Parts, Transform, build
 from jaxopt_lite.optimizers._types import Number, Setting
-from jaxopt_lite.optimizers.wrappers._checks import at_least, required
+from jaxopt_lite.optimizers.wrappers._checks import required
 from jaxopt_lite.optimizers.wrappers._clip import WHOLE
 from jaxopt_lite.optimizers.wrappers._shards import all_shards, max_over_shards
 
@@ -165,9 +165,7 @@ def guard(
     """
     if callable(loss_scale):
         raise TypeError(f"guard: loss_scale={loss_scale!r} must be a number: it halves and doubles during the run")
-    required("guard", decay=decay)
-    at_least("guard", 0, warmup=warmup, patience=patience)
-    at_least("guard", 1, growth_interval=growth_interval)
+    required("guard", decay=decay, warmup=warmup, patience=patience, growth_interval=growth_interval)
     data = {"max_spike": max_spike, "loss_scale": loss_scale, "decay": decay}
     counts = {"warmup": warmup, "patience": patience, "growth_interval": growth_interval}
     return build(Guard(), data | counts, {}, {"tx": tx})

@@ -28,6 +28,11 @@ class LiftedState(NamedTuple):
     settings: dict[str, Any]
     inner: Any
 
+    @property
+    def foreign(self) -> bool:
+        """Whether the settings are those of an optimizer outside of this package."""
+        return True
+
 
 class Lifted(NamedTuple):
     """The rule of a lifted factory: it is called again inside each trace, with the settings that the state holds."""
@@ -138,7 +143,7 @@ def lift(factory: Callable[..., Any]) -> Callable[..., Transform]:
         static = _untraceable(plain, numeric, rest)
         data = {name: value for name, value in numeric.items() if name not in static}
         fixed = rest | {name: numeric[name] for name in static}
-        return build(Lifted(plain), data, fixed, own=False)
+        return build(Lifted(plain), data, fixed, foreign=True)
 
     lifted.__name__ = lifted.__qualname__ = name
     lifted.__doc__ = factory.__doc__

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_lite.optimizers._arithmetic import next_count, widened
-from jaxopt_lite.optimizers._bits import checked_seed, random_bits, rounded, stream
+from jaxopt_lite.optimizers._bits import random_bits, rounded, stream
 from jaxopt_lite.optimizers._settings import copied
 from jaxopt_lite.optimizers._transform import Parts, Transform, build
 from jaxopt_lite.optimizers._trees import check_params, map_gradients
@@ -92,4 +92,4 @@ def stochastic_rounding(tx: optax.GradientTransformation, seed: Number = 0) -> T
         Gupta, Agrawal, Gopalakrishnan and Narayanan 2015.
     """
     required("stochastic_rounding", seed=seed)
-    return build(Rounding(), {"seed": checked_seed("stochastic_rounding", seed)}, {}, {"tx": tx})
+    return build(Rounding(), {"seed": seed}, {}, {"tx": tx})
