@@ -33,6 +33,17 @@ def titles(kind: str) -> dict[str, str]:
     return {name: function.title for name, function in _sources.functions().items() if function.kind == kind}
 
 
+def task_card(name: str) -> str:
+    """The card of a built-in task."""
+    row = rows("tasks")[name]
+    facts = {key: row[key] for key in ("data", "model")} | {
+        "batch size": row["batch_size"],
+        "reads": 'trial["activation"] and trial["optimizer"]',
+        "call": f"training.builtin({name!r}); jaxopt-lite sweep {name}",
+    }
+    return "\n".join([f"{name}: {row['title']}", *(f"  {label:<11}{text}" for label, text in facts.items())])
+
+
 def check(kind: str, names: Iterable[str]) -> None:
     """Check that every name is a row of a catalogue.
 

@@ -1,17 +1,17 @@
 """The tasks, activations and optimizers in a user's file."""
 
 import inspect
-import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from jaxopt_lite import activations, optimizers, training
 from jaxopt_lite.cli import _catalogues, _files
-
-_LABELS = ("title", "formula", "use", "weakness", "reference")
+from jaxopt_lite.report._activation_cards import lines as activation_lines
+from jaxopt_lite.report._optimizer_cards import lines as optimizer_lines
 
 
 def of(path: Path) -> dict[str, tuple[str, str]]:
@@ -32,7 +32,8 @@ def of(path: Path) -> dict[str, tuple[str, str]]:
     module = _files.imported(path)
     out = {}
     for name, value in _files.public(module).items():
-        kind = _kind(value) if getattr(value, "__module__", module.__name__) == module.__name__ else None
+        here = isinstance(value, training.Task) or getattr(value, "__module__", module.__name__) == module.__name__
+        kind = _kind(value) if here else None
         if kind is not None:
             out[name] = (kind, _title(value))
     return out | {name: (kind, row.formula) for name, (kind, row) in registered(path).items()}
@@ -62,6 +63,8 @@ def _is_activation(function: Any) -> bool:
 
 
 def _title(value: Any) -> str:
+    if isinstance(value, training.Task):
+        return f"ranked by {value.objective} ({value.mode})"
     return (inspect.getdoc(value) or "").split("\n\n")[0].replace("\n", " ") if callable(value) else ""
 
 
@@ -81,7 +84,7 @@ def registered(path: Path) -> dict[str, tuple[str, Any]]:
 
 
 def card(word: str) -> str:
-    """The card of `file.py:name`: its signature and docstring, and its row if the file registers it.
+    """The card of `file.py:name`: its signature and docstring, and the package's card if the file registers it.
 
     Args:
         word: `file.py:name`.
@@ -93,17 +96,28 @@ def card(word: str) -> str:
     assert path is not None
     rows = {registered_name: row for registered_name, (_, row) in registered(path).items()}
     value = _files.object_of(word, rows)
+    if isinstance(value, training.Task):
+        return _task_card(name, value)
     if not callable(value):
         return f"{name}: {type(value).__name__}"
     paragraphs = [f"{name}{inspect.signature(value)}", inspect.getdoc(value) or ""]
-    paragraphs += [_row_text(rows[name])] if name in rows else []
+    paragraphs += [_row_text(name, rows[name])] if name in rows else []
     return "\n\n".join(filter(None, paragraphs))
 
 
-def _row_text(row: Any) -> str:
-    """The facts of a catalogue row as lines of at most 80 columns."""
-    return "\n".join(
-        textwrap.fill(f"{label:11}{getattr(row, label)}", 80, subsequent_indent=" " * 11)
-        for label in _LABELS
-        if hasattr(row, label)
-    )
+def _row_text(name: str, row: Any) -> str:
+    """The facts of a catalogue row, as the package's cards show them."""
+    if isinstance(row, optimizers.Optimizer):
+        return optimizer_lines({**row._asdict(), "function": name}, "")
+    return activation_lines(name, row._asdict())
+
+
+def _task_card(name: str, task: training.Task) -> str:
+    """The name of a task, its score and the arrays that it is trained on."""
+    arrays = ", ".join(f"{x.dtype}{list(x.shape)}" for x in map(np.asarray, jax.tree.leaves(task.data)))
+    rows = {
+        "name": task.name,
+        "objective": f"{task.objective}, {'larger' if task.mode == 'max' else 'smaller'} is better",
+        "data": arrays or "none",
+    }
+    return "\n".join([f"{name}: a task", *(f"{label:11}{text}" for label, text in rows.items())])

@@ -67,6 +67,8 @@ def _card_and_picture(name: str) -> tuple[Card, Picture | None]:
         from jaxopt_lite.report import optimizer_card, optimizer_picture
 
         return optimizer_card, optimizer_picture
+    if name in _catalogues.rows("tasks"):
+        return _catalogues.task_card, None
     if name in _sources.functions():
         return lambda name: _sources.functions()[name].card(), None
     raise Usage(_unknown(name))
@@ -75,10 +77,11 @@ def _card_and_picture(name: str) -> tuple[Card, Picture | None]:
 def _unknown(name: str) -> str:
     """The message for a name that nothing has: how to use an optimizer of optax, or the nearest name of all kinds."""
     hint = _optax.hint(name)
-    known = [*_catalogues.rows("activations"), *_catalogues.rows("optimizers"), *_sources.functions()]
+    known = [*_catalogues.rows("activations"), *_catalogues.rows("optimizers"), *_catalogues.rows("tasks")]
+    known += _sources.functions()
     if hint:
         return f"unknown name {name!r}: {hint}"
     similar = nearest(name, known)
     suggestion = f"did you mean {similar!r}? " if similar else ""
-    kinds = ", ".join(f"list {kind}" for kind in _catalogues.KINDS if kind != "tasks")
+    kinds = ", ".join(f"list {kind}" for kind in _catalogues.KINDS)
     return f"unknown name {name!r}: {suggestion}see jaxopt-lite {kinds}"

@@ -56,7 +56,12 @@ def activation_card(name: str) -> str:
         >>> print(report.activation_card("tanh").splitlines()[0])
         tanh
     """
-    return "\n".join([name, *(_line(label, text) for label, text in _facts(name, _row(name)))])
+    return f"{name}\n{lines(name, _row(name))}"
+
+
+def lines(name: str, row: dict[str, Any]) -> str:
+    """The labelled lines of a card."""
+    return "\n".join(_line(label, text) for label, text in _facts(name, row))
 
 
 def activation_picture(name: str, path: str | Path) -> Path:
@@ -160,7 +165,7 @@ def _interval(low: float, high: float) -> str:
 
 
 def _number(value: Any) -> str:
-    return ", ".join(f"{v:g}" for v in value) if isinstance(value, list) else f"{value:g}"
+    return ", ".join(f"{v:g}" for v in value) if isinstance(value, list | tuple) else f"{value:g}"
 
 
 def _line(label: str, text: str) -> str:

@@ -32,6 +32,16 @@ def optimizer_card(name: str) -> str:
         sgd: Stochastic gradient descent
     """
     row = _row(name)
+    return f"{name}: {row['title']}\n{lines({'function': name, **row}, 'optimizers.')}"
+
+
+def lines(row: dict[str, Any], package: str) -> str:
+    """The labelled lines of a card.
+
+    Args:
+        row: the facts of the catalogue; `function` is the name to call.
+        package: what is written before that name.
+    """
     low, high = row["learning_rate"]
     copies = {0: "nothing but the settings", 1: "one copy of the parameters"}
     settings = (
@@ -39,7 +49,7 @@ def optimizer_card(name: str) -> str:
     )
     fixed = "".join(f", {key}={value!r}" for key, value in row.get("fixed", {}).items())
     rows = {
-        "call": f"optimizers.{row.get('function', name)}(learning_rate{fixed})",
+        "call": f"{package}{row['function']}(learning_rate{fixed})",
         "formula": row["formula"],
         "settings": settings,
         "try": f"learning_rate from {low:g} to {high:g}, a factor of 2 or 3 apart",
@@ -48,7 +58,7 @@ def optimizer_card(name: str) -> str:
         "weakness": row["weakness"],
         "reference": row["reference"],
     }
-    return "\n".join([f"{name}: {row['title']}", *(_line(label, text) for label, text in rows.items())])
+    return "\n".join(_line(label, text) for label, text in rows.items())
 
 
 def optimizer_picture(name: str, path: str | Path) -> Path:

@@ -8,7 +8,12 @@ from jaxopt_lite import activations, optimizers
 
 PARTS = '''
 import jax.numpy as jnp
-from jaxopt_lite import optimizers as opt
+from jaxopt_lite import optimizers as opt, training
+
+shrinking = training.Task(
+    lambda trial, key: jnp.ones(3), lambda trial, w, data, key: (w / 2, {"loss": w.sum()}),
+    lambda trial, w, data: {"size": w.sum()}, data=jnp.ones((4, 2)), objective="size",
+)
 
 def wavy(x, frequency=3.0):
     """x + sin(frequency · x)."""
@@ -41,7 +46,8 @@ def test_the_activations_and_optimizers_of_a_file_are_listed(file, command):
     status, out, err = command("list", file)
     assert status == 0, err
     listed = {name: kind for name, kind, *_ in map(str.split, out.splitlines())}
-    kinds = {"wavy": "activation", "same": "activation", "slow_sgd": "optimizer", "scaled": "optimizer"}
+    kinds = {"shrinking": "task"}
+    kinds |= {"wavy": "activation", "same": "activation", "slow_sgd": "optimizer", "scaled": "optimizer"}
     assert listed == kinds
     assert "SGD with clipped gradients." in out
 
@@ -55,6 +61,14 @@ def test_a_function_of_a_file_is_explained(file, command):
 
 def test_a_function_without_a_docstring_is_explained_by_its_signature(file, command):
     assert command("explain", f"{file}:pair") == (0, "pair(x)\n", "")
+
+
+def test_a_task_of_a_file_is_explained(file, command):
+    status, out, err = command("explain", f"{file}:shrinking")
+    assert status == 0, err
+    assert out.startswith("shrinking: a task\n")
+    assert "size, smaller is better" in out
+    assert "float32[4, 2]" in out
 
 
 def test_the_functions_of_a_file_are_swept_beside_those_of_the_catalogue(file, command, tmp_path):
@@ -108,7 +122,12 @@ def test_names_that_a_file_registers_are_listed_explained_and_swept(registering,
     ]
     status, out, err = command("explain", f"{registering}:square")
     assert status == 0, err
-    assert out.startswith("square(x)\n\nThe square.\n\nformula    x²\nuse        Tests.\n")
+    assert out.startswith("square(x)\n\nThe square.\n\nformula    x²\nrange      [0, inf)\n")
+    for label in ("centre", "shape", "saturates", "gain", "keeps", "use", "weakness", "reference"):
+        assert f"\n{label} " in out
+    out = command("explain", f"{registering}:plain")[1]
+    assert "learning_rate from 0.001 to 1," in out
+    assert "nothing but the settings" in out
     names = ["--activation", "tanh,square", "--optimizer", f"sgd,{registering}:plain"]
     status, out, err = command(
         "sweep", "spirals", *names, "--learning-rate", "0.1", "--seeds", "1", "--steps", "5", "--store", "s", "--json"

@@ -65,7 +65,7 @@ def test_functions_beside_the_wrappers_are_explained_and_not_listed(command):
         assert command("explain", name)[1].startswith(f"optimizers.{name}(")
 
 
-@pytest.mark.parametrize("name", ["tanh", "adam", "guard"])
+@pytest.mark.parametrize("name", ["tanh", "adam", "guard", "digits"])
 def test_explain_prints_a_card_and_writes_nothing(name, command, tmp_path):
     status, out, _ = command("explain", name)
     assert status == 0
