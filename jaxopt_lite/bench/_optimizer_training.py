@@ -51,7 +51,7 @@ def _trained(tx: Any, dtype: Any, x: Any, y: Any, steps: int, seeds: int) -> flo
             params, state = carry
             grads = jax.grad(loss)(params, x[batch], y[batch])
             updates, state = tx.update(grads, state, params)
-            return (opt.apply_updates(params, updates, state), state), None
+            return (opt.apply_updates(params, updates), state), None
 
         params, _ = jax.lax.scan(step, (params, tx.init(params)), order)[0]
         return loss(params, x, y)

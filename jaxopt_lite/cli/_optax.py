@@ -5,22 +5,13 @@ import importlib.util
 from functools import cache
 from pathlib import Path
 
-# Wrappers that have another name or another form here.
-_HERE = {
-    "multisteps": "optimizers.accumulate",
-    "partition": "optimizers.partition_by_path",
-    "multi_transform": "optimizers.partition_by_path",
-    "inject_hyperparams": "optimizers.with_settings: settings are already part of the state",
-    "apply_if_finite": "optimizers.guard",
-    "skip_not_finite": "optimizers.guard",
-    "ema": "optimizers.average",
-}
+from jaxopt_lite._optax_names import replacement
 
 
 def hint(name: str) -> str | None:
     """How to use optax's `name` here, or None if optax has no optimizer or wrapper of that name."""
-    if name.lower() in _HERE:
-        return f"it is in optax; here it is {_HERE[name.lower()]}"
+    if (text := replacement(name)) is not None:
+        return text
     if name in _optimizers():
         return f"it is in optax, not here; in Python, optimizers.lift(optax.{name})(learning_rate) makes it usable"
     return None

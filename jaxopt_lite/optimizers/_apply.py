@@ -7,15 +7,15 @@ import jax
 from jaxopt_lite.optimizers._arithmetic import wider
 
 
-def apply_updates(params: Any, updates: Any, state: Any = None) -> Any:
+def apply_updates(params: Any, updates: Any) -> Any:
     """`params + updates`, calculated in the wider of their dtypes and rounded once to that of the parameters.
+
+    The updates of `stochastic_rounding` and `split_master` are float32, such that the sum is exactly the parameter that
+    they rounded, and so `optax.apply_updates`, `nnx.Optimizer` and `TrainState` work with them as well.
 
     Args:
         params: the parameters, a tree of arrays.
         updates: the updates, a tree of the same structure; where one is `None` the parameter stays.
-        state: not used; accepted so that one call fits every transform. `stochastic_rounding` and `split_master` return
-            float32 updates such that the sum is exactly the parameter they rounded, and so `optax.apply_updates`,
-            `nnx.Optimizer` and `TrainState` work with them as well.
 
     Returns:
         The new parameters, in the structure and dtypes of `params`.
@@ -24,7 +24,6 @@ def apply_updates(params: Any, updates: Any, state: Any = None) -> Any:
         >>> apply_updates(jnp.zeros(2, jnp.bfloat16), jnp.ones(2))
         Array([1, 1], dtype=bfloat16)
     """
-    del state
 
     def leaf(p: Any, u: Any) -> Any:
         if u is None:

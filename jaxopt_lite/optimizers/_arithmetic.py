@@ -23,12 +23,6 @@ def wider(a: Any, b: Any) -> Any:
         return jnp.promote_types(a, b)
 
 
-def flat(tree: Any) -> tuple[list[Any], Any]:
-    """The leaves and the structure."""
-    leaves, treedef = jax.tree.flatten(tree)
-    return leaves, treedef
-
-
 def cast(x: Any, kind: Any) -> Any:
     """`x` in the dtype; itself if it is (an eager `astype` that does nothing costs as much as an addition)."""
     return x if x.dtype == kind else x.astype(kind)

@@ -1,10 +1,11 @@
 """Attributes that `jaxopt_lite.optimizers` does not define: optimizers of new files, and errors with a suggestion."""
 
+import inspect
 from typing import Any
 
 import optax
 
-from jaxopt_lite import _names
+from jaxopt_lite import _names, _optax_names
 from jaxopt_lite.optimizers._catalogue import CATALOGUE
 
 
@@ -19,17 +20,24 @@ def attribute(name: str, known: list[str]) -> Any:
         The function.
 
     Raises:
-        AttributeError: if there is none, with the nearest name, or `lift` for one of optax's.
+        AttributeError: if there is none, with the nearest name, or how to use the one of optax.
     """
     if name in CATALOGUE.functions:
         return CATALOGUE.functions[name]
     if name.startswith("_"):
         raise AttributeError(f"module 'jaxopt_lite.optimizers' has no attribute {name!r}")
-    if hasattr(optax, name):
-        hint = f"optax has it: use lift(optax.{name})(...)"
-    elif hasattr(optax.contrib, name):
-        hint = f"optax has it: use lift(optax.contrib.{name})(...)"
+    module = next((m for m in (optax, optax.contrib) if hasattr(m, name)), None)
+    if (text := _optax_names.replacement(name)) is not None:
+        hint = text
+    elif module is not None:
+        place = f"{module.__name__}.{name}"
+        hint = f"optax has it: use {f'lift({place})(...)' if _is_factory(getattr(module, name)) else place}"
     else:
         nearest = _names.nearest(name, known)
         hint = f"did you mean {nearest!r}?" if nearest else "its __all__ lists the names"
     raise AttributeError(f"module 'jaxopt_lite.optimizers' has no attribute {name!r}: {hint}")
+
+
+def _is_factory(value: Any) -> bool:
+    """Whether it is a function that returns a transformation, as its annotation says."""
+    return inspect.isfunction(value) and "GradientTransformation" in str(inspect.signature(value).return_annotation)

@@ -93,7 +93,8 @@ def register(
         `function`, so that a module can be imported again or the call be used as an expression.
 
     Raises:
-        ValueError: if another function is registered under the name, or a text is empty.
+        ValueError: if another function is registered under the name or published as `function.__name__`, or a text is
+            empty.
         TypeError: if `function(0.1)` does not return a transform.
 
     Example:
@@ -115,6 +116,9 @@ def register(
     known = CATALOGUE.get(name)
     if known is not None and _identity(known.function) != _identity(function):
         raise ValueError(f"register: {name!r} is the name of {known.function!r}: give another name")
+    published = CATALOGUE.functions.get(function.__name__)
+    if published is not None and _identity(published) != _identity(function):
+        raise ValueError(f"register: {function.__name__!r} is published as {published!r}: rename the function")
     texts = {"title": title, "formula": formula, "use": use, "weakness": weakness, "reference": reference}
     empty = [key for key, text in texts.items() if not text.strip()]
     if empty:

@@ -83,6 +83,10 @@ CALLS: dict[str, tuple[Any, type[Exception], str]] = {
     "capital": (lambda: opt.adamW(0.1), AttributeError, "has no attribute 'adamW': did you mean 'adamw'?"),
     "of optax": (lambda: opt.adabelief(0.1), AttributeError, r"optax has it: use lift\(optax.adabelief\)"),
     "of contrib": (lambda: opt.muon(0.1), AttributeError, r"optax has it: use lift\(optax.contrib.muon\)"),
+    "wrapper of optax": (lambda: opt.MultiSteps, AttributeError, r"optax; here it is optimizers.accumulate$"),
+    "partition of optax": (lambda: opt.partition, AttributeError, "here it is optimizers.partition_by_path"),
+    "settings of optax": (lambda: opt.inject_hyperparams, AttributeError, "here it is optimizers.with_settings"),
+    "module of optax": (lambda: opt.losses, AttributeError, r"optax has it: use optax.losses$"),
     "catalogue": (lambda: opt.CATALOGUE["adamm"], KeyError, "unknown optimizer 'adamm': did you mean 'adam'"),
 }
 
@@ -176,3 +180,21 @@ def test_mask_shaped_like_a_callable_model() -> None:
     updates, _ = tx.update(grads, tx.init(model), model)
     assert jnp.array_equal(updates.bias, jnp.zeros(1))
     assert jnp.allclose(updates.weight, -0.1 * model.weight)
+
+
+def test_a_mask_function_gets_none_where_the_gradient_is_none() -> None:
+    tx = opt.adamw(0.1, weight_decay=1.0, mask=lambda p: jax.tree.map(lambda x: x.ndim > 1, p))
+    grads = {"b": jnp.zeros(2), "n": None, "w": jnp.zeros((2, 2))}
+    params = {"b": jnp.ones(2), "n": 3, "w": jnp.ones((2, 2))}
+    updates, _ = tx.update(grads, tx.init(params | {"n": None}), params)
+    assert updates["n"] is None and not updates["b"].any()
+    assert jnp.allclose(updates["w"], -0.1)
+
+
+def test_a_moment_needs_the_setting_that_it_starts_at() -> None:
+    settings = {"learning_rate": opt.Range(), "acc": opt.Range(optional=True)}
+    rule = opt.Rule("mine", settings, {"x": opt.Moment(start="acc")}, lambda g, p, m, s: (-g, {"x": m.x}))
+    for missing in ({}, {"acc": None}):
+        with pytest.raises(ValueError, match="mine: the moment 'x' starts at acc, which is not given"):
+            rule(learning_rate=0.1, **missing)
+    assert rule(learning_rate=0.1, acc=2.0).init(jnp.ones(1)).moments["x"].tolist() == [2]

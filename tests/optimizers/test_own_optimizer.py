@@ -65,6 +65,15 @@ def test_equals_optax(lamb: Any) -> None:
         ours.update(grads, state)
 
 
+def test_a_function_with_the_name_of_a_published_one() -> None:
+    def sgd(learning_rate: float) -> opt.Transform:
+        return opt.sgd(learning_rate, momentum=0.5)
+
+    with pytest.raises(ValueError, match=r"register: 'sgd' is published as .* rename the function"):
+        opt.register(sgd, name="my_sgd", **dict.fromkeys(TEXTS, "x"), learning_rate=(0.1, 1.0))
+    assert opt.CATALOGUE.functions["sgd"] is opt.sgd and "my_sgd" not in opt.CATALOGUE
+
+
 def test_repr_of_a_rule_that_is_not_registered() -> None:
     rule = opt.Rule("signs", {"learning_rate": opt.Range()}, {}, lambda g, p, m, s: (-s.learning_rate * g, {}))
     assert repr(rule(learning_rate=0.1)) == "signs(learning_rate=0.1)"

@@ -104,14 +104,18 @@ class Rule:
             The transform.
 
         Raises:
-            ValueError: if a Python number is out of its range.
+            ValueError: if a Python number is out of its range, or the setting that a moment starts at is not given.
             TypeError: if a setting is no number.
         """
         data = {name: arguments.pop(name) for name in self.settings if name in arguments}
         fixed = {name: dtype(name, x) if name.endswith("_dtype") else x for name, x in arguments.items()}
         if self.mask in fixed:
             fixed[self.mask] = checked_mask(self.name, fixed[self.mask])
-        return build(self, data, fixed)
+        tx = build(self, data, fixed)
+        for moment, slot in self.slots({name for name, x in data.items() if x is not None}, fixed).items():
+            if isinstance(slot.start, str) and data.get(slot.start) is None:
+                raise ValueError(f"{self.name}: the moment {moment!r} starts at {slot.start}, which is not given")
+        return tx
 
     def slots(self, names: Any, fixed: Mapping[str, Any]) -> dict[str, Moment]:
         """The moments of a transform with settings of these names and these static arguments."""
@@ -146,7 +150,7 @@ class Rule:
             verb = "decays" if "weight_decay" in state.settings else "reads"
             raise ValueError(f"{self.name} {verb} the parameters and was given none: call update(grads, state, params)")
         ps = [None] * len(gs) if params is None else leaves_like(self.name, treedef, gs, params, grads)
-        decays = self._decays(state, params, treedef, fixed, len(gs))
+        decays = self._decays(state, treedef, gs, ps, fixed)
         s = self.values(state.settings, fixed, state.count)
         undecayed = s.replace(weight_decay=None)
         slots = self.slots(state.settings, fixed)
@@ -163,10 +167,12 @@ class Rule:
         trees = {name: jax.tree.unflatten(treedef, leaves) for name, leaves in after.items()}
         return jax.tree.unflatten(treedef, steps), State(count=count, settings=state.settings, moments=trees)
 
-    def _decays(self, state: State, params: Any, treedef: Any, fixed: Mapping[str, Any], n: int) -> list[bool]:
+    def _decays(self, state: State, treedef: Any, gs: list[Any], ps: list[Any], fixed: Mapping[str, Any]) -> list[bool]:
         if "weight_decay" not in state.settings or fixed.get(self.mask) is None:
-            return [True] * n
-        return treedef.flatten_up_to(masked(self.name, fixed[self.mask], params))
+            return [True] * len(gs)
+        # A mask function gets None for what has no gradient, as at init: it may be anything but an array.
+        trained = treedef.unflatten([None if g is None else p for g, p in zip(gs, ps, strict=True)])
+        return treedef.flatten_up_to(masked(self.name, fixed[self.mask], trained))
 
 
 def step_leaf(
