@@ -20,7 +20,7 @@ def test_guard_skips_what_is_not_finite(inner: Any) -> None:
     updates, after = jax.jit(tx.update)(bad, state, params)
     assert not any(np.any(u) for u in jax.tree.leaves(updates))
     close(jax.tree.leaves(after.inner), jax.tree.leaves(state.inner), rtol=0, atol=0)
-    assert (int(after.count), int(after.skipped), int(after.nonfinite), int(after.in_a_row)) == (2, 1, 1, 1)
+    assert (int(after.count), int(after.skipped), int(after.nonfinite), int(after.in_a_row)) == (2, 1, 1, 0)
     expected, _ = tx.update(tree(3), state, params)
     updates, after = tx.update(tree(3), after, params)
     close(updates, expected)
@@ -55,3 +55,14 @@ def test_guard_scales_the_loss() -> None:
     assert scales == [8, 8, 4, 4, 4, 8]
     with pytest.raises(ValueError, match="a state without a guard"):
         opt.loss_scale_of(opt.sgd(0.1).init(jnp.ones(1)))
+
+
+def test_patience_counts_spikes_and_not_nonfinite_steps() -> None:
+    tx = opt.guard(opt.sgd(1.0), max_spike=5.0, warmup=2, patience=2)
+    state = tx.init(jnp.zeros(1))
+    applied = []
+    for value in (1, 1, 1, jnp.nan, jnp.nan, 1000, jnp.nan, 1000, 1000):
+        updates, state = tx.update(jnp.array([float(value)]), state)
+        applied.append(bool(updates[0] != 0))
+    assert applied == [True, True, True, False, False, False, False, False, True]
+    assert (int(state.spikes), int(state.nonfinite), int(state.in_a_row)) == (2, 3, 0)

@@ -137,3 +137,60 @@ def test_transforms_built_elsewhere_read_the_state() -> None:
     state = opt.with_settings(adam.init(PARAMS), learning_rate=0.3)
     expected, _ = opt.adam(0.3).update(PARAMS, opt.adam(0.3).init(PARAMS))
     same(adam.update(PARAMS, state)[0], expected)
+
+
+def test_clip_in_a_group_uses_the_norm_of_all_groups() -> None:
+    def make(learning_rate: Any) -> Any:
+        clipped = opt.chain(opt.clip_by_global_norm(1.0), opt.sgd(learning_rate))
+        return opt.partition_by_path({"a": clipped, ".*": opt.sgd(learning_rate)})
+
+    params = {"a": jnp.array([3.0]), "b": jnp.array([4.0])}
+    injected = optax.inject_hyperparams(make)(1.0)
+    updates, _ = injected.update(params, injected.init(params), params)
+    same(updates, {"a": jnp.array([-0.6]), "b": jnp.array([-4.0])})
+
+
+def test_the_loss_scale_of_a_guard_continues() -> None:
+    def make(learning_rate: Any) -> Any:
+        return opt.guard(opt.sgd(learning_rate), loss_scale=8.0)
+
+    tx = optax.inject_hyperparams(make)(0.1)
+    state, scales = tx.init(PARAMS), []
+    for _ in range(3):
+        _, state = tx.update(jax.tree.map(lambda p: p * jnp.nan, PARAMS), state, PARAMS)
+        scales.append(float(opt.loss_scale_of(state)))
+    assert scales == [4, 2, 1]
+
+
+class Factory:
+    def __call__(self, learning_rate: Any) -> Any:
+        return opt.sgd(learning_rate)
+
+
+@pytest.mark.parametrize(
+    "factory",
+    [
+        functools.partial(opt.sgd, momentum=0.0),
+        Factory(),
+        Factory().__call__,
+        lambda learning_rate: opt.sgd(learning_rate),
+    ],
+)
+def test_every_kind_of_factory(factory: Any) -> None:
+    same(run(optax.inject_hyperparams(factory)(0.1), assigned), run(opt.sgd(rate_at)))
+
+
+def test_transforms_built_in_the_update_of_a_factory_read_their_state() -> None:
+    def make(scale: Any) -> Any:
+        def update(grads: Any, state: Any, params: Any = None) -> Any:
+            updates, state = opt.sgd(0.5).update(grads, state, params)
+            return jax.tree.map(lambda u: u * scale, updates), state
+
+        def init(params: Any) -> Any:
+            return opt.with_settings(opt.sgd(0.5).init(params), learning_rate=0.0)
+
+        return optax.GradientTransformation(init, update)
+
+    tx = optax.inject_hyperparams(make)(1.0)
+    updates, _ = tx.update(PARAMS, tx.init(PARAMS), PARAMS)
+    assert not any(np.any(u) for u in jax.tree.leaves(updates))

@@ -22,8 +22,8 @@ LARGEST_SCALE = 2.0**24
 class GuardState(NamedTuple):
     """The counters of a `guard` and the state of its inner transform.
 
-    `count` updates called; `skipped` steps, of them `nonfinite` and `spikes`; `in_a_row` steps skipped since the last
-    one made; `norm` the running mean of the gradient norm; `good` finite steps since the loss scale changed last. The
+    `count` updates called; `skipped` steps, of them `nonfinite` and `spikes`; `in_a_row` spikes since the last step
+    made; `norm` the running mean of the gradient norm; `good` finite steps since the loss scale changed last. The
     loss scale itself is `settings["loss_scale"]`, so that `with_settings` changes it.
     """
 
@@ -42,6 +42,11 @@ class Guard(NamedTuple):
     """The rule of `guard`."""
 
     name: str = "guard"
+
+    @property
+    def evolves(self) -> tuple[str, ...]:
+        """The settings that `update` changes in the state."""
+        return ("loss_scale",)
 
     def init(self, params: Any, data: Mapping[str, Any], fixed: Mapping[str, Any], parts: Parts) -> GuardState:
         """No step skipped."""
@@ -99,7 +104,7 @@ def _counted(state: GuardState, s: Mapping[str, jax.Array], norm: Any, finite: A
         skipped=state.skipped + (~take).astype(jnp.int32),
         nonfinite=state.nonfinite + (~finite).astype(jnp.int32),
         spikes=state.spikes + spike.astype(jnp.int32),
-        in_a_row=jnp.where(take, 0, state.in_a_row + 1),
+        in_a_row=jnp.where(take, 0, state.in_a_row + spike.astype(jnp.int32)),
         norm=state.norm + rate * (jnp.where(take, norm, state.norm) - state.norm),
         **_rescaled(state, s, finite),
     )
@@ -141,10 +146,12 @@ def guard(
             than so many times the running mean of the norms. `None` (static): spikes are not skipped.
         loss_scale: the first scale of the loss, above 0, usually 2.0**15 for float16. Multiply the loss by
             `loss_scale_of(state)`: gradients are divided by it, best in float32, as float16 loses the smallest ones.
-            It halves at a non-finite gradient, down to 1, and doubles up to 2**24. `None` (static): no scale.
+            It halves at a non-finite gradient, down to 1, and doubles up to 2**24; `optax.inject_hyperparams` sets
+            the first scale only. `None` (static): no scale.
         decay: how much of the running mean remains in each step, in [0, 1). 0.98 averages about 50 steps.
         warmup: the number of steps before spikes are skipped, 0 or more.
         patience: the number of spikes skipped in a row, 0 or more; the next one is accepted as the new scale.
+            Gradients that are not finite neither count nor end the row.
         growth_interval: the number of finite steps after which the loss scale doubles, 1 or more.
 
     Returns:
