@@ -9,5 +9,7 @@ def evaluated(state: Any, params: Any) -> Any:
     """The averaged parameters if an optimizer's state holds an average (`optimizers.average`), else `params`."""
     try:
         return averaged(state, params)
-    except ValueError:  # no average in it
+    except ValueError as error:
+        if "without an average" not in str(error):  # an average of other parameters
+            raise
         return params

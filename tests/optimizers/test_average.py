@@ -51,3 +51,10 @@ def test_averages_of_groups_are_put_together() -> None:
     assert means["none"] is None
     with pytest.raises(ValueError, match="the state averages 'bias', which the parameters lack"):
         opt.averaged(state, {"kernel": jnp.ones(2)})
+
+
+def test_an_average_inside_compress_is_decoded() -> None:
+    params, tx = jnp.linspace(1.0, 2.0, 512), opt.compress(opt.average(opt.adam(0.1)))
+    mean = opt.averaged({"optimizer": tx.init(params)}, params)
+    np.testing.assert_allclose(mean, params, rtol=0.13)
+    assert mean.dtype == params.dtype

@@ -1,7 +1,7 @@
 """Averages of the parameters over the steps, which often generalize better than the last parameters."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +14,7 @@ from jaxopt_lite.optimizers._transform import Parts, Transform, build
 from jaxopt_lite.optimizers._trees import check_params, map_state
 from jaxopt_lite.optimizers._types import Setting
 from jaxopt_lite.optimizers.wrappers._checks import required
+from jaxopt_lite.optimizers.wrappers._compress import CompressState, decompressed
 from jaxopt_lite.optimizers.wrappers._names import named_leaves
 
 
@@ -72,7 +73,8 @@ def _rate(s: Mapping[str, jax.Array], count: jax.Array) -> jax.Array:
 def average(tx: optax.GradientTransformation, decay: Setting | None = None, begin: Setting = 0) -> Transform:
     """Keep an average of the parameters that `tx` trains; `averaged(state, params)` returns it.
 
-    The average is computed in float32 or wider. Before step `begin` it equals the parameters.
+    The average is computed in float32 or wider. Before step `begin` it equals the parameters. Put `compress` inside, as
+    `average(compress(adam(1e-3)))`: around an average it rounds the average to one byte an entry too.
 
     Args:
         tx: a transform of this package or of optax.
@@ -124,8 +126,7 @@ def averaged(state: Any, params: Any) -> Any:
         >>> averaged(tx.init(params), params)
         Array([1., 1.], dtype=float32)
     """
-    is_average = lambda x: isinstance(x, AverageState)  # noqa: E731
-    averages = [x.mean for x in jax.tree.leaves(state, is_leaf=is_average) if is_average(x)]
+    averages = list(_means(state))
     if not averages:
         raise ValueError("averaged was given a state without an average: wrap the optimizer, average(tx, decay=0.999)")
     treedef = jax.tree.structure(params, is_leaf=lambda x: x is None)
@@ -137,6 +138,16 @@ def averaged(state: Any, params: Any) -> Any:
     if unknown:
         raise ValueError(f"averaged: the state averages {unknown[0] or 'one array'!r}, which the parameters lack")
     return jax.tree.unflatten(treedef, [_mean_or(means.get(name), p) for name, p in leaves])
+
+
+def _means(state: Any) -> Iterator[Any]:
+    """The mean of every average in a state, decoded if it is inside `compress`."""
+    is_place = lambda x: isinstance(x, AverageState | CompressState)  # noqa: E731
+    for x in jax.tree.leaves(state, is_leaf=is_place):
+        if isinstance(x, AverageState):
+            yield x.mean
+        elif isinstance(x, CompressState):
+            yield from _means(decompressed(x))
 
 
 def _mean_or(mean: Any, p: Any) -> Any:
