@@ -122,3 +122,15 @@ def test_a_field_called_value_has_a_name_and_a_variable_of_flax_does_not() -> No
     updates, _ = opt.partition_by_path(groups).update(params, opt.partition_by_path(groups).init(params), params)
     assert float(updates["head"].value[0]) == -1 and float(updates["head"].policy[0]) == -2
     assert float(updates["box"].value[0]) == -2
+
+
+@pytest.mark.parametrize("make", [opt.adam, optax.adam], ids=["jaxopt_lite", "optax"])
+def test_none_for_a_subtree(make: Any) -> None:
+    params = {"a": {"x": jnp.ones(2), "y": jnp.ones(1)}, "b": jnp.ones(3)}
+    grads = {"a": None, "b": jnp.ones(3)}
+    tx = opt.partition_by_path({"a/x": opt.sgd(0.1), "a/": opt.adam(0.1), "b": make(0.1)})
+    state = tx.init(params)
+    updates, after = tx.update(grads, state, params)
+    assert updates["a"] is None
+    np.testing.assert_allclose(updates["b"], -0.1, rtol=1e-5)
+    assert jax.tree.structure(after) == jax.tree.structure(state)

@@ -43,11 +43,13 @@ class Partition(NamedTuple):
     ) -> tuple[Any, tuple]:
         """The updates of all groups in one tree."""
         check_parts("partition_by_path", state, len(parts))
-        groups = self._groups(grads)
         extra = dict(extra)
         whole = {WHOLE: extra.pop(WHOLE, grads)}
+        tree = grads
         if params is not None:
+            grads = _each_leaf_of_none(grads, params)
             params = map_gradients(lambda g, p: p, grads, params)
+        groups = self._groups(grads)
         steps: dict[str, Any] = {}
         after = []
         for i, (update, inner) in enumerate(zip(parts.values(), state, strict=True)):
@@ -56,8 +58,8 @@ class Partition(NamedTuple):
             updates, inner = update(_only(grads, groups, i), inner, members, **more)
             steps |= updates
             after.append(inner)
-        treedef = jax.tree.structure(grads, is_leaf=lambda x: x is None)
-        return jax.tree.unflatten(treedef, [steps.get(name) for name, _ in named_leaves(grads)]), tuple(after)
+        treedef = jax.tree.structure(tree, is_leaf=_is_none)
+        return jax.tree.unflatten(treedef, [steps.get(name) for name, _ in named_leaves(tree)]), tuple(after)
 
     def _groups(self, tree: Any) -> list[int]:
         """The number of the first pattern found in the path of each leaf; -1 for `None` if there is no pattern."""
@@ -84,6 +86,17 @@ def _clips_whole(update: Any) -> bool:
     if isinstance(rule, Chain):
         return any(_clips_whole(part) for _, part in update.parts[:1])
     return isinstance(rule, (Partition, *KEEP_GRADIENTS)) and any(_clips_whole(part) for _, part in update.parts)
+
+
+def _is_none(x: Any) -> bool:
+    return x is None
+
+
+def _each_leaf_of_none(grads: Any, params: Any) -> Any:
+    """The gradients with `None` for each parameter below a `None`, as groups name every parameter."""
+    return jax.tree.map(
+        lambda g, p: jax.tree.map(lambda _: None, p) if g is None else g, grads, params, is_leaf=_is_none
+    )
 
 
 def _only(tree: Any, groups: list[int], group: int) -> dict[str, Any]:
