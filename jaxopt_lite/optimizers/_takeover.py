@@ -18,7 +18,7 @@ def from_optax(tx: Any, optax_state: Any, params: Any) -> Any:
 
     Moments are found by the names that optax gives them (`mu`, `nu`, `trace`, ...), with the count beside them. Groups
     of `partition_by_path` take their part of them, and `compress` codes them. Settings are those of `tx`, except
-    where `inject_hyperparams` keeps them in the optax state.
+    that a number of `inject_hyperparams` in the optax state becomes the setting of that name of the rule in `tx`.
 
     Args:
         tx: a transform of this package. One of `lift` takes the state of its optax factory as it is.
@@ -29,7 +29,8 @@ def from_optax(tx: Any, optax_state: Any, params: Any) -> Any:
         A state of `tx`, in copies, so that the optax state may be donated.
 
     Raises:
-        ValueError: the optax state lacks a moment that `tx` keeps, or has it in another shape.
+        ValueError: the optax state lacks a moment that `tx` keeps, or has it in another shape; or several rules in
+            `tx` have a setting that `inject_hyperparams` keeps in the optax state.
 
     Example:
         >>> params = jnp.ones(3)
@@ -47,10 +48,7 @@ def from_optax(tx: Any, optax_state: Any, params: Any) -> Any:
                 f"and was given {jax.tree.structure(optax_state)}"
             )
         return start._replace(inner=jax.tree.map(_as, start.inner, optax_state))
-    state = _carried(start, optax_state, _strict(tx.name))
-    hyper: dict[str, Any] = next((n.hyperparams for n in _nodes(optax_state) if hasattr(n, "hyperparams")), {})
-    known = getattr(state, "settings", {})
-    return with_settings(state, **{name: value for name, value in hyper.items() if name in known})
+    return _with_injected(_carried(start, optax_state, _strict(tx.name)), optax_state)
 
 
 def swap(tx: Any, state: Any, params: Any) -> Any:
@@ -79,11 +77,35 @@ def swap(tx: Any, state: Any, params: Any) -> Any:
         >>> int(new.count), bool(jnp.array_equal(new.moments["mu"], state.moments["mu"]))
         (1, True)
     """
-    return _carried(tx.init(params), state, lambda own, missing: own)
+    return _carried(tx.init(params), state, lambda first, missing: first)
+
+
+def _with_injected(state: Any, optax_state: Any) -> Any:
+    """The state with the numbers that `inject_hyperparams` keeps in the optax state, each in the one rule that fits."""
+    injected = [node.hyperparams for node in _nodes(optax_state) if hasattr(node, "hyperparams")]
+    rules = [x.settings for x in jax.tree.leaves(state, is_leaf=_is_rule) if _is_rule(x)]
+    numbers = {name: value for hyperparams in injected for name, value in hyperparams.items()}
+    for name in numbers:
+        places, values = (sum(name in names for names in group) for group in (rules, injected))
+        if places and places * values > 1:
+            raise ValueError(
+                f"from_optax: the optax state has {name!r} from inject_hyperparams {values} times, and {places} rules "
+                "have that setting: to keep the settings of tx, give the inner_state of that state"
+            )
+
+    def one(rule: Any) -> Any:
+        changes = {name: value for name, value in numbers.items() if name in rule.settings} if _is_rule(rule) else {}
+        return with_settings(rule, **changes) if changes else rule
+
+    return jax.tree.map(one, state, is_leaf=_is_rule)
+
+
+def _is_rule(x: Any) -> bool:
+    return isinstance(x, State)
 
 
 def _strict(name: str) -> Any:
-    def refuse(own: State, missing: str) -> State:
+    def refuse(first: State, missing: str) -> State:
         raise ValueError(f"from_optax: {name} keeps {missing!r}, which the optax state does not have in that shape")
 
     return refuse
@@ -92,31 +114,31 @@ def _strict(name: str) -> Any:
 def _carried(start: Any, source: Any, otherwise: Any) -> Any:
     """`start` with each rule's moments out of `source`; the k-th rule that keeps a name takes its k-th occurrence."""
     source = jax.tree.map(lambda x: decompressed(x) if _is_compressed(x) else x, source, is_leaf=_is_compressed)
-    held = list(_moments(source))
+    available = list(_moments(source))
     used: set[int] = set()
 
-    def one(own: State) -> State:
-        found, count = {}, None
-        for name, tree in own.moments.items():
-            fitting = ((i, _fitted(tree, t)) for i, (n, t, _) in enumerate(held) if n == name and i not in used)
+    def one(first: State) -> State:
+        moments, count = {}, None
+        for name, tree in first.moments.items():
+            fitting = ((i, _fitted(tree, t)) for i, (n, t, _) in enumerate(available) if n == name and i not in used)
             i, match = next(((i, match) for i, match in fitting if match is not None), (None, None))
             if i is None:
-                return otherwise(own, name)
-            if _alike(tree, held[i][1]):  # the other groups of a partition take their part of the same tree
+                return otherwise(first, name)
+            if _alike(tree, available[i][1]):  # the other groups of a partition take their part of the same tree
                 used.add(i)
-            found[name] = jax.tree.map(_as, tree, match)
-            count = held[i][2] if held[i][2] is not None else count
+            moments[name] = jax.tree.map(_as, tree, match)
+            count = available[i][2] if available[i][2] is not None else count
         if count is None:
-            count = next((c for _, _, c in held if c is not None), _first_count(source))
-        return own._replace(moments=found, count=own.count if count is None else _as(own.count, count))
+            count = next((c for _, _, c in available if c is not None), _first_count(source))
+        return first._replace(moments=moments, count=first.count if count is None else _as(first.count, count))
 
     def node(x: Any) -> Any:
         if _is_compressed(x):
-            return recompressed(x, jax.tree.map(node, decompressed(x), is_leaf=is_rule))
-        return one(x) if isinstance(x, State) else x
+            return recompressed(x, jax.tree.map(node, decompressed(x), is_leaf=is_place))
+        return one(x) if _is_rule(x) else x
 
-    is_rule = lambda x: isinstance(x, State | CompressState)  # noqa: E731
-    return jax.tree.map(node, start, is_leaf=is_rule)
+    is_place = lambda x: isinstance(x, State | CompressState)  # noqa: E731
+    return jax.tree.map(node, start, is_leaf=is_place)
 
 
 def _is_compressed(x: Any) -> bool:
@@ -137,8 +159,8 @@ def _fitted(tree: Any, given: Any) -> Any:
 def _moments(source: Any) -> Iterator[tuple[str, Any, Any]]:
     """Every named tree inside a state, with the count beside it."""
     for node in _nodes(source):
-        held = node.moments if isinstance(node, State) else node._asdict()
-        for name, tree in held.items():
+        trees = node.moments if _is_rule(node) else node._asdict()
+        for name, tree in trees.items():
             yield name, tree, _count(node)
 
 
@@ -169,6 +191,6 @@ def _alike(a: Any, b: Any) -> bool:
     return all(jnp.shape(x) == jnp.shape(y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
 
 
-def _as(own: Any, given: Any) -> Any:
-    """A copy in our dtype: the old state may be donated."""
-    return jnp.array(given, dtype=own.dtype, copy=True)
+def _as(array: Any, given: Any) -> Any:
+    """A copy of `given` in the dtype of `array`: the old state may be donated."""
+    return jnp.array(given, dtype=array.dtype, copy=True)

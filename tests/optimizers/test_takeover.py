@@ -58,3 +58,31 @@ def test_compressed_states_take_and_give(source: str) -> None:
     back = opt.swap(opt.adam(0.1), state, PARAMS)
     assert int(back.count) == 3
     np.testing.assert_allclose(back.moments["mu"]["w"], trained(opt.adam(0.1)).moments["mu"]["w"], rtol=0.4)
+
+
+def clipped(learning_rate: Any) -> Any:
+    return optax.chain(optax.clip(1.0), optax.adam(learning_rate))
+
+
+NESTS: dict[str, Any] = {
+    "chain": lambda tx: opt.chain(opt.clip(1.0), tx),
+    "guard": opt.guard,
+    "compress": opt.compress,
+    "partition_by_path": lambda tx: opt.partition_by_path({".*": tx}),
+}
+
+
+@pytest.mark.parametrize("nest", NESTS.values(), ids=NESTS)
+def test_injected_settings_reach_rules_inside_wrappers(nest: Any) -> None:
+    old = optax.chain(optax.inject_hyperparams(clipped)(0.5))
+    state = opt.from_optax(nest(opt.adam(0.1)), old.init(PARAMS), PARAMS)
+    rates = [float(x) for name, x in opt.settings(state).items() if name.endswith("learning_rate")]
+    assert rates == [0.5]
+
+
+def test_injected_settings_of_several_rules_are_refused() -> None:
+    injected = optax.inject_hyperparams(optax.adam)(0.5).init(PARAMS)
+    with pytest.raises(ValueError, match=r"'learning_rate' from inject_hyperparams 1 times, and 2 rules have"):
+        opt.from_optax(GROUPS, injected, PARAMS)
+    state = opt.from_optax(GROUPS, injected.inner_state, PARAMS)
+    assert [round(float(group.settings["learning_rate"]), 3) for group in state] == [0.1, 0.2]
