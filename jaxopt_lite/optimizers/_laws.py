@@ -26,7 +26,8 @@ def check(optimizer: str | Make, **settings: Any) -> list[str]:
 
     The laws: it is an optax transformation; its leaves are its numbers; one trace serves all settings; `vmap` over it
     equals a loop; gradients with respect to its settings agree with finite differences, zeros included; `update` reads
-    the settings from the state; every setting may be a schedule; a gradient of `None` leaves its parameter unchanged;
+    the settings from the state; `update` works without the parameters unless the rule declares `needs_params` or decays
+    them; every setting may be a schedule; a gradient of `None` leaves its parameter unchanged;
     the state keeps its structure and dtypes, and updates have the wider of the gradient's and the parameter's dtype,
     under strict promotion; zero gradients give finite updates in half precision; and it pickles, compares by value and
     prints as the call that builds it. They say nothing about the formula: compare that with the paper.
@@ -154,6 +155,20 @@ def update_reads_the_state_alone(make: Make) -> None:
     _require(len(traces) == 1, f"{len(traces)} traces for 3 learning rates")
 
 
+def params_are_optional(make: Make) -> None:
+    """update works without the parameters, unless the rule has needs_params=True or a weight decay."""
+    tx, params = make(), _params()
+    state = tx.init(params)
+    rule: Any = getattr(tx.init, "rule", None)
+    if not getattr(rule, "needs_params", True) and "weight_decay" not in state.settings:
+        try:
+            tx.update(params, state)
+        except Exception as error:
+            raise AssertionError(
+                f"update(grads, state) fails: {error}: if it reads p, set needs_params=True"
+            ) from error
+
+
 def takes_schedules(make: Make) -> None:
     """Every setting may be a schedule: one trace, and at each step what with_settings by hand gives."""
     params, tx = _params(), make()
@@ -193,7 +208,7 @@ def none_gradients(make: Make) -> None:
 
 
 def dtypes_stay(make: Make) -> None:
-    """The state keeps structure, shapes and dtypes; updates have the wider dtype; strict promotion works."""
+    """The state keeps structure, shapes and dtypes; updates have shapes and the wider dtype; strict promotion works."""
     tx = make(learning_rate=jnp.float32(0.1))
     f16, bf16, f32 = jnp.float16, jnp.bfloat16, jnp.float32
     for parameter, gradient in ((f32, f32), (bf16, bf16), (f32, f16), (bf16, f32), (f16, bf16)):
@@ -203,6 +218,8 @@ def dtypes_stay(make: Make) -> None:
             updates, after = jax.eval_shape(tx.update, _params(gradient), state, params)
         _require({u.dtype for u in jax.tree.leaves(updates)} == {wider(parameter, gradient)}, f"updates are {updates}")
         _require(_structure(after) == _structure(state), "the state changes its structure")
+        shapes = [x.shape for x in jax.tree.leaves(params)]
+        _require([u.shape for u in jax.tree.leaves(updates)] == shapes, f"updates are {updates}")
         before, new = ([(x.shape, x.dtype) for x in jax.tree.leaves(s)] for s in (state, after))
         _require(before == new, f"the state changes from {before} to {new}")
         _require(not any(x.weak_type for x in jax.tree.leaves(after)), "the state has a weak type")
@@ -241,6 +258,7 @@ LAWS: dict[str, Callable[[Make], None]] = {
         vmap_is_the_loop,
         gradients_agree_with_differences,
         update_reads_the_state_alone,
+        params_are_optional,
         takes_schedules,
         none_gradients,
         dtypes_stay,

@@ -89,6 +89,43 @@ def test_check_names_the_law_that_is_broken() -> None:
         opt.check(wrong)
 
 
+WRONG = {
+    "no tuple": (lambda g, p, m, s: -g, TypeError, r"of the rule 'wrong' returns \(\w+\): return \(step, moments\)"),
+    "three values": (
+        lambda g, p, m, s: (-g, {}, 1),
+        TypeError,
+        r"returns \(\w+, dict, int\): return \(step, moments\)",
+    ),
+    "no dictionary": (lambda g, p, m, s: (-g, m.mu), TypeError, r"return \(step, moments\), an array and a dictionary"),
+    "missing": (lambda g, p, m, s: (-g, {}), TypeError, r"moments \[\], but `moments` of the rule declares \['mu'\]"),
+    "undeclared": (lambda g, p, m, s: (-g, {"mu": g, "nu": g}), TypeError, r"returns the moments \['mu', 'nu'\], but"),
+    "shape of step": (
+        lambda g, p, m, s: (g.ravel()[:1], {"mu": g}),
+        ValueError,
+        r"a step of shape \(1,\): .* \(2, 3\)",
+    ),
+    "number": (lambda g, p, m, s: (-0.1, {"mu": g}), ValueError, "a step of type float: return an array"),
+    "shape of moment": (lambda g, p, m, s: (g, {"mu": g[0]}), ValueError, r"the moment 'mu' of shape \(3,\): return"),
+    "setting": (lambda g, p, m, s: (-s.rate * g, {"mu": g}), AttributeError, "unknown value 'rate': .*learning_rate"),
+}
+
+
+@pytest.mark.parametrize(("per_leaf", "error", "text"), WRONG.values(), ids=WRONG)
+def test_a_wrong_per_leaf_is_named(per_leaf: Any, error: type[Exception], text: str) -> None:
+    rule = opt.Rule("wrong", {"learning_rate": opt.Range()}, {"mu": opt.Moment()}, per_leaf)
+    tx, params = rule(learning_rate=0.1), jnp.ones((2, 3))
+    with pytest.raises(error, match=text):
+        tx.update(params, tx.init(params))
+    with pytest.raises(AssertionError, match=text.split(":")[0].split(" of ")[0]):
+        opt.check(lambda learning_rate: rule(learning_rate=learning_rate))
+
+
+def test_check_finds_a_rule_that_reads_undeclared_parameters() -> None:
+    rule = opt.Rule("reads", {"learning_rate": opt.Range()}, {}, lambda g, p, m, s: (-s.learning_rate * (g + p), {}))
+    with pytest.raises(AssertionError, match=r"breaks the law 'params_are_optional'.*needs_params=True"):
+        opt.check(lambda learning_rate: rule(learning_rate=learning_rate))
+
+
 def test_inside_a_copy_of_the_package(tmp_path: Path) -> None:
     root = Path(jaxopt_lite.__file__).parent
     shutil.copytree(root, tmp_path / "jaxopt_lite", ignore=shutil.ignore_patterns("__pycache__"))

@@ -190,13 +190,36 @@ def step_leaf(
     Returns:
         The step to add, in the wider of the gradient's and the parameter's dtype, because one that is smaller than
         the gradient's smallest number would be lost in the gradient's; and the new moments in the working precision.
+
+    Raises:
+        TypeError: if `per_leaf` returns something else than a step and a dictionary of all declared moments.
+        ValueError: if the step or a moment has another shape than the gradient.
     """
     out = g.dtype if p is None else wider(g.dtype, p.dtype)
     kind = working(out)
     wide = {name: cast(x, kind if jnp.iscomplexobj(x) else real(kind)) for name, x in m.items()}
     p = None if p is None else cast(p, kind)
-    step, new = rule.per_leaf(cast(g, kind), p, Values(wide), s.cast(real(kind)))
+    step, new = _checked(rule, rule.per_leaf(cast(g, kind), p, Values(wide), s.cast(real(kind))), g, m)
     return cast(step, out), dict(new)
+
+
+def _checked(rule: Rule, result: Any, g: jax.Array, m: Mapping[str, jax.Array]) -> tuple[Any, Mapping[str, Any]]:
+    """What `per_leaf` returned, if it has the form that `Rule` describes."""
+    where = f"per_leaf of the rule {rule.name!r}"
+    if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping)):
+        items = ", ".join(type(x).__name__ for x in result) if isinstance(result, tuple) else type(result).__name__
+        raise TypeError(f"{where} returns ({items}): return (step, moments), an array and a dictionary")
+    step, new = result
+    if new.keys() != m.keys():
+        raise TypeError(
+            f"{where} returns the moments {sorted(new)}, but `moments` of the rule declares {sorted(m)}: return a "
+            "dictionary of exactly those"
+        )
+    for what, x in {"a step": step, **{f"the moment {name!r}": x for name, x in new.items()}}.items():
+        if getattr(x, "shape", None) != g.shape:
+            given = f"of shape {x.shape}" if hasattr(x, "shape") else f"of type {type(x).__name__}"
+            raise ValueError(f"{where} returns {what} {given}: return an array of the gradient's {g.shape}")
+    return step, new
 
 
 def _stored(x: jax.Array, kind: Any, moment: Moment, t: jax.Array, leaf: int) -> jax.Array:
