@@ -84,7 +84,7 @@ def bind(function: Callable[..., Any], **settings: Any) -> Bound:
         The bound function, to be called with x.
 
     Raises:
-        TypeError: if `function` is not callable, or has no such setting.
+        TypeError: if `function` is not callable, has no such setting, or a text is given where the default is a number.
 
     Example:
         >>> from jaxopt_lite.activations import leaky_relu
@@ -107,6 +107,10 @@ def bind(function: Callable[..., Any], **settings: Any) -> Bound:
                     f"bind: {function.__name__} has no setting {given!r}; its settings are: {known}. "
                     "Remove it or correct its name"
                 )
+    for name, value in settings.items():
+        default = allowed[name].default if name in allowed else None
+        if isinstance(value, str) and isinstance(default, int | float):
+            raise TypeError(f"bind: {function.__name__}: {name}={value!r} is a text; give a value like {default!r}")
     return Bound(function, settings, tuple(sorted(name for name, value in settings.items() if not _static(value))))
 
 

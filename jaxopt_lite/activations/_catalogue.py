@@ -91,7 +91,19 @@ class _Catalogue(dict[str, Activation]):
 
 def _read(path: Path) -> _Catalogue:
     rows: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    return _Catalogue((name, Activation(_function(name), **_with_tuples(row))) for name, row in rows.items())
+    return _Catalogue((name, _row(path, name, _with_tuples(row))) for name, row in rows.items())
+
+
+def _row(path: Path, name: str, fields: dict[str, Any]) -> Activation:
+    required = [field for field in Activation._fields[1:] if field not in Activation._field_defaults]
+    wrong = {
+        "lacks": [field for field in required if field not in fields],
+        "has the unknown fields": [field for field in fields if field not in Activation._fields[1:]],
+    }
+    problems = [f"{verb} {', '.join(names)}" for verb, names in wrong.items() if names]
+    if problems:
+        raise ValueError(f"the row [{name}] of {path} {' and '.join(problems)}; copy the fields of another row")
+    return Activation(_function(name), **fields)
 
 
 def _function(name: str) -> Callable[..., jax.Array]:

@@ -93,9 +93,9 @@ def register(
         `function`, so that a module can be imported again or the call be used as an expression.
 
     Raises:
-        ValueError: if another function is registered under the name or published as `function.__name__`, or a text is
-            empty.
-        TypeError: if `function(0.1)` does not return a transform.
+        ValueError: if another function is registered under the name or published as `function.__name__`, a text is
+            empty, or the learning rates are not 0 < lowest < highest.
+        TypeError: if `function` is a transform or not callable, or `function(0.1)` does not return a transform.
 
     Example:
         >>> def half_sgd(learning_rate):
@@ -112,6 +112,8 @@ def register(
         >>> CATALOGUE["half_sgd"].memory
         1
     """
+    if isinstance(function, Transform) or not callable(function):
+        raise TypeError(f"register was given {function!r}: give the function that builds it, as sgd and not sgd(0.1)")
     name = name or function.__name__
     known = CATALOGUE.get(name)
     if known is not None and _identity(known.function) != _identity(function):
@@ -123,6 +125,9 @@ def register(
     empty = [key for key, text in texts.items() if not text.strip()]
     if empty:
         raise ValueError(f"register: {name}: {' and '.join(empty)} is empty: say it in a line")
+    low, high = learning_rate
+    if not 0 < low < high:
+        raise ValueError(f"register: {name}: learning_rate={learning_rate!r}: give (lowest, highest), both above 0")
     fixed = fixed or {}
     tx = function(0.1, **fixed)
     if not isinstance(tx, Transform):

@@ -113,3 +113,10 @@ def test_texts_in_place_of_arrays_and_functions_are_refused() -> None:
 def test_a_name_that_is_missing_names_what_was_meant(name: str, text: str) -> None:
     with pytest.raises(AttributeError, match=text):
         getattr(act, name)
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_none_is_refused_by_name(name: str) -> None:
+    row = CATALOGUE[name]
+    with pytest.raises(TypeError, match=r"x is None, but \w+ needs an array of real numbers"):
+        row.function(None, **row.settings, **row.initial)

@@ -54,6 +54,11 @@ def test_an_unknown_setting_is_refused_where_it_is_given() -> None:
         bind(relu, negative_slope=0.1)
 
 
+def test_a_text_in_place_of_a_number_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"bind: leaky_relu: negative_slope='a' is a text; give a value like 0.01"):
+        bind(leaky_relu, negative_slope="a")
+
+
 def test_arrays_compare_by_value() -> None:
     assert bind(leaky_relu, negative_slope=jnp.asarray(0.1)) == bind(leaky_relu, negative_slope=jnp.asarray(0.1))
     assert bind(leaky_relu, negative_slope=jnp.ones(2)) == bind(leaky_relu, negative_slope=jnp.ones(2))

@@ -11,6 +11,7 @@ import pytest
 
 from jaxopt_lite import activations
 from jaxopt_lite.activations import CATALOGUE
+from jaxopt_lite.activations._catalogue import _read
 from jaxopt_lite.bench._activation_truth import truth
 
 ROWS = pytest.mark.parametrize("name", CATALOGUE)
@@ -162,3 +163,12 @@ def test_swapping_the_import_changes_nothing(name: str) -> None:
     mine = inspect.signature(ours).parameters
     for (a, p), (b, q) in itertools.zip_longest(parameters.items(), list(mine.items())[: len(parameters)]):
         assert a == b and p.default == q.default
+
+
+def test_a_row_that_lacks_fields_is_named_with_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "catalogue.toml"
+    file.write_text('[relu]\nformula = "max(0, x)"\nkink = [0.0]\n')
+    with pytest.raises(
+        ValueError, match=r"the row \[relu\] of .*catalogue.toml lacks kind, .* the unknown fields kink"
+    ):
+        _read(file)

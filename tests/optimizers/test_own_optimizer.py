@@ -89,6 +89,17 @@ def test_check_names_the_law_that_is_broken() -> None:
         opt.check(wrong)
 
 
+def test_register_takes_a_function_and_an_interval() -> None:
+    texts = dict.fromkeys(TEXTS, "x")
+    for given in (opt.sgd(0.1), "sgd"):
+        with pytest.raises(TypeError, match=r"give the function that builds it, as sgd and not sgd\(0.1\)"):
+            opt.register(given, name="new", **texts, learning_rate=(0.1, 1.0))
+    for rates in ((1.0, 0.1), (0.0, 1.0)):
+        with pytest.raises(ValueError, match=r"register: new: learning_rate=\(.*\): give \(lowest, highest\)"):
+            opt.register(opt.sgd, name="new", **texts, learning_rate=rates)
+    assert "new" not in opt.CATALOGUE
+
+
 WRONG = {
     "no tuple": (lambda g, p, m, s: -g, TypeError, r"of the rule 'wrong' returns \(\w+\): return \(step, moments\)"),
     "three values": (

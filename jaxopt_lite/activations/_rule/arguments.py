@@ -17,6 +17,8 @@ def real(name: str, x: ArrayLike, what: str = "x") -> jax.Array:
         return jnp.asarray(float(x))
     if isinstance(x, str):
         raise TypeError(f"{name}: {what} is the text {x!r}, but {name} needs an array of real numbers")
+    if x is None:
+        raise TypeError(f"{name}: {what} is None, but {name} needs an array of real numbers")
     array = jnp.asarray(x)
     if jnp.issubdtype(array.dtype, jnp.floating):
         return array
