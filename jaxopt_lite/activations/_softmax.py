@@ -22,10 +22,11 @@ def _less_largest(x: jax.Array, axes: Axes) -> jax.Array:
     return jnp.minimum(top, x) - top
 
 
-def _centred(t: jax.Array, p: jax.Array, axes: Axes) -> jax.Array:
-    """t - Σ p t. The second step removes the rounding error of the first, which matters where one p is close to 1."""
-    t = t - jnp.sum(p * t, axes, keepdims=True)
-    return t - jnp.sum(p * t, axes, keepdims=True)
+def _centred(t: jax.Array, p: jax.Array, axes: Axes, steps: int) -> jax.Array:
+    """t - Σ p t. A second step removes the rounding error of the first, which matters where one p is close to 1."""
+    for _ in range(steps):
+        t = t - jnp.sum(p * t, axes, keepdims=True)
+    return t
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
@@ -37,11 +38,11 @@ def _softmax(x: jax.Array, axes: Axes) -> jax.Array:
 @_softmax.defjvp
 def _softmax_rule(axes: Axes, primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
     y = _softmax(*primals, axes)
-    return y, y * _centred(tangents[0], y, axes)
+    return y, y * _centred(tangents[0], y, axes, steps=2)
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(1,))
-def _log_softmax(x: jax.Array, axes: Axes) -> jax.Array:
+@partial(jax.custom_jvp, nondiff_argnums=(1, 2))
+def _log_softmax(x: jax.Array, axes: Axes, steps: int = 1) -> jax.Array:
     difference = _less_largest(x, axes)
     smaller = jnp.minimum(difference * -float(jnp.finfo(x.dtype).max), 1.0)  # 0 for the largest entries, 1 elsewhere
     others = jnp.sum(jnp.exp(difference) * smaller, axes, keepdims=True)
@@ -50,9 +51,9 @@ def _log_softmax(x: jax.Array, axes: Axes) -> jax.Array:
 
 
 @_log_softmax.defjvp
-def _log_softmax_rule(axes: Axes, primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
-    y = _log_softmax(*primals, axes)
-    return y, _centred(tangents[0], jnp.exp(y), axes)
+def _log_softmax_rule(axes: Axes, steps: int, primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
+    y = _log_softmax(*primals, axes, steps)
+    return y, _centred(tangents[0], jnp.exp(y), axes, steps)
 
 
 def _normalized(name: str, function: Any, x: ArrayLike, axis: Axis, where: ArrayLike | None, fill: float) -> jax.Array:
@@ -67,7 +68,8 @@ def _normalized(name: str, function: Any, x: ArrayLike, axis: Axis, where: Array
 
 
 _softmax_along = along_axis("softmax", _softmax, keeps_output=True)
-_log_softmax_along = along_axis("log_softmax", _log_softmax, keeps_output=True)
+# In float32 the rounding error of exp(y) makes the second step useless.
+_log_softmax_along = along_axis("log_softmax", _log_softmax, keeps_output=True, in_half=partial(_log_softmax, steps=2))
 
 
 def softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> jax.Array:

@@ -52,6 +52,13 @@ def test_an_infinite_cotangent_gives_a_number_wherever_jax_nn_gives_one(name: st
     np.testing.assert_array_equal(ours[known], theirs[known])
 
 
+@pytest.mark.parametrize("cotangent", [[jnp.inf, 1.0], [1.0, -jnp.inf], [jnp.nan, 1.0]])
+def test_an_infinite_cotangent_of_one_entry_reaches_log_softmax_as_in_jax_nn(cotangent: list[float]) -> None:
+    x = jnp.asarray([1.0, 5.0])
+    ours, theirs = (jax.vjp(f, x)[1](jnp.asarray(cotangent))[0] for f in (act.log_softmax, jax.nn.log_softmax))
+    np.testing.assert_array_equal(ours, theirs)
+
+
 @pytest.mark.parametrize(
     ("name", "setting", "flat"),
     [

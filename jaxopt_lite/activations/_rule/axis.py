@@ -8,7 +8,10 @@ import jax.numpy as jnp
 
 
 def along_axis(
-    name: str, function: Callable[..., jax.Array], keeps_output: bool = False
+    name: str,
+    function: Callable[..., jax.Array],
+    keeps_output: bool = False,
+    in_half: Callable[..., jax.Array] | None = None,
 ) -> Callable[[jax.Array, tuple[Any, ...]], jax.Array]:
     """The compiled function of (x, settings) that evaluates `function(x, *settings)` in float32 for half precision.
 
@@ -17,12 +20,14 @@ def along_axis(
         function: a function of an array and static settings.
         keeps_output: its derivative reads the output alone. The backward pass then keeps the output in float32 and
             float64; else, and in half precision, where the rounded output has lost too many digits, it keeps x.
+        in_half: the function for half precision, if it differs.
     """
 
     def evaluate(x: jax.Array, settings: tuple[Any, ...]) -> jax.Array:
         def rounded(x: jax.Array) -> jax.Array:
-            wide = x if x.dtype.itemsize >= 4 else x.astype(jnp.float32)
-            return function(wide, *settings).astype(x.dtype)
+            if x.dtype.itemsize >= 4:
+                return function(x, *settings)
+            return (in_half or function)(x.astype(jnp.float32), *settings).astype(x.dtype)
 
         if keeps_output and x.dtype.itemsize >= 4:
             return rounded(x)
