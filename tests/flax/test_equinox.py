@@ -138,3 +138,12 @@ def test_a_bound_activation_is_trained_and_masked(masked: str) -> None:
     assert loss(trained, X).shape == ()
     both = jax.tree.map(lambda leaf, flag: leaf if flag else None, model.activation, mask(model.activation))
     assert both.settings == {"negative_slope": None}
+
+
+@pytest.mark.parametrize("name", [*RULES, *WRAPPED])
+def test_a_transform_keeps_its_leaves_under_filters_and_masks(name: str) -> None:
+    tx = {**RULES, **WRAPPED}[name]
+    arrays, rest = eqx.partition(tx, eqx.is_array)
+    assert eqx.combine(arrays, rest) == tx
+    mask = jax.tree.map(lambda _: True, tx)
+    assert jax.tree.map(lambda _, leaf: leaf, mask, tx) == tx
