@@ -113,13 +113,15 @@ class Processes:
 
     def __init__(self, data: Any, trainings: list[Training], processes: int, vmapped: bool = False) -> None:
         context = multiprocessing.get_context("spawn")
-        cores = _cores()[:processes]
+        chosen = cores()[:processes]
         groups = list(structures(trainings).values())
         self._length = len(trainings)
-        self._positions = [list(itertools.chain(*groups[k :: len(cores)])) for k in range(min(len(cores), len(groups)))]
+        self._positions = [
+            list(itertools.chain(*groups[k :: len(chosen)])) for k in range(min(len(chosen), len(groups)))
+        ]
         self._pipes: list[Connection] = []
         self._processes = []
-        for core, positions in zip(cores, self._positions, strict=False):
+        for core, positions in zip(chosen, self._positions, strict=False):
             pipe, end = context.Pipe()
             work = (end, core, data, [trainings[i] for i in positions], vmapped)
             process = context.Process(target=_serve, args=work, daemon=True)
@@ -164,7 +166,7 @@ def _serve(pipe: Connection, core: int | None, data: Any, trainings: list[Traini
         return
 
 
-def _cores() -> list[int | None]:
+def cores() -> list[int | None]:
     """The cores that this process may use; None for each where the system cannot bind a process to one."""
     if hasattr(os, "sched_getaffinity"):
         return [*sorted(os.sched_getaffinity(0))]

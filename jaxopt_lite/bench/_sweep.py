@@ -104,7 +104,7 @@ def sweep(*, small: bool = False, progress: Report | None = None) -> dict[str, A
         >>> page = render_sweep(sweep(small=True))  # doctest: +SKIP
     """
     size, report = SMALL if small else Size(), progress or (lambda _: None)
-    load, cores = os.getloadavg()[0], _cores()
+    load, cores = os.getloadavg()[0], len(_scan_loop.cores())
     task = training.builtin("digits", size.batch)
     with ExitStack() as stack:
         stack.enter_context(_without_persistent_cache())
@@ -150,10 +150,10 @@ def _loop_ways(stack: ExitStack, data: Any, trainings: list[Training], size: Siz
         from jaxopt_lite.bench import _torch_loop
 
         report("choosing the number of threads of PyTorch")
-        _torch_loop.use_best_threads(data, trainings[0])
         threads = _torch_loop.use_best_threads(data, trainings[0])
         ways["torch"] = Way(clocked(lambda: list(_torch_loop.looped(data, trainings))), len(every), every, threads, 0.0)
-    scans = {"scan, 1 process": (1, False), "scan": (_cores(), False), "vmapped scan": (_cores(), True)}
+    every_core = len(_scan_loop.cores())
+    scans = {"scan, 1 process": (1, False), "scan": (every_core, False), "vmapped scan": (every_core, True)}
     for name, (processes, vmapped) in scans.items():
         report(f"compiling: {name}")
         loop = stack.enter_context(_scan_loop.Processes(data, trainings, processes, vmapped))
@@ -237,7 +237,3 @@ def _without_persistent_cache() -> Iterator[None]:
             del os.environ[variable]
         else:
             os.environ[variable] = inherited
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

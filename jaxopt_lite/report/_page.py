@@ -137,7 +137,6 @@ def _facts(study: Study) -> dict[str, str]:
         "processor": facts.get("processor"),
         "workers": facts.get("workers"),
         "versions": ", ".join(f"{name} {version}" for name, version in facts.get("versions", {}).items()),
-        "command": facts.get("command"),
     }
     return {label: str(fact) for label, fact in rows.items() if fact not in (None, "")}
 

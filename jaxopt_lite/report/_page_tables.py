@@ -117,7 +117,7 @@ def diverged_runs(study: Study) -> Table:
         rows.append(
             Row([*cells, Cell(study.columns["seed"][i], number=True), Cell(_last_finite(study, i), number=True)])
         )
-    share = f"{count(len(diverged), 'run')} of {study.runs:,}: a loss or a parameter became NaN or infinite."
+    share = f"{count(len(diverged), 'run')} of {study.runs:,}: the loss or the objective became NaN or infinite."
     return Table("Diverged runs", heads, rows, share if diverged else "None.", tall=len(diverged) > 12)
 
 

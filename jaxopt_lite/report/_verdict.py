@@ -106,8 +106,8 @@ def _answer(study: Study, best: "Setting | None", finished: list["Setting"]) -> 
 
 def _open(study: Study) -> list[str]:
     status = study.columns["status"]
-    left = sum(s not in ("done", "diverged") for s in status)
-    return [f"Not final: {left:,} of {count(len(status), 'run')} are still to do."] if left else []
+    remaining = sum(s not in ("done", "diverged") for s in status)
+    return [f"Not final: {remaining:,} of {count(len(status), 'run')} are still to do."] if remaining else []
 
 
 def _ties(study: Study, best: "Setting | None") -> list[str]:

@@ -24,7 +24,7 @@ from jaxopt_lite.training._run import stride_of
 RESERVED = (
     *("task", "objective", "mode", "modes", "steps", "stride", "seeds", "columns", "settings", "structures", "widths"),
     *("numbers", "data", "device", "processor", "workers", "versions", "digests", "format", "last", "compile_seconds"),
-    "run_seconds",
+    *("run_seconds", "programs"),
 )
 
 

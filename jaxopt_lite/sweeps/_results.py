@@ -25,7 +25,8 @@ class Results:
         swept: names of the columns that are settings.
         objective: name of the score by which settings are ranked.
         mode: `"min"` or `"max"`, which values of the objective are good.
-        facts: what else is known: task, steps, number of programs, seconds, versions.
+        facts: what else is known: task, steps, seeds, number of different programs, seconds, versions. `facts["last"]`
+            has programs, seconds and runs of the last call alone.
         curves: for each row, by name of a step metric, its means over stretches of `facts["stride"]` steps; NaN for
             stretches the run did not reach.
         store: the folder of the ledger, None if it was kept in memory.

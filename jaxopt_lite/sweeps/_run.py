@@ -183,7 +183,8 @@ def _executed(
             check_same(previous, planned, facts)
             comparable = check_versions(previous, facts, remaining)
         traced, programs, compiled = _prepared(planned, remaining, report, clock, previous, comparable)
-        facts["digests"] = {str(nth): list(per_device[0].digests) for nth, per_device in traced.items()}
+        digests = {str(nth): list(per_device[0].digests) for nth, per_device in traced.items()}
+        facts |= {"digests": digests, "programs": len({d for pair in digests.values() for d in pair})}
         facts |= note or {}
     finally:
         if previous is not None:

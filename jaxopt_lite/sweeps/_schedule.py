@@ -85,6 +85,7 @@ class Scheduler:
         self._workers = workers
         self._pace: dict[int, float] = {}  # seconds of a step of a chunk, by group
         self._devices = deque(range(len(data)))
+        self._claim = threading.Lock()
         self._local = threading.local()
         self._x64 = jax.config.jax_enable_x64  # type: ignore[attr-defined]
         self.score_seconds = 0.0  # of all evaluations, summed over workers
@@ -115,8 +116,9 @@ class Scheduler:
 
     def _claim_device(self) -> None:
         """Give a worker thread its device; on a CPU all threads share the one, whose programs run side by side."""
-        self._local.device = self._devices[0]
-        self._devices.rotate(-1)
+        with self._claim:
+            self._local.device = self._devices[0]
+            self._devices.rotate(-1)
 
     def _settle(self, finished: Finished, waiting: deque[Job], done: Callable[[list[Outcome], int], None]) -> None:
         self._ledger.record(finished.outcomes)
@@ -143,6 +145,7 @@ class Scheduler:
         begin = time.perf_counter()
         chunk = programs.started(branches, numbers, seeds) if job.state is None else _padded(job.state, programs.width)
         chunk = programs.advanced(branches, numbers, seeds, chunk, data, (job.step, last, self._steps))
+        jax.block_until_ready(chunk)  # without metrics there are no points to wait for
         points = jax.device_get(chunk.points)
         seconds_a_step = (time.perf_counter() - begin) / (last - job.step)
         if last == self._steps:

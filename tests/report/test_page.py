@@ -92,7 +92,7 @@ def test_all_settings_and_diverged_runs(text: str) -> None:
     assert settings.index("0.954 ± 0.025") < settings.index("0.950 ± 0.025") < settings.index("3 of 3 diverged")
     assert "2 done, 1 diverged" in settings
     lost = text[text.index("<h2>Diverged runs") : text.index("How the sweep was run")]
-    assert "4 runs of 60" in lost and lost.count("<tr") == 5
+    assert "4 runs of 60: the loss or the objective became NaN or infinite." in lost and lost.count("<tr") == 5
     assert lost.count('<td class="n">5</td>') == 4  # one point of five steps was finite
 
 

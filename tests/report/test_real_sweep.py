@@ -29,6 +29,7 @@ def test_advice_about_new_data_needs_data(data: Any, advised: bool, tmp_path: Pa
     space = {"learning_rate": sweeps.log_uniform(1e-3, 0.5)}
     results = sweeps.run(descent(data), space, trials=12, steps=4, store=tmp_path / "store", progress=False)
     text = report.page(results, tmp_path / "page.html").read_text()
+    assert "2 programs for 1 structure, compiled in" in text  # one to start, one to train
     assert ("measure it again on data that the sweep did not use" in text) == advised
     assert 'data-first="descending"><button type="button">speed<' in text
     assert 'data-first="ascending"><button type="button">distance<' in text

@@ -1,5 +1,10 @@
 """Where segments end and how chunks are filled, with programs that count instead of training."""
 
+import threading
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -104,3 +109,55 @@ def test_the_time_of_an_evaluation_is_not_counted_as_that_of_steps(monkeypatch):
     # the first segments probe the pace; at 0.01 s a step all steps fit into one segment
     assert len([1 for _, scored in calls if not scored]) <= 20 + 3
     assert len([1 for _, scored in calls if scored]) == 20
+
+
+def test_the_time_of_steps_without_metrics_includes_the_wait_for_the_device(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(_schedule.time, "perf_counter", lambda: now[0])
+
+    class Computing:
+        """An array that the device computes for 0.01 s a step."""
+
+        def __init__(self, values, seconds):
+            self.values, self.seconds = values, seconds
+
+        def block_until_ready(self):
+            now[0] += self.seconds
+            self.seconds = 0.0
+            return self
+
+        def __array__(self, *_, **__):
+            return self.values
+
+    class WithoutMetrics(Counting):
+        def advanced(self, taken, numbers, seeds, chunk, data, span):
+            self.calls.append((span, False))
+            return Chunk([Computing(np.full(self.width, span[1]), 0.01 * (span[1] - span[0]))], {})
+
+        def scored(self, taken, numbers, seeds, chunk, data):
+            return chunk, {"test_loss": np.zeros(self.width)}
+
+    calls, rows = scheduled([10**6] * 8, WithoutMetrics)
+    assert [row.status for row in rows] == ["done"] * 8
+    assert [span[:2] for span, _ in calls] == [(0, 32), (32, 400)]  # the first segment measures the pace
+
+
+def test_every_worker_claims_another_device():
+    class Slow(deque):
+        def __getitem__(self, i):
+            found = super().__getitem__(i)
+            time.sleep(0.02)
+            return found
+
+    ledger = Ledger.create(None, {"objective": "test_loss", "steps": 1}, [])
+    scheduler = Scheduler({}, [None] * 4, 1, "test_loss", ledger, 4)
+    scheduler._devices = Slow(range(4))
+    together = threading.Barrier(4)
+
+    def claimed(_):
+        together.wait()
+        scheduler._claim_device()
+        return scheduler._local.device
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(claimed, range(4))) == [0, 1, 2, 3]
