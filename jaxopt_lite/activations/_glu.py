@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 
 from jaxopt_lite.activations._gelu import gelu_exact
 from jaxopt_lite.activations._rectified import identity, relu
-from jaxopt_lite.activations._rule.arguments import real
+from jaxopt_lite.activations._rule.arguments import axis_of, real
 from jaxopt_lite.activations._rule.axis import along_axis
 from jaxopt_lite.activations._sigmoid import sigmoid_by_input
 from jaxopt_lite.activations._swish import silu
@@ -25,12 +25,13 @@ def _gated(name: str, gate: Callable[[jax.Array], jax.Array]) -> Callable[[Array
 
     def unit(x: ArrayLike, axis: int) -> jax.Array:
         x = real(name, x)
-        if not -x.ndim <= axis < x.ndim or x.shape[axis] % 2:
+        split = axis_of(name, x, axis)
+        if x.shape[split] % 2:
             raise ValueError(
                 f"{name}: x of shape {x.shape} cannot be split in two halves along axis {axis}; "
                 "give it an axis of even length, the linear half first and the gate second"
             )
-        return compiled(x, (axis,))
+        return compiled(x, (split,))
 
     return unit
 

@@ -91,6 +91,6 @@ def unmeasured(function: Callable[..., jax.Array], kind: str, fields: dict[str, 
     return Activation(function, kind=kind, saturates=(), kinks=(), gain=1.0, keeps="input", **blank, **fields)
 
 
-def _identity(function: Callable[..., Any]) -> tuple[str, str]:
-    """Module and name, which stay the same when a module is imported again."""
-    return function.__module__, function.__qualname__
+def _identity(function: Callable[..., Any]) -> Any:
+    """Module and name, which stay the same when a module is imported again; without a name, the function itself."""
+    return (function.__module__, function.__qualname__) if hasattr(function, "__qualname__") else function

@@ -120,6 +120,18 @@ def test_check_refuses_a_false_claim(claim: dict, text: str) -> None:
         act.check("scaled_sine")
 
 
+def test_bound_activations_can_be_registered_again() -> None:
+    for half, other in (
+        (act.bind(scaled_sine, scale=0.5), act.bind(scaled_sine, scale=0.25)),
+        (act.bind(act.swish, beta=0.5), steps),
+    ):
+        act.register(half, name="half", **TEXTS)
+        act.register(half, name="half", **TEXTS)
+        with pytest.raises(ValueError, match="'half' is the name of"):
+            act.register(other, name="half", **TEXTS)
+        del CATALOGUE["half"]
+
+
 def test_register_refuses_what_it_cannot_use() -> None:
     with pytest.raises(ValueError, match="'tanh' is the name of"):
         act.register(steps, name="tanh", **TEXTS)
