@@ -57,7 +57,7 @@ def test_accumulate_of_unsummed_gradients_inside_shard_map() -> None:
             local = jax.lax.pcast(p, "x", to="varying") if hasattr(jax.lax, "pcast") else jax.lax.pvary(p, "x")
             grads = jax.grad(lambda q, k=k: jnp.sum(q) * jnp.sum(batch[0, k]))(local)
             updates, state = tx.update(grads, state, p)
-        return updates[None], state.taken
+        return updates[None], state.finite
 
     batch = jnp.arange(4.0).reshape(2, 2)
     step = jax.jit(jax.shard_map(train, mesh=mesh, in_specs=(P(), P("x")), out_specs=(P("x"), P())))

@@ -20,14 +20,14 @@ from jaxopt_lite.optimizers.wrappers._shards import all_shards, varying_like_res
 class AccumulateState(NamedTuple):
     """The sum of the gradients and the state of the inner transform.
 
-    `count` steps of the inner transform, `micro` micro-steps since the last one, `taken` of them finite, `skipped`
-    non-finite ones since the start. `total` is the sum if `taken` > 0, else undefined.
+    `count` steps of the inner transform, `micro` micro-steps since the last one, `finite` of them with finite
+    gradients; `skipped` micro-steps without, since the start. `total` is the sum if `finite` > 0, else undefined.
     """
 
     count: Any
     settings: dict[str, Any]
     micro: Any
-    taken: Any
+    finite: Any
     skipped: Any
     total: Any
     inner: Any
@@ -46,7 +46,7 @@ class Accumulate(NamedTuple):
             count=zero[0],
             settings=copied(self.name, data, fixed),
             micro=zero[1],
-            taken=zero[2],
+            finite=zero[2],
             skipped=zero[3],
             total=jax.tree.map(lambda p: jnp.zeros_like(p, dtype=working(p.dtype)), params),
             inner=parts["tx"].init(params),
@@ -61,12 +61,12 @@ class Accumulate(NamedTuple):
             params = map_gradients(lambda g, p: p, grads, params)
         steps = resolved(state.settings, fixed, state.count)["steps"]
         full = state.micro >= jnp.round(steps).astype(jnp.int32)
-        emit = full & (state.taken > 0)
+        emit = full & (state.finite > 0)
 
         def inner_step(value: Any, operands: Any) -> tuple[Any, Any]:
             total, inner = value
-            taken, params, arrays = operands
-            mean = map_gradients(lambda g, a: _divided(a, taken).astype(g.dtype), grads, total)
+            finite, params, arrays = operands
+            mean = map_gradients(lambda g, a: _divided(a, finite).astype(g.dtype), grads, total)
             return parts["tx"](mean, inner, params, **{**extra, **arrays})
 
         def optimize(value: Any, operands: Any) -> tuple[Any, Any]:
@@ -75,14 +75,14 @@ class Accumulate(NamedTuple):
 
         # The memory of the sum holds the updates too: no other tree of the size of the parameters is needed.
         arrays = {name: x for name, x in extra.items() if not callable(x)}
-        value, operands = (state.total, state.inner), (jnp.maximum(state.taken, 1), params, arrays)
+        value, operands = (state.total, state.inner), (jnp.maximum(state.finite, 1), params, arrays)
         shapes, _ = jax.eval_shape(inner_step, value, operands)
         total, inner = run_if(emit, optimize, value, operands)
         updates = map_gradients(lambda u, a: jnp.where(emit, a, jnp.zeros_like(a)).astype(u.dtype), shapes, total)
         return updates, state._replace(
             count=jnp.where(emit, next_count(state.count), state.count),
             micro=jnp.where(full, 0, state.micro),
-            taken=jnp.where(full, 0, state.taken),
+            finite=jnp.where(full, 0, state.finite),
             total=total,
             inner=inner,
         )
@@ -93,12 +93,12 @@ def gathered(grads: Any, state: AccumulateState) -> AccumulateState:
     # A sum is finite unless an entry is not (or it overflows): one addition an entry, where isfinite and all are two.
     finite = [jnp.isfinite(jnp.sum(g.astype(working(g.dtype)))) for g in jax.tree.leaves(grads)]
     ok = all_shards(functools.reduce(jnp.logical_and, finite, jnp.array(True)))
-    first = state.taken == 0
+    first = state.finite == 0
     total = run_if(ok & first, _begun, state.total, grads)
     total = run_if(ok & ~first, _added, total, grads)
     one = ok.astype(jnp.int32)
     return state._replace(
-        micro=state.micro + 1, taken=state.taken + one, skipped=next_count(state.skipped) - one, total=total
+        micro=state.micro + 1, finite=state.finite + one, skipped=next_count(state.skipped) - one, total=total
     )
 
 
@@ -199,5 +199,5 @@ def mean_gradients(gradient: Callable[..., Any], params: Any, batches: Any) -> A
     total = jax.tree.map(lambda g: jnp.zeros(g.shape, working(g.dtype)), grads)
     start = AccumulateState(zero[0], {}, zero[1], zero[2], zero[3], total, ())
     end, _ = jax.lax.scan(lambda state, batch: (gathered(gradient(params, batch), state), None), start, batches)
-    n = jnp.maximum(end.taken, 1)
-    return jax.tree.map(lambda g, a: jnp.where(end.taken > 0, _divided(a, n), 0).astype(g.dtype), grads, end.total)
+    n = jnp.maximum(end.finite, 1)
+    return jax.tree.map(lambda g, a: jnp.where(end.finite > 0, _divided(a, n), 0).astype(g.dtype), grads, end.total)
