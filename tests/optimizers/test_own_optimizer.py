@@ -137,6 +137,26 @@ def test_check_finds_a_rule_that_reads_undeclared_parameters() -> None:
         opt.check(lambda learning_rate: rule(learning_rate=learning_rate))
 
 
+def clipped(learning_rate: opt.Setting) -> opt.Transform:
+    return opt.chain(opt.clip(1.0), opt.sgd(learning_rate))
+
+
+def _scaled(g: Any, p: Any, m: Any, s: Any) -> Any:
+    return -s.learning_rate / s.scale * g, {}
+
+
+SCALED = opt.Rule("scaled", {"learning_rate": opt.Range(), "scale": opt.Range(1.0, 100.0)}, {}, _scaled)
+
+
+def scaled(learning_rate: opt.Setting, scale: opt.Setting = 2.0) -> opt.Transform:
+    return SCALED(learning_rate=learning_rate, scale=scale)
+
+
+@pytest.mark.parametrize("make", [clipped, scaled, opt.lift(optax.lamb)], ids=["chain", "range", "lift"])
+def test_check_takes_every_function_of_a_learning_rate(make: Any) -> None:
+    assert opt.check(make)[-1] == "a_value"
+
+
 def test_inside_a_copy_of_the_package(tmp_path: Path) -> None:
     root = Path(jaxopt_lite.__file__).parent
     shutil.copytree(root, tmp_path / "jaxopt_lite", ignore=shutil.ignore_patterns("__pycache__"))
