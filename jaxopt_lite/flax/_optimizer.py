@@ -33,7 +33,8 @@ class Optimizer(Signature, nnx.Optimizer):
         wrt: filter of the variables to train. Default `nnx.Param`.
 
     Raises:
-        TypeError: `tx` is not a transform, for instance the function `adamw` that was not called.
+        TypeError: `tx` is not a transform, for instance the function `adamw` that was not called; or `model` is no NNX
+            module and has no variables `wrt`.
 
     Example:
         >>> model = nnx.Linear(2, 3, rngs=nnx.Rngs(0))
@@ -50,6 +51,10 @@ class Optimizer(Signature, nnx.Optimizer):
             name = getattr(tx, "__name__", None)
             advice = f"call it first, as in {name}(1e-3)" if callable(tx) and name else "give one, as adamw(1e-3)"
             raise TypeError(f"Optimizer: tx is {tx!r}, which is not an optimizer; {advice}")
+        if not isinstance(model, nnx.Module) and not jax.tree.leaves(nnx.state(model, wrt)):
+            raise TypeError(
+                f"Optimizer: model is a {type(model).__name__} without variables to train; give an nnx.Module"
+            )
         super().__init__(model, optax.GradientTransformationExtraArgs(tx.init, tx.update), wrt=wrt)
         # `init` contains the settings' values: as an attribute, each value would be another static structure.
         self.tx = optax.GradientTransformationExtraArgs(_started, tx.update)

@@ -1,5 +1,8 @@
 """Many runs: spaces of trials, trained by a few compiled programs, kept in a ledger."""
 
+from typing import Any as _Any
+
+from jaxopt_lite._names import nearest as _nearest
 from jaxopt_lite.sweeps._compare import Difference as Difference
 from jaxopt_lite.sweeps._estimate import estimate as estimate
 from jaxopt_lite.sweeps._estimate import matmul_rate as matmul_rate
@@ -19,3 +22,9 @@ from jaxopt_lite.sweeps._space import log_uniform as log_uniform
 from jaxopt_lite.sweeps._space import uniform as uniform
 from jaxopt_lite.sweeps._space import values as values
 from jaxopt_lite.sweeps._trials import Trial as Trial
+
+
+def __getattr__(name: str) -> _Any:
+    similar = None if name.startswith("_") else _nearest(name, (x for x in globals() if not x.startswith("_")))
+    suggestion = f": did you mean {similar!r}?" if similar else ""
+    raise AttributeError(f"module 'jaxopt_lite.sweeps' has no attribute {name!r}{suggestion}")

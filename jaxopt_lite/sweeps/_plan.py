@@ -13,7 +13,7 @@ from jaxopt_lite.sweeps._program import Chunk, width_of
 from jaxopt_lite.sweeps._schedule import Job, Runner
 from jaxopt_lite.sweeps._task_error import TaskError
 from jaxopt_lite.sweeps._trials import Search, Trial, enumerate_trials
-from jaxopt_lite.training import Task
+from jaxopt_lite.training import Task, _checked
 
 
 class State(NamedTuple):
@@ -155,6 +155,7 @@ def plan(
         programs  2 training programs for 2 structures; those of equal initialisation share its program
         chunks    ... of 8 runs, ... at a time on CPU cores
     """
+    _checked.check(task)
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
         raise ValueError(f"steps must be a whole number of at least 1, got {steps!r}")
     if task.mode not in ("min", "max"):

@@ -1,6 +1,6 @@
 """The programs of a group: one that starts C trials, one that advances and scores them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from jaxopt_lite.sweeps._group import Group
 from jaxopt_lite.sweeps._layout import Layout
 from jaxopt_lite.sweeps._task_error import TaskError
 from jaxopt_lite.sweeps._width import accelerator_width, bytes_of, cpu_width
-from jaxopt_lite.training import Task
+from jaxopt_lite.training import Task, _checked
 from jaxopt_lite.training._run import Curve, advance, blank, real_scalar, start, stride_of
 
 Array = jax.Array
@@ -174,7 +174,7 @@ def _traced(task: Task, group: Group, width: int, device: Any, vmap_start: bool)
             state, curve = advance(task, trial, restore(carry), Curve(points, bounds[2]), data, seed, bounds[:2])
 
             def scored() -> dict[str, Array]:
-                return _scores(task, task.evaluate(trial, state, data))
+                return _scores(task, _checked.evaluate(task, trial, state, data))
 
             def skipped() -> dict[str, Array]:
                 return {name: jnp.zeros(x.shape, x.dtype) for name, x in jax.eval_shape(scored).items()}
@@ -212,7 +212,7 @@ def _flat(carry: Any) -> tuple[list[Array], Callable[[Sequence[Array]], Any]]:
     return [x if i is None else jax.random.key_data(x) for x, i in zip(leaves, impls, strict=True)], restore
 
 
-def _scores(task: Task, found: dict[str, Any]) -> dict[str, Array]:
+def _scores(task: Task, found: Mapping[str, Any]) -> dict[str, Array]:
     """What `evaluate` gave, as scalars of float32 (float64 if it gave that).
 
     Raises:

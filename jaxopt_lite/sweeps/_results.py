@@ -157,6 +157,7 @@ class Results:
 
         Raises:
             ValueError: no score of that name, no seed with which both are done, or a setting of another table.
+            TypeError: `a` or `b` is not a setting.
 
         Example:
             >>> from jaxopt_lite import sweeps
@@ -219,6 +220,8 @@ class Results:
         return paired(score, first, second, seeds, resolution)
 
     def _done_by_seed(self, setting: Setting, score: str) -> dict[int, float]:
+        if not isinstance(setting, Setting):
+            raise TypeError(f"compare takes two settings, rows of settings() or best(), got {setting!r}")
         rows = setting.trials
         if max(rows) >= len(self) or any(self.columns[name][rows[0]] != setting.columns[name] for name in self.swept):
             raise ValueError(f"{setting.columns} is not a setting of this table; take it from settings() or best()")

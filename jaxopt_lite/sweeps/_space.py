@@ -198,7 +198,7 @@ def values(numbers: Iterable[float]) -> Distribution:
     return Values(tuple(map(float, given)) if any(isinstance(x, float) for x in given) else given)
 
 
-def choice(alternatives: Sequence[Any] | Mapping[str, Any]) -> Choice:
+def choice(alternatives: Sequence[Any] | Mapping[str, Any], *more: Any) -> Choice:
     """One of several alternatives, which may contain distributions and choices themselves.
 
     Alternatives are static: each compiles its own program, except that on CPU optimizers may share one.
@@ -206,13 +206,14 @@ def choice(alternatives: Sequence[Any] | Mapping[str, Any]) -> Choice:
     Args:
         alternatives: a list, whose labels in tables are the names of its functions and optimizers or its texts, or a
             dict from label to alternative. At least one.
+        *more: nothing. `choice(a, b)` is an error whose message says to write `choice([a, b])`.
 
     Returns:
         The choice, for a leaf of a space.
 
     Raises:
         ValueError: no alternative is given.
-        TypeError: `alternatives` is neither a list nor a dict.
+        TypeError: `alternatives` is neither a list nor a dict, or there is more than one argument.
 
     Example:
         >>> from jaxopt_lite import optimizers as opt
@@ -221,6 +222,10 @@ def choice(alternatives: Sequence[Any] | Mapping[str, Any]) -> Choice:
         >>> choice([opt.sgd(log_uniform(1e-3, 1)), opt.adam(values([1e-3, 1e-2]))])
         choice([sgd, adam])
     """
+    if more:
+        raise TypeError(
+            f"choice takes one list of alternatives: write choice([{', '.join(map(label, (alternatives, *more)))}])"
+        )
     if isinstance(alternatives, Mapping):
         labels, given = [str(label) for label in alternatives], list(alternatives.values())
     elif isinstance(alternatives, Sequence) and not isinstance(alternatives, str):

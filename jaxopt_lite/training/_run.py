@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxopt_lite.training import _checked
 from jaxopt_lite.training._task import Task
 from jaxopt_lite.training._trial import is_number, with_fixed
 
@@ -48,7 +49,7 @@ def keys(seed: Any) -> tuple[Array, Array]:
 
 def start(task: Task, trial: Any, seed: Any) -> Any:
     """The carry before the first step."""
-    return task.init(trial, keys(seed)[0])
+    return _checked.init(task, trial, keys(seed)[0])
 
 
 def stride_of(steps: int) -> int:
@@ -62,7 +63,9 @@ def blank(task: Task, trial: Any, carry: Any, data: Any) -> dict[str, Array]:
     Raises:
         ValueError: a metric of the task's step is not a real scalar.
     """
-    metrics = jax.eval_shape(lambda c, d: _metrics(task, task.step(trial, c, d, jax.random.key(0))[1]), carry, data)
+    metrics = jax.eval_shape(
+        lambda c, d: _metrics(task, _checked.step(task, trial, c, d, jax.random.key(0))[1]), carry, data
+    )
     return {name: jnp.zeros(POINTS, x.dtype) for name, x in metrics.items()}
 
 
@@ -97,7 +100,7 @@ def advance(task: Task, trial: Any, carry: Any, curve: Curve, data: Any, seed: A
 
     def body(i: Array, state: tuple[Any, Curve]) -> tuple[Any, Curve]:
         carry, curve = state
-        carry, metrics = task.step(trial, carry, data, jax.random.fold_in(steps_key, i))
+        carry, metrics = _checked.step(task, trial, carry, data, jax.random.fold_in(steps_key, i))
         at = i // curve.stride
         values = _metrics(task, metrics)
         points = {n: p.at[at].add(values[n] / curve.stride.astype(p.dtype)) for n, p in curve.points.items()}
@@ -131,7 +134,8 @@ def run(task: Task, trial: Any, *, steps: int, seed: int = 0) -> Trained:
         The final carry, the scores, and the learning curve as at most 100 means.
 
     Raises:
-        ValueError: `steps` or `seed` is out of range, or a metric or score is not a real scalar.
+        ValueError: `steps`, `seed` or the task's mode is out of range, or a metric or score is not a real scalar.
+        TypeError: `task` is not a `Task`, or one of its functions returns something else than `Task` says.
 
     Example:
         >>> from jaxopt_lite import optimizers, training
@@ -150,6 +154,9 @@ def run(task: Task, trial: Any, *, steps: int, seed: int = 0) -> Trained:
         >>> trained.curve["loss"]
         [(1, 1.0), (2, 0.25), (3, 0.0625)]
     """
+    _checked.check(task)
+    if task.mode not in ("min", "max"):
+        raise ValueError(f'the mode of task {task.name!r} must be "min" or "max", got {task.mode!r}')
     for name, number, least in (("steps", steps, 1), ("seed", seed, 0)):
         if isinstance(number, bool) or not isinstance(number, int | np.integer) or not least <= number < 1 << 32:
             raise ValueError(f"{name} must be a whole number of at least {least}, got {number!r}")
@@ -187,7 +194,9 @@ def _program(
         carry = start(task, trial, seed)
         curve = Curve(blank(task, trial, carry, data), stride)
         carry, curve = advance(task, trial, carry, curve, data, seed, span)
-        scores = {k: real_scalar(task, "evaluate", k, v) for k, v in evaluate(trial, carry, data).items()}
+        scores = {
+            k: real_scalar(task, "evaluate", k, v) for k, v in _checked.evaluate(task, trial, carry, data).items()
+        }
         return carry, curve.points, scores
 
     return program

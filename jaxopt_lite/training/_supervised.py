@@ -1,5 +1,6 @@
 """Supervised learning with a Flax module, as a task."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -56,7 +57,7 @@ def supervised(
 
     Raises:
         ValueError: data of unequal length or of another form, a batch size out of range, or an unknown loss.
-        TypeError: `build` is not callable, or `loss` is neither a name nor a function.
+        TypeError: `build` is not a function of two arguments, or `loss` is neither a name nor a function.
 
     Example:
         >>> import numpy as np
@@ -71,6 +72,14 @@ def supervised(
     """
     if not callable(build):
         raise TypeError(f"build must be a function of (trial, rngs), got {type(build).__name__}")
+    try:
+        inspect.signature(build).bind(None, None)
+    except TypeError:
+        raise TypeError(
+            f"build must take two arguments, (trial, rngs), got a function of {inspect.signature(build)}"
+        ) from None
+    except ValueError:  # a function whose parameters Python does not know
+        pass
     cost = _loss.named(loss)
     data = _checked(data)
     cost = _loss.fitted(cost, loss, data[0][1], data[1][1])
@@ -84,10 +93,11 @@ def supervised(
     size = examples if full else int(batch_size)
 
     def init(trial: Any, key: Array) -> Run:
+        optimizer = _optimizer(trial)
         (x, _), _ = data
         shape = jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype)
         weights = initialise(build, trial, jnp.zeros(shape.shape, shape.dtype), key)
-        return Run(weights, _optimizer(trial).init(weights.params), None if full else _order.unstarted(examples, size))
+        return Run(weights, optimizer.init(weights.params), None if full else _order.unstarted(examples, size))
 
     def step(trial: Any, carry: Run, data: Any, key: Array) -> tuple[Run, dict[str, Array]]:
         (x, y), _ = data
@@ -167,7 +177,10 @@ def _optimizer(trial: Any) -> optax.GradientTransformationExtraArgs:
     try:
         found = trial["optimizer"]
     except (KeyError, TypeError, IndexError):
-        raise ValueError(f'a trial of a supervised task is a dict with an entry "optimizer", got {trial!r}') from None
+        raise ValueError(
+            'a trial is what build gets; a trial of a supervised task is a dict with an entry "optimizer", '
+            f"got {trial!r}"
+        ) from None
     if not hasattr(found, "update"):
         hint = ": call it, as adam(1e-3)" if callable(found) else ", not an optimizer such as adam(1e-3)"
         raise ValueError(f'the entry "optimizer" of a trial is {found!r}{hint}')

@@ -170,3 +170,8 @@ def test_wrappers(name: str, dtype: Any) -> None:
     assert len(traces) == 1
     assert model.kernel[...].dtype == dtype
     assert np.abs(np.asarray(model.kernel[...], np.float32) - before).max() > 0.05
+
+
+def test_a_model_without_variables_is_an_error():
+    with pytest.raises(TypeError, match="model is a dict without variables"):
+        Optimizer({"a": 1}, opt.adam(0.1))

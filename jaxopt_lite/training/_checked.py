@@ -1,0 +1,122 @@
+"""The functions of a task, called with clear errors for what they may not do."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+
+from jaxopt_lite._names import nearest
+from jaxopt_lite.training._task import Task
+
+Array = jax.Array
+_ADVICE = {
+    "str": "give the function itself, as activations.relu",
+    "list": "in a space write sweeps.choice([...]) for alternatives",
+    "tuple": "in a space write sweeps.choice([...]) for alternatives",
+}
+
+
+def check(task: Any) -> None:
+    """Check that `task` is a task of three functions.
+
+    Raises:
+        TypeError: it is not a `Task`, or one of its functions cannot be called.
+    """
+    if not isinstance(task, Task):
+        raise TypeError(
+            f"task is a {type(task).__name__}, not a training.Task: make one with training.supervised(...), "
+            "training.builtin(...) or training.Task(...)"
+        )
+    for name in ("init", "step", "evaluate"):
+        if not callable(getattr(task, name)):
+            raise TypeError(f"{name} of task {task.name!r} must be a function, got {getattr(task, name)!r}")
+
+
+def init(task: Task, trial: Any, key: Array) -> Any:
+    """The carry that `task.init` returns."""
+    with _explained(task, "init", trial):
+        return task.init(trial, key)
+
+
+def step(task: Task, trial: Any, carry: Any, data: Any, key: Array) -> tuple[Any, dict[str, Any]]:
+    """The carry and metrics that `task.step` returns.
+
+    Raises:
+        TypeError: it does not return a pair of a carry and a dict, or the carry has other arrays than before.
+    """
+    with _explained(task, "step", trial):
+        found = task.step(trial, carry, data, key)
+    if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], Mapping)):
+        raise TypeError(
+            f"step of task {task.name!r} must return (carry, metrics) with a dict of metrics; it returned "
+            f"{_shown(found)}"
+        )
+    if not _alike(carry, found[0]):
+        raise TypeError(
+            f"step of task {task.name!r} must return a carry like the one it is given, {_shown(carry)}; it returned "
+            f"{_shown(found[0])}"
+        )
+    return found
+
+
+def evaluate(task: Task, trial: Any, carry: Any, data: Any) -> Mapping[str, Any]:
+    """The scores that `task.evaluate` returns.
+
+    Raises:
+        TypeError: they are not a dict.
+    """
+    with _explained(task, "evaluate", trial):
+        found = task.evaluate(trial, carry, data)
+    if not isinstance(found, Mapping):
+        raise TypeError(f"evaluate of task {task.name!r} must return a dict of scores; it returned {_shown(found)}")
+    return found
+
+
+@contextmanager
+def _explained(task: Task, function: str, trial: Any) -> Iterator[None]:
+    """Add the entries of the trial to errors that come from using it."""
+    try:
+        yield
+    except KeyError as error:
+        key = error.args[0] if error.args else None
+        if not isinstance(trial, dict) or not isinstance(key, str) or key in trial:
+            raise
+        similar = nearest(key, map(str, trial))
+        suggestion = f": did you mean {similar!r}?" if similar else ""
+        raise ValueError(
+            f"{function} of task {task.name!r} finds no entry {key!r}; the trial has the entries "
+            f"{', '.join(map(str, trial))}{suggestion}"
+        ) from error
+    except TypeError as error:
+        for name, value in trial.items() if isinstance(trial, dict) else ():
+            kind = type(value).__name__
+            if kind in _ADVICE and str(error) == f"{kind!r} object is not callable":
+                raise TypeError(
+                    f"{function} of task {task.name!r} calls a {kind}, and the entry {name!r} of the trial is "
+                    f"{value!r}: {_ADVICE[kind]}"
+                ) from error
+        raise
+
+
+def _alike(before: Any, after: Any) -> bool:
+    """Whether two carries agree in structure, shapes and types, as far as JAX does not convert them."""
+    structures: list[Any] = [jax.tree.structure(before), jax.tree.structure(after)]
+    if structures[0] != structures[1]:
+        return False
+    old, new = jax.tree.leaves(before), jax.tree.leaves(after)
+    weak = (getattr(x, "weak_type", True) for x in old)
+    shapes = all(getattr(x, "shape", ()) == getattr(y, "shape", ()) for x, y in zip(old, new, strict=True))
+    return shapes and all(w or x.dtype == getattr(y, "dtype", x.dtype) for w, x, y in zip(weak, old, new, strict=True))
+
+
+def _shown(tree: Any) -> str:
+    """A pytree with its arrays as dtype and shape."""
+    text = str(jax.tree.map(lambda x: _Text(f"{x.dtype}{list(x.shape)}") if hasattr(x, "dtype") else x, tree))
+    return text if len(text) <= 300 else f"{text[:300]}..."
+
+
+class _Text(str):
+    """A text without quotes in a printed tree."""
+
+    __repr__ = str.__str__

@@ -1,0 +1,82 @@
+"""Common mistakes in tasks, trials and spaces: one error, which names the function and says what to write."""
+
+import jax.numpy as jnp
+import pytest
+
+from jaxopt_lite import activations, optimizers, sweeps, training
+from tests.sweeps import small
+
+ADAM = optimizers.adam(sweeps.values([0.1, 0.2]))
+SPACES = {
+    "text": ({"activation": "relu", "optimizer": ADAM}, "'activation' .* is 'relu': .*activations.relu"),
+    "texts": ({"activation": sweeps.choice(["relu", "tanh"]), "optimizer": ADAM}, "activations.relu"),
+    "list": ({"activation": [activations.relu, activations.tanh], "optimizer": ADAM}, "sweeps.choice"),
+    "list around": ([{"activation": activations.relu, "optimizer": ADAM}], "a trial is what build gets.*'?optimizer"),
+    "misspelt": ({"activaton": activations.relu, "optimizer": ADAM}, "entries activaton, optimizer: did you mean"),
+}
+
+
+@pytest.mark.parametrize("space, message", SPACES.values(), ids=SPACES)
+def test_mistakes_in_a_space(space, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        sweeps.run(small.task(), space, steps=1, progress=False)
+
+
+def _init(trial, key):
+    return jnp.zeros(3)
+
+
+def _step(trial, w, data, key):
+    return w * trial["rate"], {"loss": w.sum()}
+
+
+def _evaluate(trial, w, data):
+    return {"test_loss": w.sum()}
+
+
+TASKS = {
+    "no task": (lambda trial: 1, "a function, not a training.Task"),
+    "no function": (training.Task(_init, 3, _evaluate, None), "step .* must be a function, got 3"),
+    "no metrics": (training.Task(_init, lambda t, w, d, k: w, _evaluate, None), r"step .* returned float32\[3\]"),
+    "a number": (
+        training.Task(_init, lambda t, w, d, k: (w, w.sum()), _evaluate, None),
+        r"returned \(float32\[3\], float32\[\]\)",
+    ),
+    "another shape": (
+        training.Task(_init, lambda t, w, d, k: (w[:2], {"loss": w.sum()}), _evaluate, None),
+        r"given, float32\[3\]; it returned float32\[2\]",
+    ),
+    "another type": (
+        training.Task(_init, lambda t, w, d, k: (w > 0, {"loss": w.sum()}), _evaluate, None),
+        r"returned bool\[3\]",
+    ),
+    "no scores": (training.Task(_init, _step, lambda t, w, d: w.sum(), None), "evaluate .* a dict of scores"),
+    "mode": (training.Task(_init, _step, _evaluate, None, mode="minimize"), "mode .* got 'minimize'"),
+}
+
+
+@pytest.mark.parametrize("task, message", TASKS.values(), ids=TASKS)
+def test_mistakes_in_a_task(task, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        training.run(task, {"rate": 0.5}, steps=1)
+    with pytest.raises((TypeError, ValueError), match=message):
+        sweeps.run(task, {"rate": sweeps.values([0.5, 0.6])}, steps=1, progress=False)
+
+
+CALLS = {
+    "two alternatives": (lambda: sweeps.choice(1, 2), r"write choice\(\[1, 2\]\)"),
+    "one parameter": (lambda: training.supervised(lambda trial: 1, small.data()), "two arguments, .*a function of "),
+    "no such name": (lambda: sweeps.loguniform, "did you mean 'log_uniform'"),
+    "row numbers": (
+        lambda: sweeps.Results(
+            {"status": ["done"], "test_loss": [1.0]}, (), "test_loss", "min", {"seeds": [0]}, [{}], None
+        ).compare(0, 1),
+        "rows of settings",
+    ),
+}
+
+
+@pytest.mark.parametrize("call, message", CALLS.values(), ids=CALLS)
+def test_mistakes_in_a_call(call, message):
+    with pytest.raises((TypeError, AttributeError), match=message):
+        call()
