@@ -74,7 +74,7 @@ def root(x: jax.Array) -> jax.Array:
         The root, and the root of the smallest normal number instead of 0.
 
     Example:
-        >>> float(jax.grad(root)(0.0))
+        >>> float(jax.grad(root)(jnp.zeros(())))
         0.0
     """
     return jnp.sqrt(_above_zero(x))

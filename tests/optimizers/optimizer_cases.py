@@ -1,9 +1,11 @@
 """The table: every row of the catalogue, and the variants whose flags or `None`s change the program."""
 
+import inspect
 from typing import Any, NamedTuple
 
 import numpy as np
 import optax
+import pytest
 
 from jaxopt_lite import optimizers as opt
 
@@ -19,6 +21,10 @@ class Case(NamedTuple):
         return self.ours(learning_rate, **{**self.settings, **more})
 
     def reference(self, learning_rate: float = 0.1) -> Any:
+        """Optax's transform; skips the test where the installed optax lacks an argument."""
+        unknown = set(self.settings) - set(inspect.signature(self.optax).parameters)
+        if unknown:
+            pytest.skip(f"this optax has no {unknown}")
         return self.optax(learning_rate, **self.settings)
 
 

@@ -109,7 +109,7 @@ def test_inside_optax_wrappers() -> None:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-def test_goes_on_from_an_optax_state(case: Case) -> None:
+def test_continues_from_an_optax_state(case: Case) -> None:
     ours, theirs = case(0.1), case.reference(0.1)
     expected, state = steps(theirs, steps(theirs, theirs.init(PARAMS), 3)[1], 1)
     _, state = steps(theirs, theirs.init(PARAMS), 3)
