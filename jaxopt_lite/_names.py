@@ -1,4 +1,4 @@
-"""Messages for unknown names: what was given, the nearest valid name, and all of them."""
+"""Words of messages: what is offered in the place of an unknown name, and nouns with their number."""
 
 import difflib
 from collections.abc import Iterable
@@ -21,3 +21,8 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     similar = nearest(name, known)
     suggestion = f"did you mean {similar!r}? " if similar else ""
     return f"unknown {kind} {name!r}: {suggestion}valid names are {', '.join(known)}"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 seed`, `3 seeds`, `1,200 runs`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -111,7 +111,11 @@ def _add_sweep(commands: argparse._SubParsersAction) -> None:
     add("--seeds", type=int, metavar="N", help="trainings per setting, each with its own random seed; default 3")
     add("--steps", type=int, metavar="N", help="parameter updates per training; default 500")
     add("--batch-size", metavar="N", help="examples per step: a number or full; default that of the task")
-    add("--store", metavar="DIR", help="folder for the results and the page; default runs/TASK, runs/TASK-2, ...")
+    add(
+        "--store",
+        metavar="DIR",
+        help="folder for results and page; default a new one in runs/",
+    )
     add("--resume", action="store_true", help="continue the sweep in --store")
     add("--dry-run", action="store_true", help="print the plan with an estimate of its time; run nothing")
     add(

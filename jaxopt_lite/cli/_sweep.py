@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from jaxopt_lite._names import count
 from jaxopt_lite.cli import _settings
 from jaxopt_lite.cli._usage import Usage
 
@@ -78,8 +79,9 @@ def _run(planned: Any, store: Path, settings: dict[str, Any], options: argparse.
         _show(results)
         last = results.facts["last"]
         print(
-            f"{last['programs']} programs ready in {last['compile_seconds']:.1f} s, {last['trials']} trainings in "
-            f"{last['run_seconds']:.1f} s ({_rate(last) or 0:.0f} trials/s)\nstore  {store}\npage   {page or 'none'}"
+            f"{count(last['programs'], 'program')} ready in {last['compile_seconds']:.1f} s, "
+            f"{count(last['trials'], 'training')} in {last['run_seconds']:.1f} s ({_rate(last) or 0:.0f} trials/s)\n"
+            f"store  {store}\npage   {page or 'none'}"
         )
     return 0
 

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxopt_lite._names import count
 from jaxopt_lite.report import _style
-from jaxopt_lite.report._numbers import count
 from jaxopt_lite.report._panels import axes_for, best_first, hide_rest, omitted, panels_of
 from jaxopt_lite.report._scale import WIDE
 from jaxopt_lite.report._study import Study, has_score, spoken, study_of

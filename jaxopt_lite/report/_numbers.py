@@ -94,11 +94,6 @@ def title(text: str) -> str:
     return text[0].upper() + text[1:] if len(text) > 1 else text
 
 
-def count(number: int, noun: str) -> str:
-    """`1 seed`, `3 seeds`, `1,200 runs`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def seconds(value: float) -> str:
     """A duration: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
     if value < 10:

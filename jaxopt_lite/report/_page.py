@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from jaxopt_lite._names import count
 from jaxopt_lite.report._curves import curves, metric_of
 from jaxopt_lite.report._document import document, write
 from jaxopt_lite.report._heatmap import heatmaps
 from jaxopt_lite.report._inline import inline
 from jaxopt_lite.report._line import FEW
-from jaxopt_lite.report._numbers import count, interval, seconds, usual_decimals
+from jaxopt_lite.report._numbers import interval, seconds, usual_decimals
 from jaxopt_lite.report._page_tables import diverged_runs, leaderboard, settings_table
 from jaxopt_lite.report._study import Study, has_score, spoken, study_of
 from jaxopt_lite.report._verdict import Verdict, named, verdict

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from jaxopt_lite._names import count
 from jaxopt_lite.report._curves import metric_of
 from jaxopt_lite.report._line import TIED, Line, leaders, lines, ordered, reach
-from jaxopt_lite.report._numbers import count
 from jaxopt_lite.report._study import Study, score_names, spoken
 from jaxopt_lite.report._verdict import Verdict
 

@@ -10,8 +10,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from jaxopt_lite._names import count
 from jaxopt_lite.report._line import FEW, TIED, Line, leaders, reach
-from jaxopt_lite.report._numbers import count
 from jaxopt_lite.report._study import Study, has_score, score_names, spoken, study_of
 from jaxopt_lite.report._verdict import progress, verdict
 

@@ -4,7 +4,8 @@ import hashlib
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from jaxopt_lite.report._numbers import GRID, brief, count, interval, setting_label, usual_decimals, varies
+from jaxopt_lite._names import count
+from jaxopt_lite.report._numbers import GRID, brief, interval, setting_label, usual_decimals, varies
 from jaxopt_lite.report._study import Study, groups, has_score, in_order, spoken
 
 if TYPE_CHECKING:
@@ -92,8 +93,9 @@ def _answer(study: Study, best: "Setting | None", finished: list["Setting"]) -> 
     if best is None:
         status = study.columns["status"]
         if status and all(s == "diverged" for s in status):
-            advice = " Smaller learning rates are the first thing to try." if "learning_rate" in study.swept else ""
-            return f"Every run diverged: no setting can be recommended.{advice}"
+            reason = f"its loss, or its {spoken(study.objective)} at the end, became NaN or infinite"
+            advice = " If the loss did, try smaller learning rates first." if "learning_rate" in study.swept else ""
+            return f"Every run diverged ({reason}): no setting can be recommended.{advice}"
         if all(s in ("done", "diverged") for s in status):
             return "No setting finished with all its seeds, so none can be recommended."
         return "Nothing has finished yet."

@@ -11,7 +11,7 @@ SECONDS_BETWEEN_LINES = 5.0
 def sentence(progress: Progress, objective: str) -> str:
     """The state of a sweep as one line."""
     if progress.phase == "compile":
-        return f"compiling {progress.programs_ready}/{progress.programs} training programs"
+        return f"compiling training programs: {progress.programs_ready}/{progress.programs}"
     parts = [f"{progress.trials_done}/{progress.trials} trials"]
     if progress.trials_diverged:
         parts.append(f"{progress.trials_diverged} diverged")

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxopt_lite._names import count
 from jaxopt_lite.sweeps import _width
 from jaxopt_lite.sweeps._group import Group, grouped
 from jaxopt_lite.sweeps._layout import Layout
@@ -71,9 +72,10 @@ class Plan(NamedTuple):
         device = self.devices[0]
         lines = [
             f"task      {self.task.name}, {self.steps} steps a run, ranked by {self.task.objective} ({self.task.mode})",
-            f"trials    {len(self.trials)} settings × {len(self.seeds)} seeds = {self.runs} runs",
-            f"programs  {len(self.groups)} training programs for {self.structures} structures; those of equal "
-            "initialisation share its program",
+            f"trials    {count(len(self.trials), 'setting')} × {count(len(self.seeds), 'seed')} = "
+            f"{count(self.runs, 'run')}",
+            f"programs  {count(len(self.groups), 'training program')} for {count(self.structures, 'structure')}; "
+            "one starting program per initialisation",
             f"chunks    {sum(self.chunks)} of {'/'.join(map(str, dict.fromkeys(self.widths)))} runs, "
             f"{self.workers} at a time on {device.device_kind if device.platform != 'cpu' else 'CPU cores'}",
         ]
@@ -152,7 +154,7 @@ def plan(
         >>> print(sweeps.plan(training.builtin("digits"), space, trials=100, seeds=3, steps=500))
         task      digits, 500 steps a run, ranked by test_accuracy (max)
         trials    100 settings × 3 seeds = 300 runs
-        programs  2 training programs for 2 structures; those of equal initialisation share its program
+        programs  2 training programs for 2 structures; one starting program per initialisation
         chunks    ... of 8 runs, ... at a time on CPU cores
     """
     _checked.check(task)

@@ -214,8 +214,8 @@ def test_advice_about_the_learning_rate_needs_one(swept: Any, tmp_path: Path) ->
         results = swept(grid(**columns), fate=lambda row: "diverged")
         return report.page(results, tmp_path / "page.html").read_text()
 
-    assert "Smaller learning rates" in text(learning_rate=[0.1, 1.0])
-    assert "Every run diverged" in text(clip=[0.1, 1.0]) and "Smaller" not in text(clip=[0.1, 1.0])
+    assert "try smaller learning rates" in text(learning_rate=[0.1, 1.0])
+    assert "Every run diverged" in text(clip=[0.1, 1.0]) and "smaller" not in text(clip=[0.1, 1.0])
 
 
 def test_better_than_all_others(swept: Any, tmp_path: Path) -> None:

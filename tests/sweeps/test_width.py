@@ -48,7 +48,7 @@ def test_the_text_of_a_plan():
     assert planned.chunks == [2]
     text = str(planned)
     assert "6 settings × 4 seeds = 24 runs" in text
-    assert "1 training programs for 2 structures" in text
+    assert "1 training program for 2 structures" in text
 
 
 def test_the_estimate_counts_the_matrix_products():
