@@ -114,12 +114,10 @@ def _opposite(v: TwoTerms) -> TwoTerms:
 
 def _acon_value(x: jax.Array, p1: jax.Array, p2: jax.Array, beta: jax.Array) -> jax.Array:
     v = _steep(x, p1, p2, beta)
-    # (p1 - p2) x logistic(v) + p2 x, as a sum in which no term overflows before the result does
-    return _term(p1, x, v) + _term(p2, x, _opposite(v))
-
-
-def _term(p: jax.Array, x: jax.Array, v: TwoTerms) -> jax.Array:
-    return jnp.where(p == 0, 0.0, gated(p * x, v))
+    # (p1 - p2) x logistic(v) + p2 x, as a sum in which no term overflows before the result does. A term with slope 0 is
+    # left out: 0 x may be NaN, and XLA simplifies + 0, which changes the sign of a zero.
+    first, second = gated(p1 * x, v), gated(p2 * x, _opposite(v))
+    return jnp.where(p2 == 0, jnp.where(p1 == 0, 0.0, first), jnp.where(p1 == 0, second, first + second))
 
 
 def _acon_slope(x: jax.Array, p1: jax.Array, p2: jax.Array, beta: jax.Array) -> jax.Array:

@@ -8,10 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxopt_lite import activations, optimizers, training
+from jaxopt_lite import activations, optimizers, report, training
 from jaxopt_lite.cli import _catalogues, _files
-from jaxopt_lite.report._activation_cards import lines as activation_lines
-from jaxopt_lite.report._optimizer_cards import lines as optimizer_lines
 
 
 def of(path: Path) -> dict[str, tuple[str, str]]:
@@ -106,10 +104,9 @@ def card(word: str) -> str:
 
 
 def _row_text(name: str, row: Any) -> str:
-    """The facts of a catalogue row, as the package's cards show them."""
-    if isinstance(row, optimizers.Optimizer):
-        return optimizer_lines({**row._asdict(), "function": name}, "")
-    return activation_lines(name, row._asdict())
+    """The facts of a catalogue row, as the package's cards show them below their heading."""
+    card = report.optimizer_card if isinstance(row, optimizers.Optimizer) else report.activation_card
+    return card(name, row._asdict()).partition("\n")[2]
 
 
 def _task_card(name: str, task: training.Task) -> str:

@@ -36,13 +36,13 @@ _CHAPTERS = (
 )
 
 
-def activation_card(name: str) -> str:
+def activation_card(name: str, row: dict[str, Any] | None = None) -> str:
     """The facts of one activation as plain text of at most 80 columns.
-
-    The card is read from the catalogue's data without importing JAX.
 
     Args:
         name: a name of `activations.CATALOGUE`, for example `"tanh"`.
+        row: the facts of an activation that `register` added: the fields of its record. Default: those of the package's
+            catalogue, read without importing JAX.
 
     Returns:
         The name, then labelled lines: formula, range, centre, shape, where it saturates, gain, what it keeps for the
@@ -56,10 +56,10 @@ def activation_card(name: str) -> str:
         >>> print(report.activation_card("tanh").splitlines()[0])
         tanh
     """
-    return f"{name}\n{lines(name, _row(name))}"
+    return f"{name}\n{_lines(name, row or _row(name))}"
 
 
-def lines(name: str, row: dict[str, Any]) -> str:
+def _lines(name: str, row: dict[str, Any]) -> str:
     """The labelled lines of a card."""
     return "\n".join(_line(label, text) for label, text in _facts(name, row))
 

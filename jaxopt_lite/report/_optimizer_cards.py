@@ -11,13 +11,13 @@ WIDTH = 80
 _DATA = Path(__file__).parent.parent / "optimizers" / "catalogue.toml"
 
 
-def optimizer_card(name: str) -> str:
+def optimizer_card(name: str, row: dict[str, Any] | None = None) -> str:
     """The facts of one optimizer as plain text of at most 80 columns.
-
-    The card is read from the catalogue's data without importing JAX.
 
     Args:
         name: a name of `optimizers.CATALOGUE`, for example `"adam"`.
+        row: the facts of an optimizer that `register` added: the fields of its record. Default: those of the package's
+            catalogue, read without importing JAX.
 
     Returns:
         The name and the title, then labelled lines: call, formula, settings, learning rates to try, memory, use,
@@ -31,11 +31,12 @@ def optimizer_card(name: str) -> str:
         >>> print(report.optimizer_card("sgd").splitlines()[0])
         sgd: Stochastic gradient descent
     """
-    row = _row(name)
-    return f"{name}: {row['title']}\n{lines({'function': name, **row}, 'optimizers.')}"
+    package = "optimizers." if row is None else ""
+    facts = {"function": name, **_row(name)} if row is None else {**row, "function": name}
+    return f"{name}: {facts['title']}\n{_lines(facts, package)}"
 
 
-def lines(row: dict[str, Any], package: str) -> str:
+def _lines(row: dict[str, Any], package: str) -> str:
     """The labelled lines of a card.
 
     Args:
