@@ -6,6 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 
 FILE = "ledger.lock"
+# Seconds to wait for the lock. `BEGIN EXCLUSIVE` reads the file first, so of two processes that start at the same
+# moment each can stand in the other's way: without a wait, both would be refused.
+PATIENCE = 1.0
 
 
 class Lock:
@@ -19,7 +22,7 @@ class Lock:
         """Lock the folder, which is made if it does not exist.
 
         Raises:
-            BlockingIOError: another process holds the lock.
+            BlockingIOError: another process holds the lock, and kept it for `PATIENCE` seconds.
             OSError, sqlite3.OperationalError: the folder cannot be written to.
         """
         self._path = store / FILE
@@ -70,7 +73,7 @@ def _inode(path: Path) -> int | None:
 
 
 def _locked(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, timeout=0, check_same_thread=False)
+    connection = sqlite3.connect(path, isolation_level=None, timeout=PATIENCE, check_same_thread=False)
     try:
         connection.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError as error:

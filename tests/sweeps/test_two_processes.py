@@ -1,6 +1,8 @@
 """Two processes that start a sweep in one folder at the same moment."""
 
 import multiprocessing
+import sqlite3
+import threading
 from concurrent.futures import ProcessPoolExecutor
 
 import jax.numpy as jnp
@@ -69,6 +71,18 @@ def test_a_ledger_that_appears_meanwhile_is_kept(tmp_path, monkeypatch):
     with pytest.raises(sweeps.StoreError, match="already holds a sweep"):
         made(tmp_path / "s")
     assert sweeps.Results.load(tmp_path / "s").columns["status"][0] == "done"
+
+
+def test_a_process_that_only_looks_at_the_lock_does_not_stop_another(tmp_path):
+    """`BEGIN EXCLUSIVE` reads before it writes: without a wait, two processes that start together refuse each other."""
+    Lock(tmp_path / "s").release()
+    reader = sqlite3.connect(tmp_path / "s" / "ledger.lock", isolation_level=None, check_same_thread=False)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM sqlite_master").fetchall()
+    leaves = threading.Timer(0.1, reader.close)
+    leaves.start()
+    Lock(tmp_path / "s").release()
+    leaves.join()
 
 
 def test_a_locked_folder_is_refused_and_a_failed_start_removes_what_it_made(tmp_path):
