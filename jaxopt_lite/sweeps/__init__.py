@@ -22,6 +22,10 @@ from jaxopt_lite.sweeps._space import log_uniform as log_uniform
 from jaxopt_lite.sweeps._space import uniform as uniform
 from jaxopt_lite.sweeps._space import values as values
 from jaxopt_lite.sweeps._trials import Trial as Trial
+from jaxopt_lite.sweeps.strategies import halving as halving
+from jaxopt_lite.sweeps.strategies import hyperband as hyperband
+from jaxopt_lite.sweeps.strategies import median as median
+from jaxopt_lite.sweeps.strategies import optuna as optuna
 
 
 def __getattr__(name: str) -> _Any:

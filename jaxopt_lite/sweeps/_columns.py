@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from jaxopt_lite.sweeps._database import CONFIRM
 from jaxopt_lite.sweeps._ledger import Ledger
 from jaxopt_lite.training._run import means
 
@@ -15,11 +16,12 @@ def fields_of(ledger: Ledger) -> dict[str, Any]:
 
 def _fields(ledger: Ledger) -> dict[str, Any]:
     facts = ledger.facts()
-    rows, scores, points = ledger.rows(), ledger.scores(), ledger.points()
+    rows, scores, points = ledger.rows(), ledger.scores(facts["steps"]), ledger.points()
     swept = tuple(facts.get("columns", ()))
     names = list(dict.fromkeys(name for row in rows for name in scores.get(row.id, {})))
     columns: dict[str, list[Any]] = {name: [row.columns[name] for row in rows] for name in swept}
     columns |= {"seed": [row.seed for row in rows], "status": [row.status for row in rows]}
+    columns["step"] = [row.step for row in rows]
     for name in sorted(names, key=lambda name: (name != facts["objective"], name)):
         columns[name] = [
             scores.get(row.id, {}).get(name, math.nan) if row.status == "done" else math.nan for row in rows
@@ -36,4 +38,6 @@ def _fields(ledger: Ledger) -> dict[str, Any]:
         "facts": facts,
         "curves": curves,
         "store": ledger.store,
+        "trials": [row.trial for row in rows],
+        "confirming": [row.batch == CONFIRM for row in rows],
     }

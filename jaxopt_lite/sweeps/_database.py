@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-FORMAT = 2
+FORMAT = 3
+# Instead of the number of a batch: the run confirms a trial that the search found good.
+CONFIRM = -1
 _TABLES = """
 CREATE TABLE sweep (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE trials (id INTEGER PRIMARY KEY, columns TEXT NOT NULL, seed INTEGER NOT NULL,
-                     status TEXT NOT NULL, step INTEGER NOT NULL);
-CREATE TABLE scores (trial INTEGER NOT NULL, name TEXT NOT NULL, value REAL, PRIMARY KEY (trial, name)) WITHOUT ROWID;
+                     status TEXT NOT NULL, step INTEGER NOT NULL, trial INTEGER NOT NULL, batch INTEGER NOT NULL,
+                     picks TEXT NOT NULL);
+CREATE TABLE scores (trial INTEGER NOT NULL, step INTEGER NOT NULL, name TEXT NOT NULL, value REAL,
+                     PRIMARY KEY (trial, step, name)) WITHOUT ROWID;
 CREATE TABLE curves (trial INTEGER NOT NULL, name TEXT NOT NULL, dtype TEXT NOT NULL, points BLOB NOT NULL,
                      PRIMARY KEY (trial, name)) WITHOUT ROWID;
 CREATE TABLE carries (trial INTEGER NOT NULL, part INTEGER NOT NULL, step INTEGER NOT NULL, arrays BLOB NOT NULL,
@@ -26,11 +30,14 @@ class Row(NamedTuple):
     """One run in the ledger.
 
     Attributes:
-        id: its number, from 0 in the order of the plan.
+        id: its number, from 0 in the order in which runs were added.
         columns: the settings of its trial, by name.
         seed: its seed.
-        status: waiting, running, done or diverged.
+        status: waiting, running, done, diverged or pruned.
         step: steps made.
+        trial: number of its trial, from 0.
+        batch: number of the batch of trials that its trial belongs to; `CONFIRM` if the run confirms a good trial.
+        picks: the point of the space, as `encoded` gives it.
     """
 
     id: int
@@ -38,6 +45,19 @@ class Row(NamedTuple):
     seed: int
     status: str
     step: int
+    trial: int = 0
+    batch: int = 0
+    picks: str = "[]"
+
+
+def encoded(picks: dict[tuple[Any, ...], Any]) -> str:
+    """A point of a space as text; numbers read back equal."""
+    return json.dumps([[list(path), pick] for path, pick in picks.items()])
+
+
+def decoded(text: str) -> dict[tuple[Any, ...], Any]:
+    """The point of a space that `encoded` made the text of."""
+    return {tuple(path): pick for path, pick in json.loads(text)}
 
 
 @contextmanager
@@ -60,10 +80,15 @@ def fill(db: sqlite3.Connection, facts: dict[str, Any], rows: Iterable[Row]) -> 
             db.execute(statement)
         known = {"format": FORMAT, **facts}
         db.executemany("INSERT INTO sweep VALUES (?, ?)", [(k, json.dumps(v)) for k, v in known.items()])
-        db.executemany(
-            "INSERT INTO trials VALUES (?, ?, ?, ?, ?)",
-            [(r.id, json.dumps(r.columns), r.seed, r.status, r.step) for r in rows],
-        )
+        insert(db, rows)
+
+
+def insert(db: sqlite3.Connection, rows: Iterable[Row]) -> None:
+    """Add runs to a ledger, inside a transaction."""
+    db.executemany(
+        "INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [(r.id, json.dumps(r.columns), r.seed, r.status, r.step, r.trial, r.batch, r.picks) for r in rows],
+    )
 
 
 def moved(source: Path, target: Path) -> None:

@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -34,7 +35,8 @@ def estimate(planned: Plan) -> dict[str, Any]:
         planned: what `plan` returned.
 
     Returns:
-        A dict with `task`, `trials` (runs), `settings`, `seeds`, `steps`, `structures`, `programs`, `chunk` (width, for
+        A dict with `task`, `trials` (runs), `settings`, `seeds`, `steps`, `share` (expected share of all
+        runs' steps that is made), `structures`, `programs`, `chunk` (width, for
         each program), `chunks`, `bytes_at_a_time` (memory in bytes of the chunks that run at once), `gflop` (10⁹
         floating-point operations in all), `matmul_gflop_per_second` (10⁹ operations per second on all cores or
         devices) and `seconds` (training, as [best, worst]).
@@ -50,20 +52,21 @@ def estimate(planned: Plan) -> dict[str, Any]:
         >>> found["trials"], found["programs"]
         (6, 1)
     """
-    flop = (
-        sum(_step_flop(planned.task, g) * len(g.members) for g in planned.groups) * len(planned.seeds) * planned.steps
-    )
+    members = Counter(planned.grouping.assign(trial.value)[0] for trial in planned.trials)
+    mean = sum(_step_flop(planned.task, planned.groups[nth]) * n for nth, n in members.items()) / members.total()
+    flop = mean * planned.runs * planned.steps * planned.share
     rate = matmul_rate(planned.devices, planned.workers)
     carries = [
         bytes_of(trace(planned.task, g, w, planned.devices[0], planned.layout).carry)
-        for g, w in zip(planned.groups, planned.widths, strict=True)
+        for g, w in ((planned.groups[nth], planned.widths[nth]) for nth in members)
     ]
     return {
         "task": planned.task.name,
         "trials": planned.runs,
-        "settings": len(planned.trials),
+        "settings": planned.most,
         "seeds": list(planned.seeds),
         "steps": planned.steps,
+        "share": planned.share,
         "structures": planned.structures,
         "programs": len(planned.groups),
         "chunk": planned.widths,

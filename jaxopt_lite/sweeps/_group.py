@@ -1,6 +1,6 @@
 """Which trials share a program, and the numbers in which they differ."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -18,12 +18,10 @@ class Member(NamedTuple):
     """A trial as numbers.
 
     Attributes:
-        trial: its place in the list of trials.
         branches: which alternative it takes in each place of a merged optimizer.
         numbers: its numbers, in the order of `Group.rebuilt`.
     """
 
-    trial: int
     branches: tuple[int, ...]
     numbers: tuple[Any, ...]
 
@@ -35,23 +33,23 @@ class Group(NamedTuple):
         tree: the tree structure of a trial in which merged optimizers are leaves.
         pattern: the leaves of the first trial; a Transform marks the place of a merged optimizer.
         alternatives: for each such place one example of each structure of optimizer.
-        members: the trials.
+        examples: trials that have, together, all the alternatives.
     """
 
     tree: Any
     pattern: tuple[Any, ...]
     alternatives: tuple[tuple[Transform, ...], ...]
-    members: tuple[Member, ...]
+    examples: tuple[Member, ...]
 
     @property
     def structures(self) -> int:
         """Number of structures without merging."""
-        return len({member.branches for member in self.members})
+        return len({member.branches for member in self.examples})
 
     def signature(self, width: int) -> list[jax.ShapeDtypeStruct]:
         """Shapes and dtypes of `stacked(members, width)`; Python floats are weakly typed, as JAX has them."""
-        columns = stacked(self.members[:1], width)
-        weak = [getattr(x, "weak_type", type(x) is float) for x in self.members[0].numbers]
+        columns = stacked(self.examples[:1], width)
+        weak = [getattr(x, "weak_type", type(x) is float) for x in self.examples[0].numbers]
         return [jax.ShapeDtypeStruct(c.shape, c.dtype, weak_type=bool(w)) for c, w in zip(columns, weak, strict=True)]
 
     def rebuilt(self, branches: Sequence[Array], numbers: Sequence[Any]) -> Any:
@@ -73,37 +71,69 @@ class Group(NamedTuple):
         return jax.tree.unflatten(self.tree, leaves)
 
 
-def grouped(trials: Sequence[Any], merge: bool = True) -> list[Group]:
-    """The groups of some trials, in the order of their first trials.
+class Groups:
+    """The groups of a sweep, found from examples of all structures; a trial is then assigned to one of them."""
 
-    Args:
-        trials: pytrees.
-        merge: whether optimizers of different structure become alternatives of one program.
+    def __init__(self, examples: Iterable[Any], merge: bool = True) -> None:
+        """Group some trials.
 
-    Raises:
-        TypeError: a leaf is neither a number nor hashable.
-    """
-    groups: dict[Hashable, tuple[Any, tuple[Any, ...], list[tuple[int, list[Any]]]]] = {}
-    for nth, trial in enumerate(trials):
-        leaves, tree = jax.tree.flatten(trial, is_leaf=(_is_transform if merge else None))
-        key = (tree, tuple(_static_part(leaf) for leaf in leaves))
-        groups.setdefault(key, (tree, tuple(leaves), []))[2].append((nth, leaves))
-    return [_group(*parts) for parts in groups.values()]
+        Args:
+            examples: trials of every structure and, with merging, every optimizer that will be assigned.
+            merge: whether optimizers of different structure become alternatives of one program.
+
+        Raises:
+            TypeError: a leaf is neither a number nor hashable.
+        """
+        self._merge = merge
+        self._index: dict[Hashable, int] = {}
+        parts: list[tuple[Any, tuple[Any, ...], list[list[Any]]]] = []
+        for trial in examples:
+            key, leaves, tree = self._key(trial)
+            if key not in self._index:
+                self._index[key] = len(parts)
+                parts.append((tree, tuple(leaves), []))
+            parts[self._index[key]][2].append(leaves)
+        self._known = [_alternatives(pattern, rows) for _, pattern, rows in parts]
+        self.groups = [
+            Group(
+                tree,
+                pattern,
+                tuple(tuple(examples.values()) for examples in known),
+                tuple(_member(leaves, known) for leaves in rows),
+            )
+            for (tree, pattern, rows), known in zip(parts, self._known, strict=True)
+        ]
+
+    def assign(self, trial: Any) -> tuple[int, Member]:
+        """The number of a trial's group, and its numbers in it.
+
+        Raises:
+            KeyError: no example has its structure.
+        """
+        key, leaves, _ = self._key(trial)
+        nth = self._index[key]
+        return nth, _member(leaves, self._known[nth])
+
+    def _key(self, trial: Any) -> tuple[Hashable, list[Any], Any]:
+        leaves, tree = jax.tree.flatten(trial, is_leaf=(_is_transform if self._merge else None))
+        return (tree, tuple(_static_part(leaf) for leaf in leaves)), leaves, tree
 
 
-def _group(tree: Any, pattern: tuple[Any, ...], rows: list[tuple[int, list[Any]]]) -> Group:
+def _alternatives(pattern: tuple[Any, ...], rows: list[list[Any]]) -> list[dict[Hashable, Transform]]:
+    """For each place of a merged optimizer one example by structure, in the order in which they come."""
     places = [i for i, leaf in enumerate(pattern) if _is_transform(leaf)]
-    # one example by structure, in the order in which they come
     known: list[dict[Hashable, Transform]] = [{} for _ in places]
-    for _, leaves in rows:
+    for leaves in rows:
         for place, examples in zip(places, known, strict=True):
             examples.setdefault(_structure(leaves[place]), leaves[place])
-    members = []
-    for nth, leaves in rows:
-        branches = [list(found).index(_structure(leaves[place])) for place, found in zip(places, known, strict=True)]
-        numbers = _numbers(leaves, [list(examples.values()) for examples in known], branches)
-        members.append(Member(nth, tuple(branches), tuple(numbers)))
-    return Group(tree, pattern, tuple(tuple(examples.values()) for examples in known), tuple(members))
+    return known
+
+
+def _member(leaves: list[Any], known: list[dict[Hashable, Transform]]) -> Member:
+    transforms = [leaf for leaf in leaves if _is_transform(leaf)]
+    branches = [list(found).index(_structure(tx)) for tx, found in zip(transforms, known, strict=True)]
+    numbers = _numbers(leaves, [list(examples.values()) for examples in known], branches)
+    return Member(tuple(branches), tuple(numbers))
 
 
 def _numbers(leaves: list[Any], alternatives: list[list[Transform]], branches: list[int]) -> Iterator[Any]:

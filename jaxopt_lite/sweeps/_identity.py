@@ -10,21 +10,21 @@ from typing import Any
 import flax
 import jax
 import jaxlib.version
-import numpy as np
 import optax
 
 from jaxopt_lite.sweeps._executables import update
 from jaxopt_lite.sweeps._ledger import Ledger, Row, StoreError
-from jaxopt_lite.sweeps._plan import Plan, State
+from jaxopt_lite.sweeps._plan import Plan
 from jaxopt_lite.sweeps._program import Traced
 from jaxopt_lite.sweeps._task_error import TaskError
+from jaxopt_lite.sweeps._trials import OTHER_COLUMNS
 from jaxopt_lite.training._run import stride_of
 
 # Names of facts that a note of the user cannot replace.
 RESERVED = (
     *("task", "objective", "mode", "modes", "steps", "stride", "seeds", "columns", "settings", "structures", "widths"),
     *("numbers", "data", "device", "processor", "workers", "versions", "digests", "format", "last", "compile_seconds"),
-    *("run_seconds", "programs"),
+    *("run_seconds", "programs", "search", "stop", "confirm", "merge"),
 )
 
 
@@ -39,10 +39,14 @@ def facts_of(planned: Plan) -> dict[str, Any]:
         "steps": planned.steps,
         "stride": stride_of(planned.steps),
         "seeds": list(planned.seeds),
-        "columns": list(planned.trials[0].columns),
-        "settings": len(planned.trials),
+        "columns": planned.make.columns,
+        "settings": planned.most,
+        "search": repr(planned.search),
+        "stop": repr(planned.stop),
+        "confirm": list(planned.confirm) if planned.confirm else None,
         "structures": planned.structures,
         "widths": planned.widths,
+        "merge": planned.layout.merge,
         "numbers": _numbers(planned),
         "data": _digest(task.data),
         "device": f"{planned.devices[0].platform}: {planned.devices[0].device_kind}",
@@ -65,18 +69,33 @@ def check_same(ledger: Ledger, planned: Plan, facts: dict[str, Any]) -> None:
         StoreError: it does not; the message names the first difference.
     """
     stored = ledger.facts()
-    for key in ("task", "objective", "mode", "steps", "seeds", "columns", "settings", "data"):
+    for key in (
+        "task",
+        "objective",
+        "mode",
+        "steps",
+        "seeds",
+        "columns",
+        "settings",
+        "search",
+        "stop",
+        "confirm",
+        "data",
+    ):
         if stored.get(key) != facts[key]:
             values = "" if key == "data" else f": the store has {stored.get(key)}, requested {facts[key]}"
             raise _differs(ledger, f"in its {key}{values}")
-    for old, new in zip(ledger.rows(), planned.rows(), strict=True):
-        if json.dumps(old.columns) != json.dumps(new.columns):  # as texts, in which NaN equals NaN
+    rows, size = ledger.rows(), len(planned.seeds)
+    for old, new in zip(rows, planned.rows(planned.points, planned.seeds, 0, 0, 0), strict=False):
+        if old.picks != new.picks or json.dumps(old.columns) != json.dumps(new.columns):  # as texts: NaN equals NaN
             raise _differs(ledger, f"in its trials: the store has {_brief(old)}, requested {_brief(new)}")
+    if planned.search is None and len(rows) < size * len(planned.points):
+        raise _differs(ledger, "in its trials: the store has fewer")
     if stored.get("numbers") != facts["numbers"]:
         raise _differs(ledger, "in a setting that is not swept, such as b1 of adam")
 
 
-def check_versions(ledger: Ledger, facts: dict[str, Any], remaining: list[int]) -> bool:
+def check_versions(ledger: Ledger, facts: dict[str, Any], remaining: bool) -> bool:
     """Whether a ledger was written with these versions on this kind of device, so that programs can be compared.
 
     Warns if some groups remain to be run and the CPU is of another model.
@@ -106,7 +125,7 @@ def check_scores(planned: Plan, program: Traced) -> None:
         TaskError: a score has the name of another column.
     """
     for name in program.scores:
-        if name in (*planned.trials[0].columns, "seed", "status"):
+        if name in (*planned.make.columns, *OTHER_COLUMNS):
             raise TaskError(
                 f"task {planned.task.name!r} gives a score {name!r}, but the table has a column of that name already; "
                 "rename the score"
@@ -135,26 +154,6 @@ def _brief(row: Row) -> str:
     return ", ".join(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.columns.items())
 
 
-def states(ledger: Ledger, planned: Plan, traced: dict[int, list[Traced]]) -> dict[int, State]:
-    """The states of the trials that have begun and are not finished, by row."""
-    seeds = len(planned.seeds)
-    shapes = {m.trial: programs[0].carry for nth, programs in traced.items() for m in planned.groups[nth].members}
-    points = ledger.points()
-    found = {}
-    for row, step, blob in ledger.carries():
-        arrays, at = [], 0
-        for shape in shapes[row // seeds]:
-            count = int(np.prod(shape.shape[1:]))
-            if at + count * shape.dtype.itemsize <= len(blob):
-                array = np.frombuffer(blob, shape.dtype, offset=at, count=count)
-                arrays.append(array.reshape(shape.shape[1:]))
-            at += count * shape.dtype.itemsize
-        if at != len(blob):
-            raise StoreError(f"the state of run {row} in {ledger.store} is not that of this task's carry")
-        found[row] = State(step, arrays, {name: np.array(p) for name, p in points.get(row, {}).items()})
-    return found
-
-
 def _processor() -> str:
     """The model of the CPU, as far as the system tells it."""
     info = Path("/proc/cpuinfo")
@@ -171,11 +170,11 @@ def _digest(data: Any) -> str:
 
 
 def _numbers(planned: Plan) -> str:
-    """A digest of all numbers of all trials, those that no column shows included."""
+    """A digest of the numbers of an example of each structure, those that no column shows included."""
     digest = hashlib.sha256()
     for group in planned.groups:
-        for member in group.members:
-            digest.update(f"{member.trial} {member.branches}".encode())
+        for member in group.examples:
+            digest.update(f"{member.branches}".encode())
             for number in member.numbers:
                 update(digest, number)
     return digest.hexdigest()

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxopt_lite.sweeps._database import FORMAT, Row, address, connected, fill, moved, transaction
+from jaxopt_lite.sweeps._database import FORMAT, Row, address, connected, fill, insert, moved, transaction
 from jaxopt_lite.sweeps._lock import Lock
 from jaxopt_lite.sweeps._store import FILE as FILE
 from jaxopt_lite.sweeps._store import StoreError as StoreError
@@ -21,7 +21,7 @@ from jaxopt_lite.sweeps._store import exists as exists
 from jaxopt_lite.sweeps._store import locked as locked
 from jaxopt_lite.sweeps._store import occupied, unwritable
 
-FINAL = ("done", "diverged")
+FINAL = ("done", "diverged", "pruned")
 # Largest part of a state in bytes; SQLite refuses values of 1 GB.
 BYTES_A_PART = 64 << 20
 
@@ -30,12 +30,12 @@ class Outcome(NamedTuple):
     """What one segment did to one trial.
 
     Attributes:
-        id: the trial's row.
+        id: the run's row.
         status: running, done or diverged.
         step: the step at which the segment ended.
-        scores: by name, if the trial is done.
+        scores: by name, if the run was scored at this step.
         points: the points of its learning curves so far.
-        arrays: its state, if it is running.
+        arrays: its state, if it is running or is kept.
     """
 
     id: int
@@ -47,7 +47,7 @@ class Outcome(NamedTuple):
 
 
 class Ledger:
-    """Plan, trials, scores, curves and the state of unfinished trials; every change is one transaction."""
+    """Runs, their scores, curves and states; every change is one transaction."""
 
     def __init__(self, connection: sqlite3.Connection, store: Path | None, lock: Lock | None = None) -> None:
         self._db = connection
@@ -145,42 +145,82 @@ class Ledger:
             db.executemany("INSERT OR REPLACE INTO sweep VALUES (?, ?)", [(k, json.dumps(v)) for k, v in facts.items()])
 
     def rows(self) -> list[Row]:
-        """All trials, in the order of the plan."""
-        found = self._db.execute("SELECT id, columns, seed, status, step FROM trials ORDER BY id")
-        return [Row(id, json.loads(columns), seed, status, step) for id, columns, seed, status, step in found]
+        """All runs, in the order in which they were added."""
+        found = self._db.execute("SELECT id, columns, seed, status, step, trial, batch, picks FROM trials ORDER BY id")
+        return [Row(id, json.loads(columns), *rest) for id, columns, *rest in found]
 
-    def scores(self) -> dict[int, dict[str, float]]:
-        """Scores by trial; what was not finite is NaN."""
+    def scores(self, step: int) -> dict[int, dict[str, float]]:
+        """The scores of runs at a step, by row; what was not finite is NaN."""
         out: dict[int, dict[str, float]] = {}
-        for trial, name, value in self._db.execute("SELECT trial, name, value FROM scores"):
-            out.setdefault(trial, {})[name] = math.nan if value is None else value
+        for row, name, value in self._db.execute("SELECT trial, name, value FROM scores WHERE step = ?", (step,)):
+            out.setdefault(row, {})[name] = math.nan if value is None else value
         return out
 
-    def points(self) -> dict[int, dict[str, np.ndarray]]:
-        """The points of the learning curves by trial (see `training._run.Curve`)."""
+    def scores_by_step(self, name: str) -> dict[int, dict[int, float]]:
+        """One score at every step where it was measured, by row; what was not finite is NaN."""
+        out: dict[int, dict[int, float]] = {}
+        for row, step, value in self._db.execute("SELECT trial, step, value FROM scores WHERE name = ?", (name,)):
+            out.setdefault(row, {})[step] = math.nan if value is None else value
+        return out
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Add runs, all or none."""
+        with transaction(self._db) as db:
+            insert(db, rows)
+
+    def prune(self, rows: Sequence[int]) -> None:
+        """Give runs the status `pruned`; their states are deleted."""
+        with transaction(self._db) as db:
+            db.executemany("UPDATE trials SET status = 'pruned' WHERE id = ?", [(row,) for row in rows])
+            db.executemany("DELETE FROM carries WHERE trial = ?", [(row,) for row in rows])
+
+    def revive(self, rows: Sequence[int]) -> None:
+        """Let pruned runs begin again."""
+        with transaction(self._db) as db:
+            db.executemany("UPDATE trials SET status = 'waiting', step = 0 WHERE id = ?", [(row,) for row in rows])
+            db.executemany("DELETE FROM curves WHERE trial = ?", [(row,) for row in rows])
+
+    def forget(self, rows: Sequence[int]) -> None:
+        """Delete the states of runs."""
+        with transaction(self._db) as db:
+            db.executemany("DELETE FROM carries WHERE trial = ?", [(row,) for row in rows])
+
+    def points(self, rows: Iterable[int] | None = None) -> dict[int, dict[str, np.ndarray]]:
+        """The points of the learning curves of some runs, by default of all, by row (see `training._run.Curve`)."""
+        columns = "SELECT trial, name, dtype, points FROM curves"
+        if rows is None:
+            listed = self._db.execute(columns).fetchall()
+        else:
+            listed = [one for row in rows for one in self._db.execute(f"{columns} WHERE trial = ?", (row,))]
         out: dict[int, dict[str, np.ndarray]] = {}
-        for trial, name, dtype, blob in self._db.execute("SELECT trial, name, dtype, points FROM curves"):
-            out.setdefault(trial, {})[name] = np.frombuffer(blob, dtype)
+        for row, name, dtype, blob in listed:
+            out.setdefault(row, {})[name] = np.frombuffer(blob, dtype)
         return out
 
-    def carries(self) -> Iterator[tuple[int, int, bytes]]:
-        """The states of unfinished trials: trial, step, and the bytes of its arrays one after the other.
+    def stored(self) -> list[int]:
+        """The rows of which a state is stored."""
+        return [row for (row,) in self._db.execute("SELECT trial FROM carries WHERE part = 0 ORDER BY trial")]
+
+    def carries(self, rows: Iterable[int] | None = None) -> Iterator[tuple[int, int, bytes]]:
+        """The states of some runs, by default of all: row, step, and the bytes of its arrays one after the other.
 
         Raises:
             StoreError: a state is damaged.
         """
-        trials = self._db.execute("SELECT trial, step FROM carries WHERE part = 0 ORDER BY trial").fetchall()
-        for trial, step in trials:
-            parts = []
-            for arrays, digest in self._db.execute(
-                "SELECT arrays, digest FROM carries WHERE trial = ? ORDER BY part", (trial,)
+        if rows is None:
+            rows = self.stored()
+        for row in rows:
+            parts, step = [], None
+            for step, arrays, digest in self._db.execute(  # noqa: B007 - the step is that of all parts
+                "SELECT step, arrays, digest FROM carries WHERE trial = ? ORDER BY part", (row,)
             ):
                 if hashlib.sha256(arrays).hexdigest() != digest:
                     raise StoreError(
-                        f"the state of trial {trial} in {self.store} is damaged: restore a copy or name another store"
+                        f"the state of run {row} in {self.store} is damaged: restore a copy or name another store"
                     )
                 parts.append(arrays)
-            yield trial, step, b"".join(parts)
+            if step is not None:
+                yield row, step, b"".join(parts)
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -210,8 +250,8 @@ class Ledger:
                 "UPDATE trials SET status = ?, step = ? WHERE id = ?", [(o.status, o.step, o.id) for o in outcomes]
             )
             db.executemany(
-                "INSERT OR REPLACE INTO scores VALUES (?, ?, ?)",
-                [(o.id, name, value) for o in outcomes for name, value in o.scores.items()],
+                "INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?)",
+                [(o.id, o.step, name, value) for o in outcomes for name, value in o.scores.items()],
             )
             curves = [(o.id, name, np.asarray(p)) for o in outcomes for name, p in o.points.items()]
             db.executemany(

@@ -1,28 +1,30 @@
 """What a sweep will do: its trials, packed into programs and chunks."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from jaxopt_lite._names import count
 from jaxopt_lite.sweeps import _width
-from jaxopt_lite.sweeps._group import Group, grouped
+from jaxopt_lite.sweeps._database import Row, encoded
+from jaxopt_lite.sweeps._group import Group, Groups
 from jaxopt_lite.sweeps._layout import Layout
-from jaxopt_lite.sweeps._ledger import Row
-from jaxopt_lite.sweeps._program import Chunk, width_of
-from jaxopt_lite.sweeps._schedule import Job, Runner
+from jaxopt_lite.sweeps._program import width_of
 from jaxopt_lite.sweeps._task_error import TaskError
-from jaxopt_lite.sweeps._trials import Search, Trial, enumerate_trials
+from jaxopt_lite.sweeps._trials import (
+    MOST_STRUCTURES,
+    Picks,
+    Search,
+    Trial,
+    Trials,
+    check_trials,
+    points,
+    structures,
+)
+from jaxopt_lite.sweeps.strategies import History, Never, Optuna, Stop, optuna
+from jaxopt_lite.sweeps.strategies._simulate import simulated_steps
 from jaxopt_lite.training import Task, _checked
-
-
-class State(NamedTuple):
-    """The state of one trial between two segments: its step, its arrays, and the points of its curves."""
-
-    step: int
-    arrays: list[np.ndarray]
-    points: dict[str, np.ndarray]
 
 
 class Plan(NamedTuple):
@@ -30,23 +32,46 @@ class Plan(NamedTuple):
 
     Attributes:
         task: the training problem.
-        trials: the settings, in the order of the table.
-        seeds: the seeds; each trial runs with each.
-        steps: updates in a run.
-        groups: the trials by structure; each group has a training program of its own.
+        space: the space of settings.
+        make: makes a trial from a point of the space.
+        points: the points of the first batch of trials.
+        trials: the trials at these points.
+        seeds: the seeds; each trial runs with each, unless it is stopped.
+        steps: updates in a complete run.
+        search: what proposes further batches; None if all trials are in the first.
+        most: largest number of trials.
+        stop: what stops trials before their last step.
+        confirm: how many of the best settings run with how many further seeds, or None.
+        keep: of how many of the best settings the final states are kept, or `"all"`.
+        seed: decides which points are drawn.
+        grouping: the trials' structures; each group has a training program of its own.
         widths: for each group, the number of runs in a chunk.
         layout: devices, merging and how chunks start.
         workers: number of chunks that run at the same time.
     """
 
     task: Task
+    space: Any
+    make: Trials
+    points: list[Picks]
     trials: list[Trial]
     seeds: tuple[int, ...]
     steps: int
-    groups: list[Group]
+    search: Optuna | None
+    most: int
+    stop: Stop
+    confirm: tuple[int, int] | None
+    keep: int | Literal["all"]
+    seed: int
+    grouping: Groups
     widths: list[int]
     layout: Layout
     workers: int
+
+    @property
+    def groups(self) -> list[Group]:
+        """The groups of trials of one structure."""
+        return self.grouping.groups
 
     @property
     def devices(self) -> tuple[Any, ...]:
@@ -55,8 +80,9 @@ class Plan(NamedTuple):
 
     @property
     def runs(self) -> int:
-        """Trials times seeds."""
-        return len(self.trials) * len(self.seeds)
+        """Trials times seeds, and the runs that confirm the best."""
+        most, further = self.confirm or (0, 0)
+        return self.most * len(self.seeds) + min(most, self.most) * further
 
     @property
     def structures(self) -> int:
@@ -64,54 +90,68 @@ class Plan(NamedTuple):
         return sum(group.structures for group in self.groups)
 
     @property
+    def share(self) -> float:
+        """Expected share of the steps of all runs that will be made; 1 if nothing is stopped."""
+        full = self.runs * self.steps
+        batch = len(self.points)
+        whole, rest = divmod(self.most, batch)
+        made = sum(
+            simulated_steps(self.stop, self.steps, self.seeds, size) * times
+            for size, times in ((batch, whole), (rest, 1))
+            if size
+        )
+        most, further = self.confirm or (0, 0)
+        return (made + min(most, self.most) * further * self.steps) / full
+
+    @property
     def chunks(self) -> list[int]:
-        """Chunks of each group."""
-        return [len(_chunks(rows, width)) for rows, width in zip(self.runners(), self.widths, strict=True)]
+        """Chunks of each group, as far as its trials are known."""
+        alike: dict[tuple[int, Any], int] = {}
+        for trial in self.trials:
+            nth, member = self.grouping.assign(trial.value)
+            alike[nth, member.branches] = alike.get((nth, member.branches), 0) + len(self.seeds)
+        out = [0] * len(self.groups)
+        for (nth, _), runs in alike.items():
+            out[nth] += -(-runs // self.widths[nth])
+        return out
 
     def __str__(self) -> str:
         device = self.devices[0]
         lines = [
             f"task      {self.task.name}, {self.steps} steps a run, ranked by {self.task.objective} ({self.task.mode})",
-            f"trials    {count(len(self.trials), 'setting')} × {count(len(self.seeds), 'seed')} = "
-            f"{count(self.runs, 'run')}",
+            f"trials    {count(self.most, 'setting')} × {count(len(self.seeds), 'seed')} = "
+            f"{count(self.most * len(self.seeds), 'run')}",
             f"programs  {count(len(self.groups), 'training program')} for {count(self.structures, 'structure')}; "
             "one starting program per initialisation",
             f"chunks    {sum(self.chunks)} of {'/'.join(map(str, dict.fromkeys(self.widths)))} runs, "
             f"{self.workers} at a time on {device.device_kind if device.platform != 'cpu' else 'CPU cores'}",
         ]
+        if self.search is not None:
+            lines.append(f"search    {self.search}")
+        if not isinstance(self.stop, Never):
+            rungs = ", ".join(map(str, self.stop.rungs(self.steps)))
+            lines.append(f"stop      {self.stop!r}, compared at steps {rungs}: about {self.share:.0%} of all steps")
+        if self.confirm is not None:
+            lines.append(
+                f"confirm   the best {count(self.confirm[0], 'setting')} with {count(self.confirm[1], 'seed')}"
+            )
         return "\n".join(lines)
 
-    def jobs(self, states: dict[int, State], finished: set[int]) -> list[Job]:
-        """The chunks to run: first those of trials with a state, then those of trials at step 0.
+    def rows(self, points: Sequence[Picks], seeds: Sequence[int], first: int, trial: int, batch: int) -> list[Row]:
+        """New rows of the ledger: runs of some points with some seeds.
 
         Args:
-            states: the states of trials that have begun, by row.
-            finished: rows that are done or diverged.
+            points: the points.
+            seeds: the seeds.
+            first: number of the first row.
+            trial: number of the first trial.
+            batch: number of the batch.
         """
-        jobs = []
-        for nth, (rows, width) in enumerate(zip(self.runners(), self.widths, strict=True)):
-            remaining = [row for row in rows if row.row not in finished]
-            begun = [row for row in remaining if row.row in states]
-            for chunk in _chunks(begun, width, lambda row: states[row.row].step):
-                found = [states[row.row] for row in chunk]
-                carry = [np.stack(arrays) for arrays in zip(*(state.arrays for state in found), strict=True)]
-                points = {name: np.stack([state.points[name] for state in found]) for name in found[0].points}
-                jobs.append(Job(nth, tuple(chunk), found[0].step, Chunk(carry, points)))
-            new = [row for row in remaining if row.row not in states]
-            jobs += [Job(nth, tuple(chunk), 0, None) for chunk in _chunks(new, width)]
-        return sorted(jobs, key=lambda job: job.state is None)
-
-    def rows(self) -> list[Row]:
-        """The rows of a new ledger."""
-        runs = [(trial.columns, seed) for trial in self.trials for seed in self.seeds]
-        return [Row(i, columns, seed, "waiting", 0) for i, (columns, seed) in enumerate(runs)]
-
-    def runners(self) -> list[list[Runner]]:
-        """The runs of each group; those of one seed side by side, since they share the order of their data."""
-        seeds = len(self.seeds)
+        made = [(self.make(picks).columns, encoded(picks)) for picks in points]
+        runs = [(nth, seed) for nth in range(len(points)) for seed in seeds]
         return [
-            [Runner(m.trial * seeds + i, seed, m) for i, seed in enumerate(self.seeds) for m in group.members]
-            for group in self.groups
+            Row(first + i, made[nth][0], seed, "waiting", 0, trial + nth, batch, made[nth][1])
+            for i, (nth, seed) in enumerate(runs)
         ]
 
 
@@ -122,7 +162,10 @@ def plan(
     steps: int,
     trials: int | None = None,
     seeds: int | Sequence[int] = 1,
-    search: Search | None = None,
+    search: Search | Optuna | None = None,
+    stop: Stop | None = None,
+    confirm: tuple[int, int] | None = None,
+    keep: int | Literal["all"] = 1,
     seed: int = 0,
     layout: Layout | None = None,
 ) -> Plan:
@@ -136,7 +179,10 @@ def plan(
         steps: updates in a run, at least 1.
         trials: number of points of the space, at least 1. Default: all points of its grid, which then must be finite.
         seeds: number of seeds, or a list of different seeds from 0 to 2³² − 1. Default: 1.
-        search: `"grid"`, `"random"` or `"quasi-random"`; see `run`.
+        search: `"grid"`, `"random"`, `"quasi-random"`, `"tpe"` or what `optuna` returns; see `run`.
+        stop: what `halving`, `hyperband` or `median` returns; see `run`. Default: every run goes to its last step.
+        confirm: `(k, n)` runs the best k settings with n further seeds; see `run`. Default: none.
+        keep: of how many of the best settings the final states are kept; see `run`. Default: 1.
         seed: decides which points of the space are drawn. Default: 0.
         layout: devices, width of a chunk, merging and form of the start; see `Layout`. Default: as the backend needs.
 
@@ -166,10 +212,80 @@ def plan(
         raise TaskError(f'the modes of task {task.name!r} must be "min" or "max", got {dict(task.modes)!r}')
     chosen = (layout or Layout()).resolved(task.merge)
     listed = _seeds(seeds)
-    drawn = enumerate_trials(space, trials, search, seed)
-    groups = grouped([trial.value for trial in drawn], merge=bool(chosen.merge))
-    widths = [width_of(task, group, chosen, len(listed)) for group in groups]
-    return Plan(task, drawn, listed, int(steps), groups, widths, chosen, _width.workers(chosen.devices or ()))
+    rule = _stop(stop, int(steps))
+    sampler, most, drawn = _searched(space, search, trials, seed, listed, int(steps), task.mode == "min")
+    examples = structures(space)
+    if examples is None and sampler is not None:
+        raise ValueError(
+            f"the space has more than {MOST_STRUCTURES} combinations of alternatives, too many for {sampler}: "
+            "use values([...]) or integers(...) for numbers, or fewer choices"
+        )
+    make = Trials(space, examples or drawn)
+    grouping = Groups([make(picks).value for picks in examples or drawn], merge=bool(chosen.merge))
+    widths = [width_of(task, group, chosen, most * len(listed)) for group in grouping.groups]
+    made = [make(picks) for picks in drawn]
+    return Plan(
+        task=task,
+        space=space,
+        make=make,
+        points=drawn,
+        trials=made,
+        seeds=listed,
+        steps=int(steps),
+        search=sampler,
+        most=most,
+        stop=rule,
+        confirm=_confirm(confirm, most),
+        keep=_keep(keep),
+        seed=int(seed),
+        grouping=grouping,
+        widths=widths,
+        layout=chosen,
+        workers=_width.workers(chosen.devices or ()),
+    )
+
+
+def _searched(
+    space: Any, search: Any, trials: int | None, seed: int, seeds: tuple[int, ...], steps: int, minimise: bool
+) -> tuple[Optuna | None, int, list[Picks]]:
+    """What proposes later batches, the largest number of trials, and the points of the first batch."""
+    sampler = optuna(search) if search == "tpe" else search
+    if not isinstance(sampler, Optuna):
+        drawn = points(space, trials, search, seed)
+        return None, len(drawn), drawn
+    check_trials(trials)
+    if trials is None:
+        raise ValueError(f"search={sampler} needs to know how many trials to ask for, as trials=100")
+    history = History(steps, seeds, minimise, (), {})
+    return sampler, trials, sampler.next_batch(space, seed, history, [], trials)
+
+
+def _stop(stop: Stop | None, steps: int) -> Stop:
+    if stop is None:
+        return Never()
+    if not isinstance(stop, Stop):
+        raise TypeError(f"stop takes sweeps.halving(...), sweeps.hyperband(...) or sweeps.median(...), got {stop!r}")
+    stop.rungs(steps)  # the first must not be below one step
+    return stop
+
+
+def _confirm(confirm: Any, settings: int) -> tuple[int, int] | None:
+    if confirm is None:
+        return None
+    pair = tuple(confirm) if isinstance(confirm, Iterable) else ()
+    if len(pair) != 2 or any(isinstance(x, bool) or not isinstance(x, int | np.integer) or x < 1 for x in pair):
+        raise ValueError(f"confirm takes (k, n), the number of settings and of further seeds for each; got {confirm!r}")
+    if pair[0] > settings:
+        raise ValueError(f"confirm={pair} needs {pair[0]} settings, but the sweep has {count(settings, 'setting')}")
+    return int(pair[0]), int(pair[1])
+
+
+def _keep(keep: Any) -> int | Literal["all"]:
+    if keep == "all":
+        return "all"
+    if isinstance(keep, bool) or not isinstance(keep, int | np.integer) or keep < 0:
+        raise ValueError(f'keep takes a number of settings, at least 0, or "all"; got {keep!r}')
+    return int(keep)
 
 
 def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
@@ -183,11 +299,3 @@ def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
     if not out or len(set(out)) < len(out) or min(out) < 0 or max(out) >= 1 << 32:
         raise ValueError(f"seeds must be at least 1, or a list of different numbers from 0 to 2³² − 1; got {seeds!r}")
     return out
-
-
-def _chunks(rows: Sequence[Runner], width: int, step: Callable[[Runner], int] = lambda _: 0) -> list[list[Runner]]:
-    """Runs of the same alternatives and step, in chunks of at most `width`."""
-    alike: dict[tuple[Any, int], list[Runner]] = {}
-    for row in rows:
-        alike.setdefault((row.member.branches, step(row)), []).append(row)
-    return [runs[i : i + width] for runs in alike.values() for i in range(0, len(runs), width)]

@@ -109,10 +109,16 @@ def _explained(task: Task) -> Iterator[None]:
         ) from error
 
 
-def width_of(task: Task, group: Group, layout: Layout, seeds: int) -> int:
+def width_of(task: Task, group: Group, layout: Layout, runs: int) -> int:
     """The width C of a group. On CPU it depends on the model alone, since a trial's bits depend on it.
 
     The states of merged optimizers are not counted, since the sweep's other optimizers decide how large those are.
+
+    Args:
+        task: the training problem.
+        group: the group.
+        layout: how runs are packed.
+        runs: number of runs that there may be.
     """
     assert layout.devices is not None
     if layout.width is not None:
@@ -122,7 +128,9 @@ def width_of(task: Task, group: Group, layout: Layout, seeds: int) -> int:
         with _explained(task):
             seed = jax.ShapeDtypeStruct((), jnp.uint32)
             # the example is made inside the trace, where its numbers are tracers: NNX refuses arrays in attributes
-            state = jax.eval_shape(lambda seed: _flat(start(task, group.example(optimizers.sgd(0.0)), seed))[0], seed)
+            state = jax.eval_shape(
+                lambda seed: flattened(start(task, group.example(optimizers.sgd(0.0)), seed))[0], seed
+            )
         return cpu_width(bytes_of(state))
 
     def temporary(width: int) -> int:
@@ -130,7 +138,7 @@ def width_of(task: Task, group: Group, layout: Layout, seeds: int) -> int:
         return int(memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes)
 
     limit = (device.memory_stats() or {}).get("bytes_limit", 8 << 30)
-    return accelerator_width(temporary, limit, len(group.members) * seeds)
+    return accelerator_width(temporary, limit, runs)
 
 
 def trace(task: Task, group: Group, width: int, device: Any, layout: Layout) -> Traced:
@@ -155,7 +163,7 @@ def _traced(task: Task, group: Group, width: int, device: Any, vmap_start: bool)
             numbers, seed = inputs
             trial = group.rebuilt(branches, numbers)
             carry = start(task, trial, seed)
-            arrays, restore = _flat(carry)
+            arrays, restore = flattened(carry)
             restores.append(restore)
             return arrays, blank(task, trial, carry, task.data)
 
@@ -180,7 +188,7 @@ def _traced(task: Task, group: Group, width: int, device: Any, vmap_start: bool)
                 return {name: jnp.zeros(x.shape, x.dtype) for name, x in jax.eval_shape(scored).items()}
 
             # the condition is one for all trials, so that under vmap it stays a condition
-            return _flat(state)[0], curve.points, jax.lax.cond(bounds[3] > 0, scored, skipped)
+            return flattened(state)[0], curve.points, jax.lax.cond(bounds[3] > 0, scored, skipped)
 
         return jax.vmap(one)(numbers, seeds, carry, points)
 
@@ -200,7 +208,7 @@ def shape_of(leaf: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(np.shape(leaf), dtype)
 
 
-def _flat(carry: Any) -> tuple[list[Array], Callable[[Sequence[Array]], Any]]:
+def flattened(carry: Any) -> tuple[list[Array], Callable[[Sequence[Array]], Any]]:
     """The arrays of a carry, random keys as their data, and the function that restores the carry from such arrays."""
     leaves, tree = jax.tree.flatten(jax.tree.map(jnp.asarray, carry))
     impls = [jax.random.key_impl(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else None for x in leaves]

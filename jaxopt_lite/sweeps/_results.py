@@ -12,7 +12,10 @@ from jaxopt_lite._names import unknown
 from jaxopt_lite.sweeps._columns import fields_of
 from jaxopt_lite.sweeps._compare import Difference, paired, resolution_of
 from jaxopt_lite.sweeps._ledger import Ledger
-from jaxopt_lite.sweeps._setting import Setting, mean_of
+from jaxopt_lite.sweeps._model import States
+from jaxopt_lite.sweeps._setting import Mean, Setting, mean_of
+from jaxopt_lite.sweeps._trials import OTHER_COLUMNS
+from jaxopt_lite.training import Task
 
 
 @dataclass(frozen=True, repr=False)
@@ -20,8 +23,8 @@ class Results:
     """The table of a sweep, as columns of equal length, with one row per trial and seed.
 
     Attributes:
-        columns: values by name: the settings, then `seed`, `status` (done, diverged, running or waiting), and the
-            scores, the objective first. A score is NaN unless the run is done.
+        columns: values by name: the settings, then `seed`, `status` (done, diverged, pruned, running or waiting),
+            `step` (steps made), and the scores, the objective first. A score is NaN unless the run is done.
         swept: names of the columns that are settings.
         objective: name of the score by which settings are ranked.
         mode: `"min"` or `"max"`, which values of the objective are good.
@@ -30,6 +33,9 @@ class Results:
         curves: for each row, by name of a step metric, its means over stretches of `facts["stride"]` steps; NaN for
             stretches the run did not reach.
         store: the folder of the ledger, None if it was kept in memory.
+        trials: for each row, the number of its trial. Default: trials follow one another with all seeds each.
+        confirming: for each row, whether its seed took no part in the selection (`confirm` of `run`). Default: none.
+        states: the final states that were kept, for `model`. Default: none.
 
     Example:
         >>> from jaxopt_lite import optimizers as opt, sweeps, training
@@ -49,13 +55,18 @@ class Results:
     facts: dict[str, Any]
     curves: list[dict[str, np.ndarray]]
     store: Path | None
+    trials: list[int] | None = None
+    confirming: list[bool] | None = None
+    states: States | None = None
 
     @classmethod
-    def load(cls, store: str | Path) -> "Results":
+    def load(cls, store: str | Path, *, task: Task | None = None, space: Any = None) -> "Results":
         """The results in a store, finished or not. A running sweep is read as of one moment; nothing is written.
 
         Args:
             store: the folder of the ledger.
+            task: the training problem of the sweep, which `model` needs. Default: none.
+            space: the space of the sweep, which `model` needs. Default: none.
 
         Returns:
             The table.
@@ -72,7 +83,7 @@ class Results:
         """
         ledger = Ledger.open(Path(store), write=False)
         try:
-            return read(ledger)
+            return read(ledger, task, space)
         finally:
             ledger.close()
 
@@ -110,11 +121,15 @@ class Results:
         """The trials with their seeds aggregated.
 
         Returns:
-            One record per trial, the best objective first; diverged and unfinished trials last.
+            One record per trial, the best objective first; diverged, pruned and unfinished trials last.
         """
-        seeds, names = len(self.facts["seeds"]), self.score_names()
-        found = [self._setting(range(i, i + seeds), names) for i in range(0, len(self), seeds)]
-        return sorted(found, key=self._rank)
+        names, rows = self.score_names(), range(len(self))
+        trials = self.trials or [row // len(self.facts["seeds"]) for row in rows]
+        confirming = self.confirming or [False] * len(self)
+        by_trial: dict[int, tuple[list[int], list[int]]] = {}
+        for row in rows:
+            by_trial.setdefault(trials[row], ([], []))[confirming[row]].append(row)
+        return sorted((self._setting(*both, names) for both in by_trial.values()), key=self._rank)
 
     def best(self, *by: str) -> list[Setting]:
         """The best finished setting, or the best one for each combination of some columns.
@@ -205,9 +220,38 @@ class Results:
         others = [s for s in finished if s.trials != setting.trials]
         return [s for s in others if not self._difference(s, setting, self.objective, resolution).distinct]
 
+    def model(self, setting: Setting | None = None, seed: int | None = None) -> Any:
+        """The trained model of a run whose final state was kept (`keep` of `run`).
+
+        Args:
+            setting: a setting of this table; the best one by default.
+            seed: the seed of the run; the first one of the setting by default.
+
+        Returns:
+            What `Task.model` returns: of a supervised task the trained NNX module, or the Linen module and its
+            variables.
+
+        Raises:
+            ValueError: no setting is finished, the state of the run was not kept, the setting was not run with that
+                seed, the task has no `model`, or the results were loaded without the task and the space.
+            StoreError: the state in the store is damaged, or the task or the space is not that of the sweep.
+        """
+        setting = setting or next(iter(self.best()), None)
+        if setting is None:
+            raise ValueError("no setting has finished with all seeds, so there is no best model")
+        if self.states is None:
+            raise ValueError(
+                "the model cannot be rebuilt without the task and the space: "
+                "Results.load(store, task=task, space=space) or the results of sweeps.run"
+            )
+        seeds = {self.columns["seed"][row]: row for row in setting.trials}
+        if seed is not None and seed not in seeds:
+            raise ValueError(f"this setting ran with the seeds {sorted(seeds)}, not {seed}")
+        return self.states.model(setting.trials[0] if seed is None else seeds[seed])
+
     def score_names(self) -> list[str]:
         """Names of the columns that are scores, the objective first."""
-        return [name for name in self.columns if name not in (*self.swept, "seed", "status")]
+        return [name for name in self.columns if name not in (*self.swept, *OTHER_COLUMNS)]
 
     def _difference(self, a: Setting, b: Setting, score: str, resolution: float) -> Difference:
         by_seed = [self._done_by_seed(setting, score) for setting in (a, b)]
@@ -283,18 +327,30 @@ class Results:
         parquet.write_table(pyarrow.table(self.columns), path)
         return Path(path)
 
-    def _setting(self, rows: range, names: list[str]) -> Setting:
-        status = self.columns["status"][rows.start : rows.stop]
-        complete = all(s == "done" for s in status)
-        scores = {name: mean_of(self.columns[name][rows.start : rows.stop] if complete else []) for name in names}
-        columns = {name: self.columns[name][rows.start] for name in self.swept}
-        return Setting(columns, len(rows), status.count("done"), status.count("diverged"), scores, tuple(rows))
+    def _setting(self, rows: list[int], confirming: list[int], names: list[str]) -> Setting:
+        status = [self.columns["status"][row] for row in rows]
+        return Setting(
+            columns={name: self.columns[name][rows[0]] for name in self.swept},
+            seeds=len(rows),
+            done=status.count("done"),
+            diverged=status.count("diverged"),
+            scores={name: self._mean(name, rows) for name in names},
+            trials=tuple(rows),
+            pruned=status.count("pruned"),
+            confirmed={name: self._mean(name, confirming) for name in names} if confirming else {},
+        )
+
+    def _mean(self, name: str, rows: list[int]) -> Mean:
+        complete = all(self.columns["status"][row] == "done" for row in rows)
+        return mean_of([self.columns[name][row] for row in rows] if complete else [])
 
     def _rank(self, setting: Setting) -> float:
         value = setting.scores[self.objective].mean if self.objective in setting.scores else math.nan
         return math.inf if math.isnan(value) else -value if self.mode == "max" else value
 
 
-def read(ledger: Ledger) -> Results:
-    """The results that a ledger holds now."""
-    return Results(**fields_of(ledger))
+def read(ledger: Ledger, task: Task | None = None, space: Any = None) -> Results:
+    """The results that a ledger holds now; with its task and space, models can be rebuilt."""
+    fields = fields_of(ledger)
+    states = None if task is None else States.of(ledger, task, space, fields["facts"])
+    return Results(**fields, states=states)

@@ -1,36 +1,27 @@
 """Many runs: from a task and a space to a table of results."""
 
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 
 from jaxopt_lite.sweeps import _ledger, _results
-from jaxopt_lite.sweeps._identity import (
-    RESERVED,
-    check_program,
-    check_same,
-    check_scores,
-    check_versions,
-    facts_of,
-    states,
-)
+from jaxopt_lite.sweeps._compiler import Compiler
+from jaxopt_lite.sweeps._identity import RESERVED, check_same, check_versions, facts_of
 from jaxopt_lite.sweeps._layout import Layout
 from jaxopt_lite.sweeps._ledger import FINAL, Ledger
 from jaxopt_lite.sweeps._lines import Lines
 from jaxopt_lite.sweeps._lock import Lock
 from jaxopt_lite.sweeps._plan import Plan, plan
-from jaxopt_lite.sweeps._program import Programs, Traced, trace
 from jaxopt_lite.sweeps._progress import Progress, Tally
 from jaxopt_lite.sweeps._results import Results
+from jaxopt_lite.sweeps._rounds import Best, Rounds, assigned
 from jaxopt_lite.sweeps._schedule import Scheduler
 from jaxopt_lite.sweeps._trials import Search
-from jaxopt_lite.sweeps._unread import check_read
+from jaxopt_lite.sweeps.strategies import Optuna, Stop
 from jaxopt_lite.training import Task
 
 
@@ -43,7 +34,10 @@ def run(
     seeds: int | Sequence[int] = 1,
     store: str | Path | None = None,
     resume: bool = False,
-    search: Search | None = None,
+    search: Search | Optuna | None = None,
+    stop: Stop | None = None,
+    confirm: tuple[int, int] | None = None,
+    keep: int | Literal["all"] = 1,
     seed: int = 0,
     layout: Layout | None = None,
     progress: Callable[[Progress], None] | bool = True,
@@ -65,8 +59,14 @@ def run(
             decides initialisation, order of the data and dropout, the same for all trials. Default: 1.
         store: a folder for the ledger, which must not hold one. Default: the ledger is kept in memory.
         resume: continue the sweep in `store` instead. Its arguments must match. Default: False.
-        search: `"grid"` (all points), `"random"`, or `"quasi-random"` (scrambled Sobol points, which leave fewer gaps).
-            Default: `"grid"` without `trials`, else `"random"`, which gives the grid if it has at most `trials` points.
+        search: `"grid"` (all points), `"random"`, `"quasi-random"` (scrambled Sobol points, which leave fewer gaps),
+            `"tpe"` or `optuna(...)` (a sampler of Optuna, which learns from the trials before). Default: `"grid"`
+            without `trials`, else `"random"`, which gives the grid if it has at most `trials` points.
+        stop: which trials stop early: `halving(...)`, `hyperband(...)` or `median(...)`. Their runs get the status
+            `pruned`. Default: every run goes to its last step.
+        confirm: `(k, n)` runs the best k settings with n further seeds, which took no part in their selection, when
+            all else is finished; see `Results.confirmed`. Default: none.
+        keep: of how many of the best settings the final states are kept, for `Results.model`, or `"all"`. Default: 1.
         seed: decides which points of the space are drawn. Default: 0.
         layout: devices, width of a chunk, merging and form of the start; see `Layout`. Default: as the backend needs.
         progress: True prints a line to standard error at once and every 5 seconds, False prints nothing; a function is
@@ -99,7 +99,19 @@ def run(
         _ledger.check(Path(store), resume)
     elif resume:
         raise ValueError("resume=True needs store=..., the folder of the sweep to resume")
-    planned = plan(task, space, steps=steps, trials=trials, seeds=seeds, search=search, seed=seed, layout=layout)
+    planned = plan(
+        task,
+        space,
+        steps=steps,
+        trials=trials,
+        seeds=seeds,
+        search=search,
+        stop=stop,
+        confirm=confirm,
+        keep=keep,
+        seed=seed,
+        layout=layout,
+    )
     return execute(planned, store=store, resume=resume, progress=progress, note=note)
 
 
@@ -174,97 +186,62 @@ def _executed(
         ValueError: a score has the name of another column.
     """
     report = Lines(planned.task.objective) if progress is True else progress or (lambda _: None)
-    clock = time.perf_counter()
+    compiler = Compiler(planned, report)
     try:
-        done = {row.id for row in previous.rows() if row.status in FINAL} if previous else set()
         facts, comparable = facts_of(planned), True
-        remaining = [nth for nth, rows in enumerate(planned.runners()) if any(r.row not in done for r in rows)]
-        if previous is not None:
+        if previous is None:
+            rows = planned.rows(planned.points, planned.seeds, 0, 0, 0)
+        else:
             check_same(previous, planned, facts)
-            comparable = check_versions(previous, facts, remaining)
-        traced, programs, compiled = _prepared(planned, remaining, report, clock, previous, comparable)
-        digests = {str(nth): list(per_device[0].digests) for nth, per_device in traced.items()}
-        facts |= {"digests": digests, "programs": len({d for pair in digests.values() for d in pair})}
+            rows = previous.rows()
+        groups = assigned(planned, rows)
+        remaining = sorted({groups[row.trial] for row in rows if row.status not in FINAL})
+        if previous is not None:
+            comparable = check_versions(previous, facts, bool(remaining))
+        if comparable:  # otherwise no run remains
+            compiler.prepare(sorted(set(groups.values())), remaining, previous)
+        facts |= {"digests": compiler.digests, "programs": compiler.programs}
         facts |= note or {}
     finally:
         if previous is not None:
             previous.close()
-    compile_seconds = time.perf_counter() - clock
     store, lock = place or (None, None)
     if previous is not None and store is not None:
         ledger = Ledger.open(store, write=True, lock=lock)
         ledger.note(**(note or {}))
     else:
-        ledger = Ledger.create(store, facts, planned.rows(), lock)
+        ledger = Ledger.create(store, facts, rows, lock)
     try:
+        clock, prepared = time.perf_counter(), compiler.seconds
         tally = Tally(planned, ledger, report)
-        jobs = planned.jobs(states(ledger, planned, traced), tally.finished)
+        best = Best(planned, ledger)
         data = [jax.device_put(planned.task.data, device) for device in planned.devices]
-        scheduler = Scheduler(programs, data, planned.steps, planned.task.objective, ledger, planned.workers)
+        arguments = (planned.steps, planned.task.objective, ledger, planned.workers, best.keeps)
+        scheduler = Scheduler(compiler.ready, data, *arguments)
+        rounds = Rounds(planned, ledger)
         try:
-            scheduler.run(jobs, tally)
+            while comparable and (runs := rounds.next()):
+                groups = sorted({rounds.group_of(row) for row, _ in runs})
+                compiler.prepare(groups, groups)
+                tally.begin()
+                scheduler.run(rounds.jobs(runs, compiler.shapes), tally)
+            tally.end()
         finally:
             before = ledger.facts()
             last = {
-                "programs": len({d for nth in remaining for one in traced[nth] for d in one.digests}),
-                "compiled": compiled,
-                "compile_seconds": compile_seconds,
-                "run_seconds": tally.seconds,
+                "programs": compiler.used,
+                "compiled": compiler.compiled,
+                "compile_seconds": compiler.seconds,
+                "run_seconds": time.perf_counter() - clock - (compiler.seconds - prepared),
                 "score_seconds": scheduler.score_seconds,
                 "trials": tally.ran,
+                "steps": tally.steps_ran,
+                "slots": scheduler.slots,
             }
             total = {k: before.get(k, 0.0) + last[k] for k in ("compile_seconds", "run_seconds")}
-            ledger.note(**total, last=last)
-        return _results.read(ledger)
+            digests = {**before["digests"], **compiler.digests}
+            programs = len({digest for pair in digests.values() for digest in pair})
+            ledger.note(**total, digests=digests, programs=programs, last=last)
+        return _results.read(ledger, planned.task, planned.space)
     finally:
         ledger.close()
-
-
-def _prepared(
-    planned: Plan,
-    remaining: list[int],
-    report: Callable[[Progress], None],
-    clock: float,
-    previous: Ledger | None,
-    comparable: bool,
-) -> tuple[dict[int, list[Traced]], dict[int, list[Programs]], int]:
-    """The traced programs of all groups, the compiled ones of the groups `remaining`, and how many were compiled.
-
-    Both are lists with one entry per device. Programs are traced one after the other in the caller's thread, where the
-    caller's settings of JAX hold, and compile in other threads meanwhile. Errors in a task, and programs that differ
-    from those of the ledger `previous`, are found here; nothing is written yet. Nothing is traced if the programs are
-    not `comparable`, which means that no group remains.
-    """
-    total, ready = len(remaining) * len(planned.devices), 0
-    waiting: dict[Future[tuple[Programs, int]], int] = {}
-    traced: dict[int, list[Traced]] = {}
-    groups = range(len(planned.groups)) if comparable else []
-
-    def say() -> None:
-        seconds = time.perf_counter() - clock
-        report(Progress("compile", total, ready, planned.runs, 0, 0, 0, 0.0, 0.0, seconds, None))
-
-    say()
-    pool = ThreadPoolExecutor(os.cpu_count() or 1)
-    try:
-        for nth in groups:
-            for device in planned.devices if nth in remaining else planned.devices[:1]:
-                program = trace(planned.task, planned.groups[nth], planned.widths[nth], device, planned.layout)
-                check_scores(planned, program)
-                traced.setdefault(nth, []).append(program)
-                if previous is not None:
-                    check_program(previous, nth, program)
-                if nth in remaining:
-                    waiting[pool.submit(program.compiled)] = nth
-        if groups:
-            all_traced = [traced[nth][0] for nth in groups]
-            check_read(planned, [t.digests for t in all_traced], [t.used for t in all_traced])
-        for ready, future in enumerate(as_completed(waiting), start=1):  # noqa: B007 - `say` reports it
-            future.result()
-            say()
-    finally:
-        pool.shutdown(cancel_futures=True)
-    programs: dict[int, list[Programs]] = {}
-    for future, nth in waiting.items():
-        programs.setdefault(nth, []).append(future.result()[0])
-    return traced, programs, sum(future.result()[1] for future in waiting)

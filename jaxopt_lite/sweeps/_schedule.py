@@ -34,17 +34,26 @@ class Runner(NamedTuple):
 
 
 class Job(NamedTuple):
-    """Trials of one group and one choice of merged alternatives, all at the same step."""
+    """Runs of one group and one choice of merged alternatives, all at the same step.
+
+    Attributes:
+        group: number of the group.
+        runners: the runs.
+        step: steps made.
+        end: the step to which they are brought, and at which they are scored.
+        state: their state, with rows as the runners; None before the first step.
+    """
 
     group: int
     runners: tuple[Runner, ...]
     step: int
-    state: Chunk | None  # rows as the runners; None before the first step
+    end: int
+    state: Chunk | None
 
     @property
-    def chunk_key(self) -> tuple[int, tuple[int, ...], int]:
+    def chunk_key(self) -> tuple[int, tuple[int, ...], int, int]:
         """Jobs of equal key may share a chunk."""
-        return self.group, self.runners[0].member.branches, self.step
+        return self.group, self.runners[0].member.branches, self.step, self.end
 
 
 class Finished(NamedTuple):
@@ -76,8 +85,11 @@ class Scheduler:
         objective: str,
         ledger: Ledger,
         workers: int,
+        keeps: Callable[[float], bool] = lambda _: False,
     ) -> None:
+        """`keeps(objective)` says whether the final state of a run of that objective is kept."""
         self._programs = programs  # by group, then by device
+        self._keeps = keeps
         self._data = data  # by device
         self._steps = steps
         self._objective = objective
@@ -89,9 +101,16 @@ class Scheduler:
         self._local = threading.local()
         self._x64 = jax.config.jax_enable_x64  # type: ignore[attr-defined]
         self.score_seconds = 0.0  # of all evaluations, summed over workers
+        self._slots = [0, 0]  # steps of runs, steps that the chunks had room for
+
+    @property
+    def slots(self) -> float:
+        """Share of the chunks' slots that trained a run, weighted by steps; the others are padding."""
+        used, total = self._slots
+        return used / total if total else 1.0
 
     def run(self, jobs: Sequence[Job], done: Callable[[list[Outcome], int], None]) -> None:
-        """Run all jobs to their last step; calls `done(outcomes, steps)` after each segment, when it is written.
+        """Bring all jobs to their ends; calls `done(outcomes, steps)` after each segment, when it is written.
 
         On an interrupt the segments that are running are still finished and written, then it is raised again.
         """
@@ -124,6 +143,9 @@ class Scheduler:
         self._ledger.record(finished.outcomes)
         self._pace[finished.job.group] = finished.seconds_a_step
         self.score_seconds += finished.score_seconds
+        job, steps = finished.job, finished.outcomes[0].step - finished.job.step
+        self._slots[0] += steps * len(job.runners)
+        self._slots[1] += steps * self._programs[job.group][0].width
         done(finished.outcomes, len(finished.outcomes) * (finished.outcomes[0].step - finished.job.step))
         rest = finished.rest
         if rest is not None:
@@ -148,59 +170,59 @@ class Scheduler:
         jax.block_until_ready(chunk)  # without metrics there are no points to wait for
         points = jax.device_get(chunk.points)
         seconds_a_step = (time.perf_counter() - begin) / (last - job.step)
-        if last == self._steps:
+        alive = [i for i in range(len(job.runners)) if _finite_loss(points, i)]
+        scores, score_seconds = {}, 0.0
+        if last == job.end and alive:
             begin = time.perf_counter()
-            scores = jax.device_get(programs.scored(branches, numbers, seeds, chunk, data)[1])
-            outcomes = self._final(job, points, scores)
-            return Finished(job, outcomes, None, seconds_a_step, time.perf_counter() - begin)
-        outcomes, alive = _midway(job, last, points)
-        if not alive:
-            return Finished(job, outcomes, None, seconds_a_step, 0.0)
-        carry = [np.asarray(x)[alive] for x in jax.device_get(chunk.carry)]
-        state = Chunk(carry, {name: p[alive] for name, p in points.items()})
-        for place, i in enumerate(alive):
-            outcomes[i] = outcomes[i]._replace(arrays=[x[place] for x in carry])
-        rest = Job(job.group, tuple(job.runners[i] for i in alive), last, state)
-        return Finished(job, outcomes, rest, seconds_a_step, 0.0)
+            chunk, found = programs.scored(branches, numbers, seeds, chunk, data)
+            scores = jax.device_get(found)
+            score_seconds = time.perf_counter() - begin
+            alive = [i for i in alive if np.isfinite(scores[self._objective][i])]
+        outcomes = self._outcomes(job, last, points, scores, alive)
+        carry = self._fill_in_states(outcomes, chunk, alive)
+        rest = None
+        if last < job.end and alive:
+            state = Chunk([x[alive] for x in carry], {name: p[alive] for name, p in points.items()})
+            rest = Job(job.group, tuple(job.runners[i] for i in alive), last, job.end, state)
+        return Finished(job, outcomes, rest, seconds_a_step, score_seconds)
+
+    def _outcomes(self, job: Job, step: int, points: Any, scores: Any, alive: list[int]) -> list[Outcome]:
+        """What to write of each run: it has diverged if its loss or its objective is not finite."""
+        status = "done" if step == self._steps else "running"
+        outcomes = []
+        for i, runner in enumerate(job.runners):
+            curve = {name: p[i] for name, p in points.items()}
+            values = {name: float(s[i]) for name, s in scores.items()} if i in alive else {}
+            outcomes.append(Outcome(runner.row, status if i in alive else "diverged", step, values, curve, None))
+        return outcomes
+
+    def _fill_in_states(self, outcomes: list[Outcome], chunk: Chunk, alive: list[int]) -> list[np.ndarray]:
+        """Add the states of the runs that continue, and of finished ones that are kept; the arrays of the chunk."""
+        stored = [
+            i for i in alive if outcomes[i].status == "running" or self._keeps(outcomes[i].scores[self._objective])
+        ]
+        if not stored:
+            return []
+        carry = [np.asarray(x) for x in jax.device_get(chunk.carry)]
+        for i in stored:
+            outcomes[i] = outcomes[i]._replace(arrays=[x[i] for x in carry])
+        return carry
 
     def _end(self, job: Job) -> int:
         """The step at which the next segment ends."""
         pace = self._pace.get(job.group)
-        return segment_end(job.step, self._steps, _PROBE_STEPS if pace is None else int(SECONDS_A_SEGMENT / pace))
-
-    def _final(self, job: Job, points: Any, scores: Any) -> list[Outcome]:
-        """What to write of each trial at its last step: it has diverged if its loss or its objective is not finite."""
-        outcomes = []
-        for i, runner in enumerate(job.runners):
-            values = {name: float(s[i]) for name, s in scores.items()}
-            finite = bool(np.isfinite(values[self._objective])) and _finite_loss(points, i)
-            curve = {name: p[i] for name, p in points.items()}
-            status, kept = ("done", values) if finite else ("diverged", {})
-            outcomes.append(Outcome(runner.row, status, self._steps, kept, curve, None))
-        return outcomes
+        length = _PROBE_STEPS if pace is None else int(SECONDS_A_SEGMENT / pace)
+        return segment_end(job.step, job.end, length, stride_of(self._steps))
 
 
-def segment_end(step: int, steps: int, length: int) -> int:
-    """The end of a segment that begins at `step` and should be about `length` steps long.
+def segment_end(step: int, end: int, length: int, stride: int) -> int:
+    """The end of a segment that begins at `step`, leads to `end`, and should be about `length` steps long.
 
-    Ends are multiples of the curve's stride times a power of two, so that trials that advance in different segments
-    meet at the same steps, where they can share a chunk.
+    Ends are `end` itself or multiples of the curve's stride times a power of two, so that runs that advance in
+    different segments meet at the same steps, where they can share a chunk.
     """
-    stride = stride_of(steps)
     grid = stride << max(0, (max(1, length) // stride).bit_length() - 1)
-    return steps if steps - step <= 1.5 * length else min(steps, (step // grid + 1) * grid)
-
-
-def _midway(job: Job, step: int, points: Any) -> tuple[list[Outcome], list[int]]:
-    """What to write of each trial before its last step, and which trials continue."""
-    outcomes, alive = [], []
-    for i, runner in enumerate(job.runners):
-        finite = _finite_loss(points, i)
-        curve = {name: p[i] for name, p in points.items()}
-        outcomes.append(Outcome(runner.row, "running" if finite else "diverged", step, {}, curve, None))
-        if finite:
-            alive.append(i)
-    return outcomes, alive
+    return end if end - step <= 1.5 * length else min(end, (step // grid + 1) * grid)
 
 
 def _finite_loss(points: Any, i: int) -> bool:
@@ -230,7 +252,7 @@ def _joined(a: Job, b: Job) -> Job:
     state = None
     if a.state is not None and b.state is not None:
         state = jax.tree.map(lambda x, y: np.concatenate([x, y]), a.state, b.state)
-    return Job(a.group, a.runners + b.runners, a.step, state)
+    return Job(a.group, a.runners + b.runners, a.step, a.end, state)
 
 
 def _padded(state: Chunk, width: int) -> Chunk:

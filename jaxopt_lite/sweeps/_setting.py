@@ -1,7 +1,7 @@
 """A setting: the runs of one trial, with seeds aggregated."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxopt_lite.sweeps._compare import t_quantile
@@ -42,6 +42,8 @@ class Setting(NamedTuple):
         scores: mean over the seeds, by name of the score. NaN unless all seeds are done: a mean over the others would
             be biased.
         trials: the rows of its runs in the table.
+        pruned: number of seeds with which it was stopped before the last step, or not begun.
+        confirmed: mean over the seeds of `confirm`, by name of the score; empty without them, NaN unless all are done.
     """
 
     columns: dict[str, Any]
@@ -50,6 +52,8 @@ class Setting(NamedTuple):
     diverged: int
     scores: dict[str, Mean]
     trials: tuple[int, ...]
+    pruned: int = 0
+    confirmed: Mapping[str, Mean] = {}
 
 
 def mean_of(numbers: Sequence[float]) -> Mean:

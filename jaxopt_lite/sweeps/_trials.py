@@ -1,7 +1,7 @@
 """From a space to trials: random, quasi-random, or every point of the grid."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -11,9 +11,13 @@ import numpy as np
 from jaxopt_lite.sweeps._space import Choice, Distribution, label
 from jaxopt_lite.training._trial import Fixed, is_plain
 
+# Columns of the table beside the settings and the scores.
+OTHER_COLUMNS = ("seed", "status", "step")
 Path = tuple[str | int, ...]
 Picks = dict[Path, Any]
 Search = Literal["random", "quasi-random", "grid"]
+# Combinations of alternatives that are enumerated before any trial is known.
+MOST_STRUCTURES = 4096
 
 
 class Trial(NamedTuple):
@@ -35,8 +39,18 @@ class _Place(NamedTuple):
     leaf: Any
 
 
-def enumerate_trials(space: Any, trials: int | None = None, search: Search | None = None, seed: int = 0) -> list[Trial]:
-    """The trials of a space.
+def check_trials(trials: Any) -> None:
+    """Check a number of trials.
+
+    Raises:
+        ValueError: it is not a whole number of at least 1, or None.
+    """
+    if trials is not None and (isinstance(trials, bool) or not isinstance(trials, int | np.integer) or trials < 1):
+        raise ValueError(f"trials must be a whole number of at least 1, got {trials!r}")
+
+
+def points(space: Any, trials: int | None = None, search: Search | None = None, seed: int = 0) -> list[Picks]:
+    """Different points of a space, which depend on the arguments alone. More trials add points at the end.
 
     Args:
         space: a pytree with distributions at its leaves and choices in its structure.
@@ -48,38 +62,56 @@ def enumerate_trials(space: Any, trials: int | None = None, search: Search | Non
     Raises:
         ValueError: a grid over a continuous distribution, fewer than one trial, or an unknown search.
     """
-    if trials is not None and (isinstance(trials, bool) or not isinstance(trials, int | np.integer) or trials < 1):
-        raise ValueError(f"trials must be a whole number of at least 1, got {trials!r}")
+    check_trials(trials)
     search = search or ("grid" if trials is None else "random")
     if search not in ("grid", "random", "quasi-random"):
-        raise ValueError(f"search must be 'random', 'quasi-random' or 'grid', got {search!r}")
-    if search == "grid":
-        continuous = [
-            place for place in _places(space) if isinstance(place.leaf, Distribution) and place.leaf.grid() is None
-        ]
-        if continuous:
-            raise ValueError(
-                f"{continuous[0].leaf!r} at {_dotted(continuous[0].path)} is a continuous range: "
-                "say how many trials to draw, or list numbers with values([...])"
-            )
-        picks = list(_grid(space, ()))[:trials]
-    else:
+        raise ValueError(
+            f"search must be 'grid', 'random', 'quasi-random', 'tpe' or sweeps.optuna(...), got {search!r}"
+        )
+    if search != "grid":
         if trials is None:
             raise ValueError(f"search={search!r} needs to know how many trials to draw, as trials=100")
-        picks = _drawn(space, trials, search, seed)
-    return _named(space, picks)
+        return _drawn(space, trials, search, seed)
+    for place in places(space):
+        if isinstance(place.leaf, Distribution) and place.leaf.grid() is None:
+            raise ValueError(
+                f"{place.leaf!r} at {_dotted(place.path)} is a continuous range: "
+                "say how many trials to draw, or list numbers with values([...])"
+            )
+    return list(itertools.islice(_grid(space, ()), trials))
 
 
-def _places(space: Any, path: Path = ()) -> Iterator[_Place]:
+def structures(space: Any, most: int = MOST_STRUCTURES) -> list[Picks] | None:
+    """A point for each combination of alternatives, or None if there are more than `most` of them."""
+    found = list(itertools.islice(_combinations(space, ()), most + 1))
+    return found if len(found) <= most else None
+
+
+def _combinations(space: Any, path: Path) -> Iterator[Picks]:
+    options = [list(_branches(leaf, here)) for here, leaf in leaves(space, path) if _varies(leaf)]
+    for combination in itertools.product(*options):
+        yield {k: v for picks in combination for k, v in picks.items()}
+
+
+def _branches(leaf: Any, path: Path) -> Iterator[Picks]:
+    if isinstance(leaf, Choice):
+        for i, alternative in enumerate(leaf.alternatives):
+            for picks in _combinations(alternative, (*path, i)):
+                yield {path: i, **picks}
+    else:
+        yield {path: leaf.quantile(0.5)}
+
+
+def places(space: Any, path: Path = ()) -> Iterator[_Place]:
     """Every leaf of a space, in all alternatives."""
-    for here, leaf in _leaves(space, path):
+    for here, leaf in leaves(space, path):
         yield _Place(here, leaf)
         if isinstance(leaf, Choice):
             for i, alternative in enumerate(leaf.alternatives):
-                yield from _places(alternative, (*here, i))
+                yield from places(alternative, (*here, i))
 
 
-def _leaves(space: Any, path: Path) -> list[tuple[Path, Any]]:
+def leaves(space: Any, path: Path) -> list[tuple[Path, Any]]:
     keyed, _ = jax.tree_util.tree_flatten_with_path(space, is_leaf=_varies)
     return [((*path, *map(_key, keys)), leaf) for keys, leaf in keyed]
 
@@ -96,7 +128,7 @@ def _key(key: Any) -> str:
 
 
 def _grid(space: Any, path: Path) -> Iterator[Picks]:
-    options = [list(_options(leaf, here)) for here, leaf in _leaves(space, path) if _varies(leaf)]
+    options = [list(_options(leaf, here)) for here, leaf in leaves(space, path) if _varies(leaf)]
     for combination in itertools.product(*options):
         yield {k: v for picks in combination for k, v in picks.items()}
 
@@ -113,7 +145,7 @@ def _options(leaf: Any, path: Path) -> Iterator[Picks]:
 
 def _drawn(space: Any, trials: int, search: Search, seed: int) -> list[Picks]:
     """Points of the unit cube, a dimension for each distribution and choice, turned into picks."""
-    varying = [place for place in _places(space) if _varies(place.leaf)]
+    varying = [place for place in places(space) if _varies(place.leaf)]
     size = _grid_size(space)
     if size is not None and size <= trials:
         return list(_grid(space, ()))
@@ -144,7 +176,7 @@ def _points(dimensions: int, search: Search, seed: int) -> Iterator[list[float]]
 def _picked(space: Any, point: list[float], dimension: dict[Path, int], path: Path = ()) -> Picks:
     """What a point of the cube picks, in the places that its choices lead to."""
     picks: Picks = {}
-    for here, leaf in _leaves(space, path):
+    for here, leaf in leaves(space, path):
         if isinstance(leaf, Choice):
             branch = int(point[dimension[here]] * len(leaf.alternatives))
             picks |= {here: branch, **_picked(leaf.alternatives[branch], point, dimension, (*here, branch))}
@@ -156,7 +188,7 @@ def _picked(space: Any, point: list[float], dimension: dict[Path, int], path: Pa
 def _grid_size(space: Any, path: Path = ()) -> int | None:
     """Number of points of the grid, or None if it has a continuous range."""
     size = 1
-    for here, leaf in _leaves(space, path):
+    for here, leaf in leaves(space, path):
         if isinstance(leaf, Choice):
             sizes = [_grid_size(alternative, (*here, i)) for i, alternative in enumerate(leaf.alternatives)]
             count = None if None in sizes else sum(s for s in sizes if s is not None)
@@ -169,27 +201,45 @@ def _grid_size(space: Any, path: Path = ()) -> int | None:
     return size
 
 
-def _named(space: Any, picks: list[Picks]) -> list[Trial]:
-    """The trials of some picks, with columns named as briefly as differs."""
-    varying = [place for place in _places(space) if _varies(place.leaf)]
-    names = _names([place.path for place in varying])
-    swept = set(names.values())
-    for name in swept & {"seed", "status"}:
-        raise ValueError(f"a space cannot have an entry called {name!r}: the table has a column of that name already")
-    fixed = {
-        (key,): label(value)
-        for key, value in (space.items() if isinstance(space, dict) else ())
-        if not _varies(value) and (callable(value) or hasattr(value, "name"))
-    }
-    trials = []
-    for picked in picks:
-        columns: dict[str, Any] = {str(path[0]): name for path, name in fixed.items()}
-        value = _resolved(space, (), picked, partial(_column, names=names, columns=columns, swept=swept))
-        trials.append(Trial(value, columns))
-    order = list(dict.fromkeys([*(str(key) for key, *_ in fixed), *(names[p.path] for p in varying), "learning_rate"]))
-    order = sorted(order, key=lambda name: name not in ("activation", "optimizer"))
-    used = {name for trial in trials for name in trial.columns}
-    return [Trial(t.value, {name: t.columns.get(name) for name in order if name in used}) for t in trials]
+class Trials:
+    """Makes the trials of a space from its points.
+
+    Attributes:
+        columns: names of the settings in the table, in their order.
+    """
+
+    def __init__(self, space: Any, examples: Iterable[Picks]) -> None:
+        """`examples` are points that have, together, all the settings that any point has.
+
+        Raises:
+            ValueError: an entry of the space has the name of another column of the table.
+        """
+        self._space = space
+        varying = [place.path for place in places(space) if _varies(place.leaf)]
+        self._names = _names(varying)
+        self._swept = set(self._names.values())
+        for name in self._swept & set(OTHER_COLUMNS):
+            raise ValueError(
+                f"a space cannot have an entry called {name!r}: the table has a column of that name already"
+            )
+        self._fixed = {
+            str(key): label(value)
+            for key, value in (space.items() if isinstance(space, dict) else ())
+            if not _varies(value) and (callable(value) or hasattr(value, "name"))
+        }
+        used = {name for picks in examples for name in self._made(picks).columns}
+        order = dict.fromkeys([*self._fixed, *(self._names[path] for path in varying), "learning_rate"])
+        self.columns = sorted((n for n in order if n in used), key=lambda n: n not in ("activation", "optimizer"))
+
+    def __call__(self, picks: Picks) -> Trial:
+        """The trial at a point."""
+        trial = self._made(picks)
+        return Trial(trial.value, {name: trial.columns.get(name) for name in self.columns})
+
+    def _made(self, picks: Picks) -> Trial:
+        columns: dict[str, Any] = dict(self._fixed)
+        note = partial(_column, names=self._names, columns=columns, swept=self._swept)
+        return Trial(_resolved(self._space, (), picks, note), columns)
 
 
 def _resolved(space: Any, path: Path, picks: Picks, seen: Callable[[Path, Any], None]) -> Any:
@@ -203,7 +253,7 @@ def _resolved(space: Any, path: Path, picks: Picks, seen: Callable[[Path, Any], 
             branch = picks[here]
             seen(here, leaf.labels[branch])
             alternative = leaf.alternatives[branch]
-            labelled = leaf.named and jax.tree_util.all_leaves([alternative])  # the label replaces the thing
+            labelled = leaf.named and jax.tree_util.allleaves([alternative])  # the label replaces the thing
             out.append(_resolved(alternative, (*here, branch), picks, (lambda *_: None) if labelled else seen))
             continue
         number = picks[here] if isinstance(leaf, Distribution) else leaf

@@ -1,18 +1,29 @@
 """Settings of a space that have no effect on a task: every value of them would train the same thing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxopt_lite.sweeps._plan import Plan
+from jaxopt_lite.sweeps._program import Traced
 from jaxopt_lite.sweeps._task_error import TaskError
+from jaxopt_lite.sweeps._trials import Trial
 
 
 class UnreadError(TaskError):
     """A column of the sweep varies and has no effect on the task."""
 
 
-def check_read(planned: Plan, digests: Sequence[tuple[str, str]], used: Sequence[Sequence[bool]]) -> None:
+class _Placed(NamedTuple):
+    """A trial's settings, its group, and its numbers in it."""
+
+    columns: dict[str, Any]
+    group: int
+    numbers: tuple[Any, ...]
+
+
+def check_read(planned: Plan, traced: Mapping[int, Sequence[Traced]]) -> None:
     """Check that each column of a sweep that varies has an effect on the task, as far as its programs show it.
 
     A drawn number is read if it is an input of an operation. Alternatives are read if their programs differ. A number
@@ -20,30 +31,37 @@ def check_read(planned: Plan, digests: Sequence[tuple[str, str]], used: Sequence
 
     Args:
         planned: the sweep.
-        digests: for each group, those of its programs.
-        used: for each group, whether each number of its trials is used by a program.
+        traced: for each group that is traced, its programs. Trials of other groups are not looked at.
 
     Raises:
         UnreadError: a column has no effect; the message names it.
     """
-    for name in planned.trials[0].columns:
-        values = {repr(trial.columns[name]) for trial in planned.trials}
-        if len(values) > 1 and not (_number_read(planned, name, used) and _alternatives_read(planned, name, digests)):
+    placed = [_placed(planned, trial) for trial in planned.trials]
+    placed = [one for one in placed if one.group in traced]
+    for name in planned.make.columns:
+        values = {repr(one.columns[name]) for one in placed}
+        if len(values) > 1 and not (_number_read(name, placed, traced) and _alternatives_read(name, placed, traced)):
             raise UnreadError(
                 f"{name!r} has no effect on task {planned.task.name!r}: it is never read, or its {len(values)} values "
                 "give the same computation; remove it from the space, or use it in the task"
             )
 
 
-def _number_read(planned: Plan, name: str, used: Sequence[Sequence[bool]]) -> bool:
+def _placed(planned: Plan, trial: Trial) -> _Placed:
+    group, member = planned.grouping.assign(trial.value)
+    return _Placed(trial.columns, group, member.numbers)
+
+
+def _number_read(name: str, placed: Sequence[_Placed], traced: Mapping[int, Sequence[Traced]]) -> bool:
     """False if the column is found among the numbers of the trials and no program uses it."""
     found = False
-    for group, flags in zip(planned.groups, used, strict=True):
-        column = [planned.trials[member.trial].columns[name] for member in group.members]
+    for nth in dict.fromkeys(one.group for one in placed):
+        members = [one for one in placed if one.group == nth]
+        column = [one.columns[name] for one in members]
         if not all(isinstance(x, int | float) for x in column):
             return True
-        for i, flag in enumerate(flags):
-            numbers = [member.numbers[i] for member in group.members]
+        for i, flag in enumerate(traced[nth][0].used):
+            numbers = [one.numbers[i] for one in members]
             if all(np.ndim(x) == 0 and not hasattr(x, "weak_type") for x in numbers) and numbers == column:
                 found = True
                 if flag:
@@ -51,22 +69,20 @@ def _number_read(planned: Plan, name: str, used: Sequence[Sequence[bool]]) -> bo
     return not found
 
 
-def _alternatives_read(planned: Plan, name: str, digests: Sequence[tuple[str, str]]) -> bool:
+def _alternatives_read(name: str, placed: Sequence[_Placed], traced: Mapping[int, Sequence[Traced]]) -> bool:
     """False if trials of different values are in different groups whose programs are equal."""
     groups: dict[tuple[str, ...], dict[str, set[int]]] = {}
-    for nth, group in enumerate(planned.groups):
-        for member in group.members:
-            columns = planned.trials[member.trial].columns
-            rest = tuple(f"{k}={v}" for k, v in columns.items() if k != name and not isinstance(v, float))
-            groups.setdefault(rest, {}).setdefault(repr(columns[name]), set()).add(nth)
+    for one in placed:
+        rest = tuple(f"{k}={v}" for k, v in one.columns.items() if k != name and not isinstance(v, float))
+        groups.setdefault(rest, {}).setdefault(repr(one.columns[name]), set()).add(one.group)
     alone = True
     for by_value in groups.values():
-        members = list(by_value.values())
-        if len(members) < 2:
+        values = list(by_value.values())
+        if len(values) < 2:
             continue
         alone = False
-        if len(set.union(*members)) < sum(map(len, members)):
+        if len(set.union(*values)) < sum(map(len, values)):
             return True  # values that share a group are numbers
-        if len({digests[nth] for nth in set.union(*members)}) > 1:
+        if len({traced[nth][0].digests for nth in set.union(*values)}) > 1:
             return True
     return alone

@@ -1,0 +1,128 @@
+"""The trained model of a run, from the final state that a sweep has kept."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxopt_lite.sweeps._database import decoded
+from jaxopt_lite.sweeps._group import Groups, stacked
+from jaxopt_lite.sweeps._ledger import Ledger, StoreError
+from jaxopt_lite.sweeps._program import flattened
+from jaxopt_lite.sweeps._rounds import unpacked
+from jaxopt_lite.sweeps._trials import Trials, structures
+from jaxopt_lite.training import Task
+from jaxopt_lite.training._run import start
+
+
+class Source(NamedTuple):
+    """What the runs of a table were made from: their models can be rebuilt with it.
+
+    Attributes:
+        task: the training problem.
+        make: makes a trial from a point of the space.
+        grouping: the structures of the trials.
+    """
+
+    task: Task
+    make: Trials
+    grouping: Groups
+
+    def carry(self, picks: str, seed: int, blob: bytes, store: Any) -> tuple[Any, Any]:
+        """The trial at a point, as the program sees it, and its carry from the bytes of a state.
+
+        Raises:
+            StoreError: the bytes are not those of this task's carry.
+        """
+        nth, member = self.grouping.assign(self.make(decoded(picks)).value)
+        group, branches = self.grouping.groups[nth], [jnp.int32(i) for i in member.branches]
+        restores: list[Callable[[Sequence[Any]], Any]] = []
+
+        def started(numbers: Any) -> list[Any]:
+            arrays, restore = flattened(start(self.task, group.rebuilt(branches, numbers), seed))
+            restores.append(restore)
+            return arrays
+
+        numbers = stacked([member], 1)
+        shapes = jax.eval_shape(started, [x[0] for x in numbers])
+        wide = [jax.ShapeDtypeStruct((1, *shape.shape), shape.dtype) for shape in shapes]
+        arrays = unpacked(blob, wide)
+        if arrays is None:
+            raise StoreError(f"the state in {store} is not that of this task: its model or its space has changed")
+        trial = group.rebuilt(branches, [jnp.asarray(x[0]) for x in numbers])
+        return trial, restores[-1]([jnp.asarray(x) for x in arrays])
+
+
+class States(NamedTuple):
+    """The final states of a sweep that were kept, and what rebuilds models from them.
+
+    Attributes:
+        source: what the runs were made from.
+        points: the point of the space of each run, as text, by row.
+        seeds: the seed of each run, by row.
+        blobs: the states by row, of a ledger in memory; None if they are read from `store`.
+        store: the folder of the ledger.
+    """
+
+    source: Source
+    points: dict[int, str]
+    seeds: dict[int, int]
+    blobs: dict[int, bytes] | None
+    store: Path | None
+
+    @classmethod
+    def of(cls, ledger: Ledger, task: Task, space: Any, facts: Mapping[str, Any]) -> "States":
+        """The states in a ledger.
+
+        Args:
+            ledger: the ledger.
+            task: the training problem of its sweep.
+            space: the space of its sweep.
+            facts: the facts of the ledger.
+
+        Raises:
+            StoreError: the space does not lead to the settings of the sweep.
+        """
+        rows = ledger.rows()
+        points = {row.id: row.picks for row in rows}
+        examples = structures(space) or [decoded(text) for text in points.values()]
+        make = Trials(space, examples)
+        if make.columns != facts["columns"]:
+            raise StoreError(
+                f"the sweep in {ledger.store} has the settings {', '.join(facts['columns'])}, the space given has "
+                f"{', '.join(make.columns)}"
+            )
+        source = Source(task, make, Groups([make(one).value for one in examples], merge=facts["merge"]))
+        blobs = {row: blob for row, _, blob in ledger.carries()} if ledger.store is None else None
+        return cls(source, points, {row.id: row.seed for row in rows}, blobs, ledger.store)
+
+    def model(self, row: int) -> Any:
+        """The model of a run.
+
+        Raises:
+            ValueError: its final state was not kept, or the task has no `model`.
+            StoreError: the state is damaged or not that of this task.
+        """
+        task = self.source.task
+        if task.model is None:
+            raise ValueError(
+                f"task {task.name!r} says nothing of its model: give Task(..., model=lambda trial, carry: ...)"
+            )
+        blob = self._blob(row)
+        if blob is None:
+            raise ValueError(
+                "the final state of this run was not kept: only those of the best settings are, as many as keep says; "
+                'run with keep="all" to have every model'
+            )
+        return task.model(*self.source.carry(self.points[row], self.seeds[row], blob, self.store))
+
+    def _blob(self, row: int) -> bytes | None:
+        if self.blobs is not None or self.store is None:
+            return (self.blobs or {}).get(row)
+        ledger = Ledger.open(self.store, write=False)
+        try:
+            return next((blob for _, _, blob in ledger.carries([row])), None)
+        finally:
+            ledger.close()
