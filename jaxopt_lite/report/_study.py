@@ -127,7 +127,7 @@ def status_of(setting: "Setting") -> str:
 
 def score_names(study: Study) -> list[str]:
     """The scores, objective first."""
-    return [name for name in study.columns if name not in (*study.swept, "seed", "status")]
+    return [name for name in study.columns if name not in (*study.swept, "seed", "status", "step")]
 
 
 def spoken(name: str) -> str:

@@ -52,7 +52,7 @@ def estimate(planned: Plan) -> dict[str, Any]:
         >>> found["trials"], found["programs"]
         (6, 1)
     """
-    members = Counter(planned.grouping.assign(trial.value)[0] for trial in planned.trials)
+    members = Counter(nth for nth, _ in planned.placed)
     mean = sum(_step_flop(planned.task, planned.groups[nth]) * n for nth, n in members.items()) / members.total()
     flop = mean * planned.runs * planned.steps * planned.share
     rate = matmul_rate(planned.devices, planned.workers)
@@ -68,8 +68,8 @@ def estimate(planned: Plan) -> dict[str, Any]:
         "steps": planned.steps,
         "share": planned.share,
         "structures": planned.structures,
-        "programs": len(planned.groups),
-        "chunk": planned.widths,
+        "programs": len(planned.used),
+        "chunk": [planned.widths[nth] for nth in planned.used],
         "chunks": sum(planned.chunks),
         "bytes_at_a_time": _COPIES * max(carries) * planned.workers,
         "gflop": flop / 1e9,

@@ -45,7 +45,7 @@ def facts_of(planned: Plan) -> dict[str, Any]:
         "stop": repr(planned.stop),
         "confirm": list(planned.confirm) if planned.confirm else None,
         "structures": planned.structures,
-        "widths": planned.widths,
+        "widths": [planned.widths[nth] for nth in planned.used],
         "merge": planned.layout.merge,
         "numbers": _numbers(planned),
         "data": _digest(task.data),

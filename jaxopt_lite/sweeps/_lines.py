@@ -33,10 +33,14 @@ class Lines:
         self._objective = objective
         self._last = -SECONDS_BETWEEN_LINES
         self._phase = ""
+        self._finished = False
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
         done = progress.phase == "run" and progress.trials_done == progress.trials
+        if done and self._finished:
+            return
+        self._finished = done
         if progress.phase == self._phase and not done and now - self._last < SECONDS_BETWEEN_LINES:
             return
         self._last, self._phase = now, progress.phase

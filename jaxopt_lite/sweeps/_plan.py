@@ -1,5 +1,6 @@
 """What a sweep will do: its trials, packed into programs and chunks."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -8,9 +9,9 @@ import numpy as np
 from jaxopt_lite._names import count
 from jaxopt_lite.sweeps import _width
 from jaxopt_lite.sweeps._database import Row, encoded
-from jaxopt_lite.sweeps._group import Group, Groups
+from jaxopt_lite.sweeps._group import Group, Groups, Member
 from jaxopt_lite.sweeps._layout import Layout
-from jaxopt_lite.sweeps._program import width_of
+from jaxopt_lite.sweeps._program import Widths
 from jaxopt_lite.sweeps._task_error import TaskError
 from jaxopt_lite.sweeps._trials import (
     MOST_STRUCTURES,
@@ -36,6 +37,7 @@ class Plan(NamedTuple):
         make: makes a trial from a point of the space.
         points: the points of the first batch of trials.
         trials: the trials at these points.
+        placed: for each of these trials, the number of its group and its numbers in it.
         seeds: the seeds; each trial runs with each, unless it is stopped.
         steps: updates in a complete run.
         search: what proposes further batches; None if all trials are in the first.
@@ -45,7 +47,7 @@ class Plan(NamedTuple):
         keep: of how many of the best settings the final states are kept, or `"all"`.
         seed: decides which points are drawn.
         grouping: the trials' structures; each group has a training program of its own.
-        widths: for each group, the number of runs in a chunk.
+        widths: by number of a group, the number of runs in a chunk.
         layout: devices, merging and how chunks start.
         workers: number of chunks that run at the same time.
     """
@@ -55,6 +57,7 @@ class Plan(NamedTuple):
     make: Trials
     points: list[Picks]
     trials: list[Trial]
+    placed: list[tuple[int, Member]]
     seeds: tuple[int, ...]
     steps: int
     search: Optuna | None
@@ -64,7 +67,7 @@ class Plan(NamedTuple):
     keep: int | Literal["all"]
     seed: int
     grouping: Groups
-    widths: list[int]
+    widths: Widths
     layout: Layout
     workers: int
 
@@ -85,9 +88,14 @@ class Plan(NamedTuple):
         return self.most * len(self.seeds) + min(most, self.most) * further
 
     @property
+    def used(self) -> list[int]:
+        """The numbers of the groups of the first batch of trials; each is a training program."""
+        return list(dict.fromkeys(nth for nth, _ in self.placed))
+
+    @property
     def structures(self) -> int:
-        """Different structures among the trials, that is programs without merging."""
-        return sum(group.structures for group in self.groups)
+        """Different structures among the first batch of trials, that is programs without merging."""
+        return len({(nth, member.branches) for nth, member in self.placed})
 
     @property
     def share(self) -> float:
@@ -105,15 +113,12 @@ class Plan(NamedTuple):
 
     @property
     def chunks(self) -> list[int]:
-        """Chunks of each group, as far as its trials are known."""
-        alike: dict[tuple[int, Any], int] = {}
-        for trial in self.trials:
-            nth, member = self.grouping.assign(trial.value)
-            alike[nth, member.branches] = alike.get((nth, member.branches), 0) + len(self.seeds)
-        out = [0] * len(self.groups)
-        for (nth, _), runs in alike.items():
-            out[nth] += -(-runs // self.widths[nth])
-        return out
+        """Chunks of the first batch of trials, for each group in `used`."""
+        alike = Counter((nth, member.branches) for nth, member in self.placed)
+        out = dict.fromkeys(self.used, 0)
+        for (nth, _), settings in alike.items():
+            out[nth] += -(-settings * len(self.seeds) // self.widths[nth])
+        return list(out.values())
 
     def __str__(self) -> str:
         device = self.devices[0]
@@ -121,9 +126,9 @@ class Plan(NamedTuple):
             f"task      {self.task.name}, {self.steps} steps a run, ranked by {self.task.objective} ({self.task.mode})",
             f"trials    {count(self.most, 'setting')} × {count(len(self.seeds), 'seed')} = "
             f"{count(self.most * len(self.seeds), 'run')}",
-            f"programs  {count(len(self.groups), 'training program')} for {count(self.structures, 'structure')}; "
+            f"programs  {count(len(self.used), 'training program')} for {count(self.structures, 'structure')}; "
             "one starting program per initialisation",
-            f"chunks    {sum(self.chunks)} of {'/'.join(map(str, dict.fromkeys(self.widths)))} runs, "
+            f"chunks    {sum(self.chunks)} of {'/'.join(map(str, dict.fromkeys(self.widths[nth] for nth in self.used)))} runs, "
             f"{self.workers} at a time on {device.device_kind if device.platform != 'cpu' else 'CPU cores'}",
         ]
         if self.search is not None:
@@ -222,7 +227,6 @@ def plan(
         )
     make = Trials(space, examples or drawn)
     grouping = Groups([make(picks).value for picks in examples or drawn], merge=bool(chosen.merge))
-    widths = [width_of(task, group, chosen, most * len(listed)) for group in grouping.groups]
     made = [make(picks) for picks in drawn]
     return Plan(
         task=task,
@@ -230,6 +234,7 @@ def plan(
         make=make,
         points=drawn,
         trials=made,
+        placed=[grouping.assign(trial.value) for trial in made],
         seeds=listed,
         steps=int(steps),
         search=sampler,
@@ -239,7 +244,7 @@ def plan(
         keep=_keep(keep),
         seed=int(seed),
         grouping=grouping,
-        widths=widths,
+        widths=Widths(task, grouping.groups, chosen, most * len(listed)),
         layout=chosen,
         workers=_width.workers(chosen.devices or ()),
     )

@@ -141,6 +141,24 @@ def width_of(task: Task, group: Group, layout: Layout, runs: int) -> int:
     return accelerator_width(temporary, limit, runs)
 
 
+class Widths:
+    """The number of runs in a chunk, by number of a group; each is found when it is asked for."""
+
+    def __init__(self, task: Task, groups: Sequence[Group], layout: Layout, runs: int) -> None:
+        self._task, self._groups, self._layout, self._runs = task, groups, layout, runs
+        self._known: dict[int, int] = {}
+
+    def __getitem__(self, nth: int) -> int:
+        """The width of a group.
+
+        Raises:
+            ValueError: the task needs a drawn number while its program is built.
+        """
+        if nth not in self._known:
+            self._known[nth] = width_of(self._task, self._groups[nth], self._layout, self._runs)
+        return self._known[nth]
+
+
 def trace(task: Task, group: Group, width: int, device: Any, layout: Layout) -> Traced:
     """Trace and lower the programs of a group for `width` trials on one device.
 

@@ -123,8 +123,8 @@ class Tally:
         self._tell(
             Progress(
                 phase="run",
-                programs=len(self._plan.groups),
-                programs_ready=len(self._plan.groups),
+                programs=len(self._plan.used),
+                programs_ready=len(self._plan.used),
                 trials=max(len(self._rows), self._plan.runs),
                 trials_done=len(self.finished),
                 trials_diverged=self._diverged,

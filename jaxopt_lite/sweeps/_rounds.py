@@ -30,8 +30,8 @@ class Rounds:
     A round is a set of orders of the strategy. The next one is decided when all runs of the round have been scored.
     """
 
-    def __init__(self, planned: Plan, ledger: Ledger) -> None:
-        self._plan, self._ledger = planned, ledger
+    def __init__(self, planned: Plan, ledger: Ledger, best: "Best") -> None:
+        self._plan, self._ledger, self._best = planned, ledger, best
         self._placed: dict[int, tuple[int, Member]] = {}  # group and numbers of a trial
         self._replayed = False
 
@@ -172,6 +172,7 @@ class Rounds:
         if self._replayed or not missing:
             return []
         self._replayed = True
+        self._best.keep_all()
         return [(row._replace(step=0), self._plan.steps) for row in missing]
 
     def _states(self, rows: Sequence[Row], shapes: dict[int, list[Any]]) -> dict[int, State]:
@@ -200,6 +201,10 @@ class Best:
         scores = ledger.scores(planned.steps)
         self._costs = [self._sign * named[planned.task.objective] for named in scores.values()]
         self._claim = threading.Lock()
+
+    def keep_all(self) -> None:
+        """From now on, every final state is stored."""
+        self._all = True
 
     def keeps(self, objective: float) -> bool:
         """Whether the final state of a run that is done with this objective is stored."""

@@ -218,7 +218,7 @@ def _executed(
         data = [jax.device_put(planned.task.data, device) for device in planned.devices]
         arguments = (planned.steps, planned.task.objective, ledger, planned.workers, best.keeps)
         scheduler = Scheduler(compiler.ready, data, *arguments)
-        rounds = Rounds(planned, ledger)
+        rounds = Rounds(planned, ledger, best)
         try:
             while comparable and (runs := rounds.next()):
                 groups = sorted({rounds.group_of(row) for row, _ in runs})

@@ -55,8 +55,8 @@ def points(space: Any, trials: int | None = None, search: Search | None = None, 
     Args:
         space: a pytree with distributions at its leaves and choices in its structure.
         trials: how many; left out, every point of the grid is tried.
-        search: `"grid"` (the default without `trials`), `"random"` (the default with it; a grid smaller than `trials`
-            is enumerated), or `"quasi-random"`, scrambled Sobol points, which leave fewer gaps.
+        search: `"grid"` (the default without `trials`), `"random"` (the default with it; of a grid smaller than
+            `trials` every point), or `"quasi-random"`, scrambled Sobol points, which leave fewer gaps.
         seed: decides the draws.
 
     Raises:
@@ -147,15 +147,22 @@ def _drawn(space: Any, trials: int, search: Search, seed: int) -> list[Picks]:
     """Points of the unit cube, a dimension for each distribution and choice, turned into picks."""
     varying = [place for place in places(space) if _varies(place.leaf)]
     size = _grid_size(space)
-    if size is not None and size <= trials:
-        return list(_grid(space, ()))
+    wanted = trials if size is None else min(trials, size)
     found: dict[tuple[Any, ...], Picks] = {}
     for point in itertools.islice(_points(len(varying), search, seed), 1000 * trials):
         picks = _picked(space, point, {place.path: i for i, place in enumerate(varying)})
-        found.setdefault(tuple(sorted(picks.items(), key=str)), picks)  # no point twice
-        if len(found) == trials:
-            break
+        found.setdefault(key_of(picks), picks)  # no point twice
+        if len(found) == wanted:
+            return list(found.values())
+    for picks in _grid(space, ()) if size is not None else ():  # points that are drawn very rarely
+        if len(found) < wanted:
+            found.setdefault(key_of(picks), picks)
     return list(found.values())
+
+
+def key_of(picks: Picks) -> tuple[Any, ...]:
+    """A point as a key that equals that of an equal point."""
+    return tuple(sorted(picks.items(), key=str))
 
 
 def _points(dimensions: int, search: Search, seed: int) -> Iterator[list[float]]:
@@ -253,7 +260,7 @@ def _resolved(space: Any, path: Path, picks: Picks, seen: Callable[[Path, Any], 
             branch = picks[here]
             seen(here, leaf.labels[branch])
             alternative = leaf.alternatives[branch]
-            labelled = leaf.named and jax.tree_util.allleaves([alternative])  # the label replaces the thing
+            labelled = leaf.named and jax.tree_util.all_leaves([alternative])  # the label replaces the thing
             out.append(_resolved(alternative, (*here, branch), picks, (lambda *_: None) if labelled else seen))
             continue
         number = picks[here] if isinstance(leaf, Distribution) else leaf

@@ -8,7 +8,6 @@ import numpy as np
 from jaxopt_lite.sweeps._plan import Plan
 from jaxopt_lite.sweeps._program import Traced
 from jaxopt_lite.sweeps._task_error import TaskError
-from jaxopt_lite.sweeps._trials import Trial
 
 
 class UnreadError(TaskError):
@@ -36,8 +35,8 @@ def check_read(planned: Plan, traced: Mapping[int, Sequence[Traced]]) -> None:
     Raises:
         UnreadError: a column has no effect; the message names it.
     """
-    placed = [_placed(planned, trial) for trial in planned.trials]
-    placed = [one for one in placed if one.group in traced]
+    places = zip(planned.trials, planned.placed, strict=True)
+    placed = [_Placed(t.columns, nth, member.numbers) for t, (nth, member) in places if nth in traced]
     for name in planned.make.columns:
         values = {repr(one.columns[name]) for one in placed}
         if len(values) > 1 and not (_number_read(name, placed, traced) and _alternatives_read(name, placed, traced)):
@@ -45,11 +44,6 @@ def check_read(planned: Plan, traced: Mapping[int, Sequence[Traced]]) -> None:
                 f"{name!r} has no effect on task {planned.task.name!r}: it is never read, or its {len(values)} values "
                 "give the same computation; remove it from the space, or use it in the task"
             )
-
-
-def _placed(planned: Plan, trial: Trial) -> _Placed:
-    group, member = planned.grouping.assign(trial.value)
-    return _Placed(trial.columns, group, member.numbers)
 
 
 def _number_read(name: str, placed: Sequence[_Placed], traced: Mapping[int, Sequence[Traced]]) -> bool:

@@ -40,7 +40,7 @@ def swept(tmp_path: Path) -> Callable[..., Results]:
         score: Callable[[Row], float] = hump,
         **facts: Any,
     ) -> Results:
-        rows = [Row(i * seeds + k, cell, k, "waiting", 0) for i, cell in enumerate(cells) for k in range(seeds)]
+        rows = [Row(i * seeds + k, cell, k, "waiting", 0, i) for i, cell in enumerate(cells) for k in range(seeds)]
         facts = {
             "task": "digits",
             "objective": "test_accuracy",

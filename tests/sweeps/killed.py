@@ -41,7 +41,7 @@ def counted(*arguments, **options):
 
 if __name__ == "__main__":
     store, KILL_AT = sys.argv[1], int(sys.argv[3])
-    _schedule.segment_end = lambda step, steps, length: min(steps, step + 100)
+    _schedule.segment_end = lambda step, end, length, stride: min(end, step + 100)
     _ledger.connected = counted
     resume = (Path(store) / "ledger.sqlite").exists()
     sweeps.run(small.task(), small.space(), seeds=2, steps=STEPS, store=store, resume=resume, progress=False)

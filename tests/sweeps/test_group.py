@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxopt_lite import activations, optimizers
-from jaxopt_lite.sweeps._group import grouped, stacked
+from jaxopt_lite.sweeps._group import Groups, stacked
 
 
 def trial(activation, optimizer, **more):
@@ -22,16 +22,17 @@ def test_numbers_are_data_and_all_else_is_structure():
         trial(activations.relu, optimizers.adam(0.1), rate=0.5),
         trial(activations.relu, optimizers.adam(0.1), rate=0.25),
     ]
-    members = [[m.trial for m in group.members] for group in grouped(trials)]
-    assert members == [[0, 1], [2], [3], [4], [5, 6]]
+    groups = Groups(trials)
+    assert [groups.assign(one)[0] for one in trials] == [0, 0, 1, 2, 3, 4, 4]
 
 
 def test_optimizers_of_different_structure_merge_by_default():
     trials = [trial(activations.relu, tx) for tx in (optimizers.sgd(0.1), optimizers.adam(0.1), optimizers.sgd(0.2))]
-    (group,) = grouped(trials)
-    assert [m.branches for m in group.members] == [(0,), (1,), (0,)]
-    assert group.structures == 2
-    assert [[m.trial for m in g.members] for g in grouped(trials, merge=False)] == [[0, 2], [1]]
+    groups = Groups(trials)
+    assert [groups.assign(one)[1].branches for one in trials] == [(0,), (1,), (0,)]
+    assert [group.structures for group in groups.groups] == [2]
+    apart = Groups(trials, merge=False)
+    assert [apart.assign(one)[0] for one in trials] == [0, 1, 0]
 
 
 def test_a_member_is_rebuilt_with_its_numbers():
@@ -41,9 +42,10 @@ def test_a_member_is_rebuilt_with_its_numbers():
         ),
         trial(activations.bind(activations.leaky_relu, negative_slope=0.75), optimizers.adam(0.125), rate=4.0),
     ]
-    (group,) = grouped(trials)
-    for nth, member in enumerate(group.members):
-        again = group.rebuilt(member.branches, member.numbers)
+    groups = Groups(trials)
+    for nth, one in enumerate(trials):
+        _, member = groups.assign(one)
+        again = groups.groups[0].rebuilt(member.branches, member.numbers)
         either = again["optimizer"]
         assert either.alternatives[member.branches[0]] == trials[nth]["optimizer"]
         assert again["activation"] == trials[nth]["activation"]
@@ -51,8 +53,9 @@ def test_a_member_is_rebuilt_with_its_numbers():
 
 
 def test_columns_are_padded_with_the_last_member():
-    (group,) = grouped([trial(activations.relu, optimizers.sgd(float(i))) for i in range(3)])
-    (rates,) = stacked(group.members, 5)
+    trials = [trial(activations.relu, optimizers.sgd(float(i))) for i in range(3)]
+    groups = Groups(trials)
+    (rates,) = stacked([groups.assign(one)[1] for one in trials], 5)
     assert rates.dtype == np.float32
     np.testing.assert_array_equal(rates, [0, 1, 2, 2, 2])
 
@@ -62,9 +65,9 @@ def test_a_leaf_that_cannot_be_compared_is_named():
         __hash__ = None
 
     with pytest.raises(TypeError, match="neither a number nor hashable"):
-        grouped([{"odd": Odd(), "optimizer": optimizers.sgd(0.1)}])
+        Groups([{"odd": Odd(), "optimizer": optimizers.sgd(0.1)}])
 
 
 def test_arrays_are_data_by_shape():
     trials = [{"scale": np.ones(3)}, {"scale": np.zeros(3)}, {"scale": np.zeros(4)}, {"scale": jax.numpy.ones(3)}]
-    assert len(grouped(trials)) == 2
+    assert len(Groups(trials).groups) == 2

@@ -29,7 +29,7 @@ def accelerator():
 def test_several_devices_share_the_chunks(accelerator):
     planned = sweeps.plan(small.task(), small.space(), seeds=SEEDS, steps=STEPS, layout=accelerator)
     assert planned.workers == len(planned.devices) == len(jax.devices())
-    assert planned.widths == [8, 8]
+    assert [planned.widths[nth] for nth in planned.used] == [8, 8]
     assert planned.chunks == [2, 2]
 
 

@@ -20,7 +20,7 @@ FACTS = {
 
 
 def made(store):
-    rows = [Row(i, {"rate": float(i // 2)}, i % 2, "waiting", 0) for i in range(4)]
+    rows = [Row(i, {"rate": float(i // 2)}, i % 2, "waiting", 0, i // 2) for i in range(4)]
     return Ledger.create(store, FACTS, rows)
 
 
@@ -93,7 +93,7 @@ def test_a_damaged_state_is_noticed(tmp_path):
         db.execute("UPDATE carries SET arrays = x'00'")
     db.close()
     ledger = Ledger.open(tmp_path / "s", write=True)
-    with pytest.raises(StoreError, match="state of trial 0"):
+    with pytest.raises(StoreError, match="state of run 0"):
         list(ledger.carries())
     ledger.close()
 

@@ -187,26 +187,26 @@ def test_labels_of_a_choice_are_the_same_in_every_process():
 
 
 def test_columns_carry_the_users_labels_and_plain_names():
-    from jaxopt_lite.sweeps._trials import enumerate_trials
+    from tests.sweeps.test_space import trials_of
 
     rate = sweeps.values([0.1])
     space = {
         "size": sweeps.choice({"small": 8, "large": 64}),
         "optimizer": optimizers.chain(optax.clip(1.0), optimizers.sgd(rate)),
     }
-    trials = enumerate_trials(space)
+    trials = trials_of(space)
     assert [t.columns["size"] for t in trials] == ["small", "large"]
     assert [t.value["size"] for t in trials] == [8, 64]
     assert trials[0].columns["learning_rate"] == 0.1
     with pytest.raises(ValueError, match="'seed'"):
-        enumerate_trials({"seed": sweeps.values([1.0])})
+        trials_of({"seed": sweeps.values([1.0])})
 
 
 def test_draws_from_few_points_do_not_repeat():
-    from jaxopt_lite.sweeps._trials import enumerate_trials
+    from tests.sweeps.test_space import trials_of
 
     for search in ("random", "quasi-random"):
-        trials = enumerate_trials({"x": sweeps.integers(1, 10)}, 8, search)
+        trials = trials_of({"x": sweeps.integers(1, 10)}, 8, search)
         assert len({t.columns["x"] for t in trials}) == 8
 
 

@@ -14,7 +14,7 @@ from tests.sweeps.test_ledger import FACTS, Ledger, Row, outcome
 @pytest.fixture
 def results(tmp_path):
     facts = FACTS | {"seeds": [0, 1, 2]}
-    rows = [Row(i, {"rate": float(i // 3)}, i % 3, "waiting", 0) for i in range(12)]
+    rows = [Row(i, {"rate": float(i // 3)}, i % 3, "waiting", 0, i // 3) for i in range(12)]
     ledger = Ledger.create(tmp_path / "s", facts, rows)
     losses = [0.3, 0.4, 0.5, 0.1, 0.2, 0.6, 0.0, None, 0.0]
     ledger.record([outcome(i, "done" if x is not None else "diverged", x) for i, x in enumerate(losses)])
@@ -52,7 +52,7 @@ def test_a_single_seed_has_no_interval():
 def test_csv_parquet_and_pandas_give_the_table_back(results, tmp_path):
     pandas = pytest.importorskip("pandas")
     frame = results.to_pandas()
-    assert list(frame.columns) == ["rate", "seed", "status", "test_loss"]
+    assert list(frame.columns) == ["rate", "seed", "status", "step", "test_loss"]
     assert len(frame) == 12
     pandas.testing.assert_frame_equal(pandas.read_csv(results.to_csv(tmp_path / "t.csv")), frame)
     pandas.testing.assert_frame_equal(pandas.read_parquet(results.to_parquet(tmp_path / "t.parquet")), frame)

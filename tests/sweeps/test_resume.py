@@ -59,6 +59,8 @@ def test_resuming_a_finished_sweep_runs_nothing(undisturbed):
         "run_seconds": 0,
         "score_seconds": 0.0,
         "trials": 0,
+        "steps": 0,
+        "slots": 1.0,
     }
     assert len(again) == 12
 

@@ -22,7 +22,7 @@ STEPS = 400
 def test_segments_end_on_a_grid_and_the_last_at_the_end(steps, length):
     ends, step = [], 0
     while step < steps:
-        step, before = segment_end(step, steps, length), step
+        step, before = segment_end(step, steps, length, -(-steps // 100)), step
         assert before < step <= steps
         ends.append(step)
     stride = -(-steps // 100)
@@ -36,7 +36,7 @@ def test_segments_of_different_pace_meet():
     for length in (40, 75, 160):
         step, ends[length] = 0, set()
         while step < STEPS:
-            step = segment_end(step, STEPS, length)
+            step = segment_end(step, STEPS, length, 4)
             ends[length].add(step)
     assert ends[160] <= ends[75] <= ends[40]
 
@@ -69,15 +69,15 @@ def scheduled(ends, counting=Counting):
     facts = {"objective": "test_loss", "steps": STEPS}
     ledger = Ledger.create(None, facts, [Row(i, {}, i, "waiting", 0) for i in range(len(ends))])
     scheduler = Scheduler({0: [programs]}, [None], STEPS, "test_loss", ledger, 1)
-    runners = [Runner(i, i, Member(i, (), ())) for i in range(len(ends))]
-    jobs = [Job(0, tuple(runners[i : i + 8]), 0, None) for i in range(0, len(runners), 8)]
+    runners = [Runner(i, i, Member((), ())) for i in range(len(ends))]
+    jobs = [Job(0, tuple(runners[i : i + 8]), 0, STEPS, None) for i in range(0, len(runners), 8)]
     scheduler.run(jobs, lambda *_: None)
     return programs.calls, ledger.rows()
 
 
 def test_chunks_are_filled_again_when_most_trials_diverge(monkeypatch):
     """Three quarters of the trials diverge in the first segment."""
-    monkeypatch.setattr(_schedule, "segment_end", lambda step, steps, length: step + 40)
+    monkeypatch.setattr(_schedule, "segment_end", lambda step, end, length, stride: step + 40)
     ends = [1 if i % 4 else 10**6 for i in range(256)]
     calls, rows = scheduled(ends)
     assert [row.status for row in rows].count("done") == 64

@@ -7,7 +7,13 @@ import pytest
 
 from jaxopt_lite import activations, optimizers
 from jaxopt_lite.sweeps import choice, integers, log_uniform, uniform, values
-from jaxopt_lite.sweeps._trials import enumerate_trials
+from jaxopt_lite.sweeps._trials import Trials, points, structures
+
+
+def trials_of(space, *arguments, **options):
+    picked = points(space, *arguments, **options)
+    make = Trials(space, structures(space))
+    return [make(picks) for picks in picked]
 
 
 def test_quantiles_follow_their_distributions():
@@ -45,7 +51,7 @@ def test_the_grid_is_every_combination():
             [optimizers.sgd(values([0.1, 0.2])), optimizers.adam(values([0.3]), b1=values([0.8, 0.9]))]
         ),
     }
-    found = [tuple(t.columns.values()) for t in enumerate_trials(space)]
+    found = [tuple(t.columns.values()) for t in trials_of(space)]
     expected = [
         (a, *o)
         for a, o in itertools.product(
@@ -53,26 +59,26 @@ def test_the_grid_is_every_combination():
         )
     ]
     assert found == expected
-    assert list(enumerate_trials(space)[0].columns) == ["activation", "optimizer", "learning_rate", "b1"]
+    assert list(trials_of(space)[0].columns) == ["activation", "optimizer", "learning_rate", "b1"]
 
 
 def test_the_value_of_a_trial_agrees_with_its_columns():
     space = {"optimizer": optimizers.adam(log_uniform(1e-4, 1e-1)), "rate": uniform(0, 1), "width": choice([8, 16])}
-    for trial in enumerate_trials(space, 20, seed=3):
+    for trial in trials_of(space, 20, seed=3):
         assert trial.value["optimizer"] == optimizers.adam(trial.columns["learning_rate"])
         assert trial.value["rate"] == trial.columns["rate"]
         assert trial.value["width"] == trial.columns["width"]
 
 
 def test_a_drawn_integer_is_data_and_a_plain_one_is_static():
-    (trial, *_) = enumerate_trials({"depth": 3, "warmup": integers(5, 5), "optimizer": optimizers.sgd(0.1)})
+    (trial, *_) = trials_of({"depth": 3, "warmup": integers(5, 5), "optimizer": optimizers.sgd(0.1)})
     assert type(trial.value["depth"]) is int
     assert isinstance(trial.value["warmup"], np.int32)
 
 
 def test_places_of_one_name_get_columns_of_different_names():
     space = {"inner": {"rate": values([1.0])}, "outer": {"rate": values([2.0])}}
-    assert enumerate_trials(space)[0].columns == {"inner.rate": 1.0, "outer.rate": 2.0}
+    assert trials_of(space)[0].columns == {"inner.rate": 1.0, "outer.rate": 2.0}
 
 
 def test_labels_of_one_name_show_the_settings_that_differ():
@@ -86,7 +92,7 @@ def test_labels_of_one_name_show_the_settings_that_differ():
 
 def test_draws_depend_on_the_seed_alone():
     space = {"optimizer": choice([optimizers.sgd(log_uniform(1e-3, 1)), optimizers.adam(log_uniform(1e-4, 0.1))])}
-    columns = [[t.columns for t in enumerate_trials(space, 50, seed=seed)] for seed in (0, 0, 1)]
+    columns = [[t.columns for t in trials_of(space, 50, seed=seed)] for seed in (0, 0, 1)]
     assert columns[0] == columns[1] != columns[2]
     names = [c["optimizer"] for c in columns[0]]
     assert 10 < names.count("sgd") < 40
@@ -96,8 +102,8 @@ def test_quasi_random_points_leave_fewer_gaps():
     space = {"rate": uniform(0, 1), "optimizer": optimizers.sgd(uniform(0, 1))}
 
     def widest_gap(search):
-        points = np.array([t.columns["rate"] for t in enumerate_trials(space, 64, search, seed=0)])
-        return np.diff(np.sort(points)).max()
+        rates = np.array([t.columns["rate"] for t in trials_of(space, 64, search, seed=0)])
+        return np.diff(np.sort(rates)).max()
 
     assert widest_gap("quasi-random") < 2.1 / 64
     assert widest_gap("random") > 2.1 / 64
@@ -109,13 +115,41 @@ def test_quasi_random_points_leave_fewer_gaps():
         ({"optimizer": optimizers.sgd(log_uniform(1e-4, 1))}, {}, "optimizer.learning_rate is a continuous range"),
         ({"x": uniform(0, 1)}, {"search": "random"}, "how many trials"),
         ({"x": uniform(0, 1)}, {"trials": 0}, "at least 1"),
-        ({"x": uniform(0, 1)}, {"trials": 5, "search": "tpe"}, "search must be"),
+        ({"x": uniform(0, 1)}, {"trials": 5, "search": "sobol"}, "search must be"),
     ],
 )
 def test_errors_of_searches(space, options, message):
     with pytest.raises(ValueError, match=message):
-        enumerate_trials(space, **options)
+        trials_of(space, **options)
 
 
 def test_a_grid_smaller_than_the_draw_is_enumerated():
-    assert len(enumerate_trials({"optimizer": optimizers.sgd(values([0.1, 0.2]))}, 100)) == 2
+    assert len(trials_of({"optimizer": optimizers.sgd(values([0.1, 0.2]))}, 100)) == 2
+
+
+@pytest.mark.parametrize("search", ["random", "quasi-random", "grid"])
+def test_more_trials_come_after_the_same_ones(search):
+    rates = log_uniform(1e-4, 1) if search != "grid" else values([0.1, 0.2, 0.3, 0.4])
+    space = {"activation": choice([activations.relu, activations.tanh]), "optimizer": optimizers.adam(rates)}
+    few, many = points(space, 5, search, 7), points(space, 8, search, 7)
+    assert many[:5] == few
+    assert len({str(sorted(picks.items(), key=str)) for picks in many}) == 8
+
+
+def test_more_draws_than_a_grid_has_points_come_after_the_same_ones():
+    space = {"width": choice([8, 16]), "optimizer": optimizers.sgd(values([0.1, 0.2, 0.3]))}
+    few, all_of_them = points(space, 3, "random", 1), points(space, 100, "random", 1)
+    assert all_of_them[:3] == few
+    assert len(all_of_them) == 6
+
+
+def test_structures_are_the_combinations_of_alternatives():
+    inner = choice([optimizers.sgd(values([0.1, 0.2])), optimizers.adam(0.1, b1=uniform(0.8, 0.9))])
+    space = {
+        "model": choice([{"width": 8, "optimizer": inner}, {"optimizer": optimizers.sgd(0.5)}]),
+        "act": choice(["a", "b"]),
+    }
+    found = structures(space)
+    assert len(found) == 6
+    assert {picks[("act",)] for picks in found} == {0, 1}
+    assert structures(space, most=5) is None

@@ -20,7 +20,8 @@ class Halving(_Fields, Stop):
 
     def rungs(self, steps: int) -> tuple[int, ...]:
         """The steps of the rungs."""
-        return rungs_of(steps, checked_steps(repr(self), self.first, steps), self.eta)
+        checked_steps(repr(self), self.first, steps)
+        return rungs_of(steps, self.first, self.eta)
 
     def orders(self, history: History, trials: Sequence[int]) -> list[Order]:
         """The runs of the lowest rung that is not complete; after the last rung, the other seeds of its survivors."""
@@ -37,7 +38,8 @@ class Hyperband(_Fields, Stop):
 
     def rungs(self, steps: int) -> tuple[int, ...]:
         """The steps of the rungs of all brackets."""
-        return rungs_of(steps, checked_steps(repr(self), self.first, steps), self.eta)
+        checked_steps(repr(self), self.first, steps)
+        return rungs_of(steps, self.first, self.eta)
 
     def orders(self, history: History, trials: Sequence[int]) -> list[Order]:
         """The orders of all brackets, which do not wait for each other; with racing, then the best trials' seeds."""
@@ -114,15 +116,15 @@ def hyperband(eta: float = 3, first: float = 1 / 27, race: bool = False) -> Stop
     return Hyperband(_eta("hyperband", eta), share("hyperband", "first", first), bool(race))
 
 
-def rungs_of(steps: int, first: int, eta: float) -> tuple[int, ...]:
-    """The steps first, first·eta, first·eta², ... below `steps`, and `steps`.
+def rungs_of(steps: int, first: float, eta: float) -> tuple[int, ...]:
+    """The shares first, first·eta, first·eta², ... of a run as steps, and `steps`.
 
     A rung so close to the end that less than a factor √eta is left is omitted.
     """
-    out, rung = [], float(first)
-    while rung * math.sqrt(eta) <= steps:
-        out.append(min(steps, max(1, round(rung))))
-        rung *= eta
+    out, share = [], first
+    while share * math.sqrt(eta) <= 1:
+        out.append(max(1, round(share * steps)))
+        share *= eta
     below = dict.fromkeys(step for step in out if step < steps)
     return (*below, steps)
 

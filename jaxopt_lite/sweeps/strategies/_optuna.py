@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from jaxopt_lite._names import unknown
 from jaxopt_lite.sweeps._space import Choice, Distribution, Integers, LogUniform, Uniform
-from jaxopt_lite.sweeps._trials import Picks, leaves
+from jaxopt_lite.sweeps._trials import Picks, key_of, leaves
 from jaxopt_lite.sweeps.strategies._history import History
 
 SAMPLERS = {"tpe": "TPESampler", "gp": "GPSampler", "cmaes": "CmaEsSampler", "qmc": "QMCSampler"}
@@ -30,14 +30,14 @@ class Optuna(NamedTuple):
         sampler = _sampler(package, self.sampler, int.from_bytes(number[:4], "big") >> 1)
         study = package.create_study(sampler=sampler, direction="minimize")
         study.add_trials([_told(package, space, history, nth, picks[nth]) for nth in range(begun)])
-        known = {tuple(sorted(picked.items(), key=str)) for picked in picks[:begun]}
+        known = {key_of(picked) for picked in picks[:begun]}
         asked: list[Picks] = []
         wanted = min(self.batch, len(picks) - begun + most)
         for _ in range(20 * wanted):
             if len(asked) == wanted:
                 break
             picked = _suggested(space, study.ask())
-            key = tuple(sorted(picked.items(), key=str))
+            key = key_of(picked)
             if key not in known:  # a point twice would train the same trial twice
                 known.add(key)
                 asked.append(picked)

@@ -1,0 +1,158 @@
+"""Sweeps that a strategy stops: the same numbers and decisions whatever happens on the way."""
+
+import numpy as np
+import pytest
+
+from jaxopt_lite import sweeps, training
+from tests.sweeps import small
+
+RATES = tuple(float(f"{rate:.4g}") for rate in np.geomspace(1e-3, 3, 9))
+STEPS = 90
+
+
+def swept(store=None, stop=None, **options):
+    options = {"seeds": 3, "steps": STEPS, "progress": False} | options
+    return sweeps.run(small.task(), small.space(RATES), stop=stop, store=store, **options)
+
+
+def outcomes(results, steps=None):
+    """Status, step and the bits of scores and curve of each run."""
+    found = {}
+    for row, curve in zip(results.rows(), results.curves, strict=True):
+        scores = tuple(np.float64(row[name]).tobytes() for name in results.score_names())
+        key = (row["optimizer"], row["learning_rate"], row["seed"])
+        found[key] = (row["status"], row["step"], *scores, *(np.asarray(c).tobytes() for c in curve.values()))
+    return found
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return swept()
+
+
+@pytest.fixture(scope="module")
+def raced():
+    return swept(stop=sweeps.halving(eta=3, first=1 / 9, race=True))
+
+
+def test_finished_runs_of_a_pruned_sweep_have_the_bits_of_the_whole_one(whole, raced):
+    expected, found = outcomes(whole), outcomes(raced)
+    assert {key[0] for key in found.values()} == {"done", "pruned"}
+    done = {key: one for key, one in found.items() if one[0] == "done"}
+    assert done == {key: expected[key] for key in done}
+    # 18 settings, of which 6 and 2 continue; of the last 2 one gets the other two seeds
+    steps = {status: [one[1] for one in found.values() if one[0] == status] for status in ("done", "pruned")}
+    assert sorted(steps["done"]) == [90] * 4
+    assert sorted(steps["pruned"]) == sorted([10] * 12 + [30] * 4 + [0] * 34)
+    assert raced.facts["last"]["steps"] == 18 * 10 + 6 * 20 + 2 * 60 + 2 * 90
+
+
+def test_the_curve_of_a_pruned_run_is_the_beginning_of_the_whole_one(whole, raced):
+    rows = {(r["optimizer"], r["learning_rate"], r["seed"]): curve for r, curve in zip(whole.rows(), whole.curves)}
+    for row, curve in zip(raced.rows(), raced.curves, strict=True):
+        if row["step"]:
+            expected = rows[row["optimizer"], row["learning_rate"], row["seed"]]["loss"]
+            np.testing.assert_array_equal(curve["loss"][: row["step"]], expected[: row["step"]])
+            assert np.isnan(curve["loss"][row["step"] :]).all()
+
+
+class Interrupt(Exception):
+    pass
+
+
+@pytest.mark.parametrize("stop", [sweeps.halving(race=True), sweeps.hyperband(first=1 / 9), sweeps.median()], ids=repr)
+def test_an_interrupted_sweep_makes_the_same_decisions(tmp_path, stop, monkeypatch):
+    from jaxopt_lite.sweeps._ledger import Ledger
+
+    expected = outcomes(swept(stop=stop, confirm=(2, 1)))
+    record, calls = Ledger.record, [0]
+
+    def interrupted(ledger, found):
+        record(ledger, found)
+        calls[0] += 1
+        if calls[0] % 2 == 0:
+            raise Interrupt
+
+    monkeypatch.setattr(Ledger, "record", interrupted)
+    for attempt in range(100):
+        try:
+            found = swept(tmp_path / "s", stop, confirm=(2, 1), resume=attempt > 0)
+            break
+        except Interrupt:
+            pass
+    assert attempt > 3
+    assert outcomes(found) == expected
+
+
+def test_confirmation_uses_seeds_that_took_no_part_in_the_selection():
+    found = swept(stop=sweeps.halving(race=True), confirm=(1, 2))
+    best = found.best()[0]
+    assert found.confirming.count(True) == 2
+    fresh = [row for row, confirms in zip(found.rows(), found.confirming, strict=True) if confirms]
+    assert [row["seed"] for row in fresh] == [3, 4]
+    assert best.seeds == 3
+    assert best.confirmed["test_loss"].mean == pytest.approx(np.mean([row["test_loss"] for row in fresh]))
+    assert {row["learning_rate"] for row in fresh} == {best.columns["learning_rate"]}
+
+
+def test_the_best_states_are_kept_and_no_others(tmp_path):
+    from jaxopt_lite.sweeps._ledger import Ledger
+
+    for keep, runs in ((0, 0), (1, 3), (2, 6), ("all", 18 * 3)):
+        found = swept(tmp_path / str(keep), keep=keep)
+        ledger = Ledger.open(tmp_path / str(keep), write=False)
+        kept = ledger.stored()
+        ledger.close()
+        assert len(kept) == runs - (keep == "all") * found.columns["status"].count("diverged")
+        best = [row for setting in found.settings()[: keep if keep != "all" else None] for row in setting.trials]
+        assert keep == "all" or sorted(kept) == sorted(best)
+
+
+def test_a_state_that_was_not_kept_in_time_is_made_again(tmp_path, monkeypatch):
+    """The best setting is known only when all its seeds are done."""
+    from jaxopt_lite.sweeps import _rounds
+    from jaxopt_lite.sweeps._ledger import Ledger
+
+    expected = swept(tmp_path / "a")
+    keep, again = _rounds.Best.keep_all, []
+    monkeypatch.setattr(_rounds.Best, "keeps", lambda self, objective: bool(again))
+    monkeypatch.setattr(_rounds.Best, "keep_all", lambda self: again.append(keep(self)) or again.append(1))
+    found = swept(tmp_path / "b")
+    assert again
+    assert outcomes(found) == outcomes(expected)
+    states = []
+    for name in "ab":
+        ledger = Ledger.open(tmp_path / name, write=False)
+        states.append({row: blob for row, _, blob in ledger.carries()})
+        ledger.close()
+    assert states[0] == states[1]
+    assert len(states[0]) == 3
+
+
+def test_a_rung_is_scored_and_other_segments_are_not(monkeypatch):
+    from jaxopt_lite.sweeps._program import Programs
+
+    scored, calls = Programs.scored, []
+    monkeypatch.setattr(Programs, "scored", lambda self, *a: calls.append(1) or scored(self, *a))
+    task = small.task()
+    sweeps.run(
+        task,
+        {"optimizer": small.space((0.1,))["optimizer"], "activation": small.space()["activation"]},
+        steps=STEPS,
+        progress=False,
+        stop=sweeps.halving(),
+    )
+    # two optimizers at the rungs 10 and 30, one at 90
+    assert len(calls) == 2 + 1 + 1
+
+
+def test_runs_that_diverge_at_a_rung_do_not_continue():
+    def step(trial, w, data, key):
+        return w * trial["rate"], {"loss": w}
+
+    task = training.Task(lambda trial, key: np.float32(1), step, lambda trial, w, data: {"test_loss": w}, None)
+    found = sweeps.run(
+        task, {"rate": sweeps.values([1e20, 0.5, 0.9, 0.7])}, steps=90, progress=False, stop=sweeps.halving()
+    )
+    assert found.columns["status"] == ["diverged", "done", "pruned", "done"] or found.columns["status"][0] == "diverged"
+    assert found.best()[0].columns["rate"] == 0.5
