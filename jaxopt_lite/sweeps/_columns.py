@@ -1,9 +1,10 @@
 """A ledger's rows as the columns of a table."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
-from jaxopt_lite.sweeps._database import CONFIRM
+from jaxopt_lite.sweeps._database import CONFIRM, Row
 from jaxopt_lite.sweeps._ledger import Ledger
 from jaxopt_lite.training._run import means
 
@@ -14,9 +15,14 @@ def fields_of(ledger: Ledger) -> dict[str, Any]:
         return _fields(ledger)
 
 
+def in_order(rows: Iterable[Row]) -> list[Row]:
+    """Runs in the order of the table: by trial, as they were added; those that confirm a trial come last."""
+    return sorted(rows, key=lambda row: (row.batch == CONFIRM, row.trial, row.id))
+
+
 def _fields(ledger: Ledger) -> dict[str, Any]:
     facts = ledger.facts()
-    rows, scores, points = ledger.rows(), ledger.scores(facts["steps"]), ledger.points()
+    rows, scores, points = in_order(ledger.rows()), ledger.scores(facts["steps"]), ledger.points()
     swept = tuple(facts.get("columns", ()))
     names = list(dict.fromkeys(name for row in rows for name in scores.get(row.id, {})))
     columns: dict[str, list[Any]] = {name: [row.columns[name] for row in rows] for name in swept}

@@ -62,13 +62,24 @@ def facts_of(planned: Plan) -> dict[str, Any]:
     }
 
 
-def check_same(ledger: Ledger, planned: Plan, facts: dict[str, Any]) -> None:
+def check_same(ledger: Ledger, planned: Plan, facts: dict[str, Any], extend: bool = False) -> None:
     """Check that a ledger holds the sweep of a plan and its facts.
+
+    Args:
+        ledger: the ledger.
+        planned: the plan.
+        facts: `facts_of(planned)`.
+        extend: whether the plan may have more trials, seeds or steps than the ledger.
 
     Raises:
         StoreError: it does not; the message names the first difference.
     """
     stored = ledger.facts()
+    for key in ("steps", "settings", "seeds") if extend else ():
+        old, new = stored[key], facts[key]
+        if new[: len(old)] != old if key == "seeds" else new < old:
+            raise _differs(ledger, f"in its {key}, which can only grow: the store has {old}, requested {new}")
+        facts = facts | {key: old}
     for key in (
         "task",
         "objective",
@@ -85,12 +96,11 @@ def check_same(ledger: Ledger, planned: Plan, facts: dict[str, Any]) -> None:
         if stored.get(key) != facts[key]:
             values = "" if key == "data" else f": the store has {stored.get(key)}, requested {facts[key]}"
             raise _differs(ledger, f"in its {key}{values}")
-    rows, size = ledger.rows(), len(planned.seeds)
-    for old, new in zip(rows, planned.rows(planned.points, planned.seeds, 0, 0, 0), strict=False):
-        if old.picks != new.picks or json.dumps(old.columns) != json.dumps(new.columns):  # as texts: NaN equals NaN
+    points = dict(enumerate(planned.rows(planned.points, planned.seeds[:1], 0, 0, 0)))
+    for old in ledger.rows():
+        new = points.get(old.trial)
+        if new and (old.picks != new.picks or json.dumps(old.columns) != json.dumps(new.columns)):  # NaN equals NaN
             raise _differs(ledger, f"in its trials: the store has {_brief(old)}, requested {_brief(new)}")
-    if planned.search is None and len(rows) < size * len(planned.points):
-        raise _differs(ledger, "in its trials: the store has fewer")
     if stored.get("numbers") != facts["numbers"]:
         raise _differs(ledger, "in a setting that is not swept, such as b1 of adam")
 

@@ -46,6 +46,24 @@ class Outcome(NamedTuple):
     arrays: Sequence[np.ndarray] | None
 
 
+class Growth(NamedTuple):
+    """How a sweep grows.
+
+    Attributes:
+        added: new runs.
+        selected: runs that confirmed a trial and now belong to the batch of their trial.
+        again: rows of finished runs that begin again.
+        continued: rows of finished runs that continue from their final state, with the points of their curves.
+        facts: what has changed of the sweep.
+    """
+
+    added: list[Row]
+    selected: list[Row]
+    again: list[int]
+    continued: dict[int, dict[str, np.ndarray]]
+    facts: dict[str, Any]
+
+
 class Ledger:
     """Runs, their scores, curves and states; every change is one transaction."""
 
@@ -142,7 +160,7 @@ class Ledger:
     def note(self, **facts: Any) -> None:
         """Add to or change what is known of the sweep."""
         with transaction(self._db) as db:
-            db.executemany("INSERT OR REPLACE INTO sweep VALUES (?, ?)", [(k, json.dumps(v)) for k, v in facts.items()])
+            _write_facts(db, facts)
 
     def rows(self) -> list[Row]:
         """All runs, in the order in which they were added."""
@@ -179,6 +197,19 @@ class Ledger:
         with transaction(self._db) as db:
             db.executemany("UPDATE trials SET status = 'waiting', step = 0 WHERE id = ?", [(row,) for row in rows])
             db.executemany("DELETE FROM curves WHERE trial = ?", [(row,) for row in rows])
+
+    def extend(self, growth: Growth) -> None:
+        """Let a sweep grow, all or nothing."""
+        with transaction(self._db) as db:
+            insert(db, growth.added)
+            db.executemany("UPDATE trials SET batch = ? WHERE id = ?", [(r.batch, r.id) for r in growth.selected])
+            again, continued = [(row,) for row in growth.again], [(row,) for row in growth.continued]
+            db.executemany("UPDATE trials SET status = 'waiting', step = 0 WHERE id = ?", again)
+            db.executemany("UPDATE trials SET status = 'running' WHERE id = ?", continued)
+            for table in ("curves", "carries"):
+                db.executemany(f"DELETE FROM {table} WHERE trial = ?", again)
+            _write_curves(db, growth.continued.items())
+            _write_facts(db, growth.facts)
 
     def forget(self, rows: Sequence[int]) -> None:
         """Delete the states of runs."""
@@ -253,11 +284,7 @@ class Ledger:
                 "INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?)",
                 [(o.id, o.step, name, value) for o in outcomes for name, value in o.scores.items()],
             )
-            curves = [(o.id, name, np.asarray(p)) for o in outcomes for name, p in o.points.items()]
-            db.executemany(
-                "INSERT OR REPLACE INTO curves VALUES (?, ?, ?, ?)",
-                [(trial, name, p.dtype.str, p.tobytes()) for trial, name, p in curves],
-            )
+            _write_curves(db, ((o.id, o.points) for o in outcomes))
             db.executemany("DELETE FROM carries WHERE trial = ?", [(o.id,) for o in outcomes])
             for o in outcomes:
                 if o.arrays is not None:
@@ -273,6 +300,17 @@ class Ledger:
         self._db.close()
         if self._lock is not None:
             self._lock.release()
+
+
+def _write_facts(db: sqlite3.Connection, facts: dict[str, Any]) -> None:
+    db.executemany("INSERT OR REPLACE INTO sweep VALUES (?, ?)", [(k, json.dumps(v)) for k, v in facts.items()])
+
+
+def _write_curves(db: sqlite3.Connection, curves: Iterable[tuple[int, dict[str, np.ndarray]]]) -> None:
+    points = [(row, name, np.asarray(p)) for row, named in curves for name, p in named.items()]
+    db.executemany(
+        "INSERT OR REPLACE INTO curves VALUES (?, ?, ?, ?)", [(r, n, p.dtype.str, p.tobytes()) for r, n, p in points]
+    )
 
 
 def _parts(trial: int, step: int, arrays: Sequence[np.ndarray]) -> Iterator[tuple[int, int, int, memoryview, str]]:

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lite.sweeps._database import decoded
+from jaxopt_lite.sweeps._columns import in_order
+from jaxopt_lite.sweeps._database import Row, decoded
 from jaxopt_lite.sweeps._group import Groups, stacked
 from jaxopt_lite.sweeps._ledger import Ledger, StoreError
 from jaxopt_lite.sweeps._program import flattened
@@ -60,15 +61,13 @@ class States(NamedTuple):
 
     Attributes:
         source: what the runs were made from.
-        points: the point of the space of each run, as text, by row.
-        seeds: the seed of each run, by row.
-        blobs: the states by row, of a ledger in memory; None if they are read from `store`.
+        runs: the runs, in the order of the table.
+        blobs: the states of a ledger in memory, by the number of the run in it; None if they are read from `store`.
         store: the folder of the ledger.
     """
 
     source: Source
-    points: dict[int, str]
-    seeds: dict[int, int]
+    runs: list[Row]
     blobs: dict[int, bytes] | None
     store: Path | None
 
@@ -85,9 +84,8 @@ class States(NamedTuple):
         Raises:
             StoreError: the space does not lead to the settings of the sweep.
         """
-        rows = ledger.rows()
-        points = {row.id: row.picks for row in rows}
-        examples = structures(space) or [decoded(text) for text in points.values()]
+        runs = in_order(ledger.rows())
+        examples = structures(space) or [decoded(text) for text in {run.picks: None for run in runs}]
         make = Trials(space, examples)
         if make.columns != facts["columns"]:
             raise StoreError(
@@ -96,10 +94,10 @@ class States(NamedTuple):
             )
         source = Source(task, make, Groups([make(one).value for one in examples], merge=facts["merge"]))
         blobs = {row: blob for row, _, blob in ledger.carries()} if ledger.store is None else None
-        return cls(source, points, {row.id: row.seed for row in rows}, blobs, ledger.store)
+        return cls(source, runs, blobs, ledger.store)
 
     def model(self, row: int) -> Any:
-        """The model of a run.
+        """The model of the run in a row of the table.
 
         Raises:
             ValueError: its final state was not kept, or the task has no `model`.
@@ -110,13 +108,14 @@ class States(NamedTuple):
             raise ValueError(
                 f"task {task.name!r} says nothing of its model: give Task(..., model=lambda trial, carry: ...)"
             )
-        blob = self._blob(row)
+        run = self.runs[row]
+        blob = self._blob(run.id)
         if blob is None:
             raise ValueError(
                 "the final state of this run was not kept: only those of the best settings are, as many as keep says; "
                 'run with keep="all" to have every model'
             )
-        return task.model(*self.source.carry(self.points[row], self.seeds[row], blob, self.store))
+        return task.model(*self.source.carry(run.picks, run.seed, blob, self.store))
 
     def _blob(self, row: int) -> bytes | None:
         if self.blobs is not None or self.store is None:

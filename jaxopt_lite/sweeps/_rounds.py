@@ -122,19 +122,19 @@ class Rounds:
         return bool(new)
 
     def _add_confirming(self, rows: Sequence[Row], history: History) -> bool:
-        """Add the runs of the best settings with seeds that took no part in their selection, once."""
-        if self._plan.confirm is None or any(row.batch == CONFIRM for row in rows):
+        """Add the runs of the best settings with seeds that took no part in their selection, if they are not there."""
+        if self._plan.confirm is None:
             return False
         most, further = self._plan.confirm
+        by_trial, there = {row.trial: row for row in rows}, {(row.trial, row.seed) for row in rows}
         new: list[Row] = []
-        by_trial = {row.trial: row for row in rows}
         for trial in self._ranked(rows, history)[:most]:
-            old, first = by_trial[trial], len(rows) + len(new)
-            new += [
-                old._replace(id=first + i, seed=seed, status="waiting", step=0, batch=CONFIRM)
-                for i, seed in enumerate(further_seeds(self._plan.seeds, further))
-            ]
-        self._ledger.add(new)
+            for seed in further_seeds(self._plan.seeds, further):
+                if (trial, seed) not in there:
+                    first = len(rows) + len(new)
+                    new.append(by_trial[trial]._replace(id=first, seed=seed, status="waiting", step=0, batch=CONFIRM))
+        if new:
+            self._ledger.add(new)
         return bool(new)
 
     def _ranked(self, rows: Sequence[Row], history: History) -> list[int]:

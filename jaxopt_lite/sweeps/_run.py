@@ -10,6 +10,7 @@ import jax
 
 from jaxopt_lite.sweeps import _ledger, _results
 from jaxopt_lite.sweeps._compiler import Compiler
+from jaxopt_lite.sweeps._extend import extend as extended
 from jaxopt_lite.sweeps._identity import RESERVED, check_same, check_versions, facts_of
 from jaxopt_lite.sweeps._layout import Layout
 from jaxopt_lite.sweeps._ledger import FINAL, Ledger
@@ -34,6 +35,7 @@ def run(
     seeds: int | Sequence[int] = 1,
     store: str | Path | None = None,
     resume: bool = False,
+    extend: bool = False,
     search: Search | Optuna | None = None,
     stop: Stop | None = None,
     confirm: tuple[int, int] | None = None,
@@ -59,6 +61,8 @@ def run(
             decides initialisation, order of the data and dropout, the same for all trials. Default: 1.
         store: a folder for the ledger, which must not hold one. Default: the ledger is kept in memory.
         resume: continue the sweep in `store` instead. Its arguments must match. Default: False.
+        extend: continue the sweep in `store` with more trials, seeds or steps than it has; what is finished keeps its
+            numbers. All else must match. Default: False.
         search: `"grid"` (all points), `"random"`, `"quasi-random"` (scrambled Sobol points, which leave fewer gaps),
             `"tpe"` or `optuna(...)` (a sampler of Optuna, which learns from the trials before). Default: `"grid"`
             without `trials`, else `"random"`, which gives the grid if it has at most `trials` points.
@@ -96,9 +100,9 @@ def run(
         ['done', 'done', 'diverged']
     """
     if store is not None:
-        _ledger.check(Path(store), resume)
-    elif resume:
-        raise ValueError("resume=True needs store=..., the folder of the sweep to resume")
+        _ledger.check(Path(store), resume or extend)
+    elif resume or extend:
+        raise ValueError("resume=True and extend=True need store=..., the folder of the sweep to continue")
     planned = plan(
         task,
         space,
@@ -112,7 +116,7 @@ def run(
         seed=seed,
         layout=layout,
     )
-    return execute(planned, store=store, resume=resume, progress=progress, note=note)
+    return execute(planned, store=store, resume=resume, extend=extend, progress=progress, note=note)
 
 
 def execute(
@@ -120,6 +124,7 @@ def execute(
     *,
     store: str | Path | None = None,
     resume: bool = False,
+    extend: bool = False,
     progress: Callable[[Progress], None] | bool = True,
     note: dict[str, Any] | None = None,
 ) -> Results:
@@ -129,6 +134,7 @@ def execute(
         planned: what `plan` returned.
         store: a folder for the ledger, which must not hold one. Default: the ledger is kept in memory.
         resume: continue the sweep in `store` instead, which must be that of the plan. Default: False.
+        extend: continue the sweep in `store`, of which the plan has more trials, seeds or steps. Default: False.
         progress: True prints a line to standard error at once and every 5 seconds, False prints nothing; a function is
             called with a `Progress` while programs compile and after each segment.
         note: facts to keep in the ledger, values that JSON can hold, by names that the sweep does not use.
@@ -155,13 +161,13 @@ def execute(
     """
     _check_note(note)
     if store is None:
-        if resume:
-            raise ValueError("resume=True needs store=..., the folder of the sweep to resume")
-        return _executed(planned, None, None, progress, note)
-    lock = _ledger.locked(Path(store), resume)
+        if resume or extend:
+            raise ValueError("resume=True and extend=True need store=..., the folder of the sweep to continue")
+        return _executed(planned, None, None, False, progress, note)
+    lock = _ledger.locked(Path(store), resume or extend)
     try:
-        previous = Ledger.open(Path(store), write=False) if resume else None
-        return _executed(planned, previous, (Path(store), lock), progress, note)
+        previous = Ledger.open(Path(store), write=False) if resume or extend else None
+        return _executed(planned, previous, (Path(store), lock), extend, progress, note)
     finally:
         lock.release(undo=True)  # only if no ledger was opened for writing: that one has released it
 
@@ -177,6 +183,7 @@ def _executed(
     planned: Plan,
     previous: Ledger | None,
     place: tuple[Path, Lock] | None,
+    grow: bool,
     progress: Callable[[Progress], None] | bool,
     note: dict[str, Any] | None,
 ) -> Results:
@@ -192,10 +199,12 @@ def _executed(
         if previous is None:
             rows = planned.rows(planned.points, planned.seeds, 0, 0, 0)
         else:
-            check_same(previous, planned, facts)
+            check_same(previous, planned, facts, extend=grow)
             rows = previous.rows()
         groups = assigned(planned, rows)
         remaining = sorted({groups[row.trial] for row in rows if row.status not in FINAL})
+        if grow:  # what is added may belong to any group
+            remaining = planned.used
         if previous is not None:
             comparable = check_versions(previous, facts, bool(remaining))
         if comparable:  # otherwise no run remains
@@ -208,6 +217,8 @@ def _executed(
     store, lock = place or (None, None)
     if previous is not None and store is not None:
         ledger = Ledger.open(store, write=True, lock=lock)
+        if grow:
+            extended(ledger, planned, facts)
         ledger.note(**(note or {}))
     else:
         ledger = Ledger.create(store, facts, rows, lock)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxopt_lite import sweeps, training
+from jaxopt_lite import optimizers, sweeps, training
 from tests.sweeps import small
 
 RATES = tuple(float(f"{rate:.4g}") for rate in np.geomspace(1e-3, 3, 9))
@@ -156,3 +156,75 @@ def test_runs_that_diverge_at_a_rung_do_not_continue():
     )
     assert found.columns["status"] == ["diverged", "done", "pruned", "done"] or found.columns["status"][0] == "diverged"
     assert found.best()[0].columns["rate"] == 0.5
+
+
+@pytest.mark.parametrize("stop", [None, sweeps.halving(race=True)], ids=repr)
+def test_a_sweep_that_grows_has_the_numbers_of_the_large_one(tmp_path, stop):
+    """Trials, then seeds. Of the runs that the large sweep finishes none is missing, and finished runs stay."""
+
+    def grown(trials, seeds, **options):
+        space = {"activation": small.space()["activation"], "optimizer": optimizers.adam(sweeps.log_uniform(1e-3, 1))}
+        options = {"steps": STEPS, "progress": False, "stop": stop} | options
+        return sweeps.run(small.task(), space, trials=trials, seeds=seeds, **options)
+
+    def keyed(results):
+        rows = zip(results.rows(), results.curves, strict=True)
+        return {
+            (r["learning_rate"], r["seed"]): (r["test_loss"], *(c.tobytes() for c in curve.values()))
+            for r, curve in rows
+            if r["status"] == "done"
+        }
+
+    first = keyed(grown(6, 2, store=tmp_path / "s"))
+    second = keyed(grown(12, 2, store=tmp_path / "s", extend=True))
+    third = grown(12, 3, store=tmp_path / "s", extend=True)
+    whole = grown(12, 3)
+    assert first.items() <= second.items() <= keyed(third).items()
+    assert keyed(whole).items() <= keyed(third).items()
+    assert third.best()[0].columns == whole.best()[0].columns
+    if stop is None:
+        assert third.rows() == whole.rows()
+
+
+@pytest.mark.parametrize("keep", ["all", 0])
+@pytest.mark.parametrize("steps", [(90, 120), (90, 180)], ids=str)
+def test_more_steps_continue_kept_states_and_repeat_the_others(tmp_path, keep, steps):
+    options = {"seeds": 1, "keep": keep, "progress": False}
+    space = small.space((0.1,))
+    sweeps.run(small.task(), space, steps=steps[0], store=tmp_path / "s", **options)
+    grown = sweeps.run(small.task(), space, steps=steps[1], store=tmp_path / "s", extend=True, **options)
+    whole = sweeps.run(small.task(), space, steps=steps[1], **options)
+    assert grown.facts["last"]["steps"] == 2 * (steps[1] - (steps[0] if keep else 0))
+    assert [row["test_loss"] for row in grown.rows()] == [row["test_loss"] for row in whole.rows()]
+    for mine, expected in zip(grown.curves, whole.curves, strict=True):
+        np.testing.assert_allclose(mine["loss"], expected["loss"], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "changed, message",
+    [
+        ({"steps": 50}, "steps, which can only grow: the store has 90, requested 50"),
+        ({"seeds": 2}, "seeds, which can only grow"),
+        ({"seeds": [0, 2, 1, 3]}, "seeds, which can only grow"),
+        ({"stop": sweeps.halving()}, "in its stop: the store has None, requested halving"),
+        ({"confirm": (1, 1)}, "in its confirm"),
+    ],
+    ids=str,
+)
+def test_what_cannot_grow_is_refused_and_the_store_is_unchanged(tmp_path, changed, message):
+    swept(tmp_path / "s", steps=90, seeds=3)
+    before = {p.name: p.read_bytes() for p in (tmp_path / "s").iterdir()}
+    with pytest.raises(sweeps.StoreError, match=message):
+        swept(tmp_path / "s", extend=True, **changed)
+    assert {p.name: p.read_bytes() for p in (tmp_path / "s").iterdir()} == before
+
+
+def test_seeds_that_confirmed_become_seeds_of_the_sweep(tmp_path):
+    options = {"stop": sweeps.halving(race=True), "confirm": (1, 2)}
+    swept(tmp_path / "s", seeds=2, **options)
+    grown = swept(tmp_path / "s", seeds=3, extend=True, **options)
+    whole = swept(seeds=3, **options)
+    assert [row["seed"] for row, c in zip(grown.rows(), grown.confirming, strict=True) if c] == [3, 4]
+    assert grown.best()[0].columns == whole.best()[0].columns
+    assert grown.best()[0].scores == whole.best()[0].scores
+    assert grown.best()[0].confirmed == whole.best()[0].confirmed

@@ -1,0 +1,58 @@
+"""A sweep that grows: more trials, seeds or steps in the same store."""
+
+from typing import Any
+
+import numpy as np
+
+from jaxopt_lite.sweeps._database import CONFIRM
+from jaxopt_lite.sweeps._ledger import Growth, Ledger
+from jaxopt_lite.sweeps._plan import Plan
+
+
+def extend(ledger: Ledger, planned: Plan, facts: dict[str, Any]) -> None:
+    """Add to a ledger what a larger plan of the same sweep has more; what is finished keeps its numbers.
+
+    With more steps, finished runs continue from their final state if it is stored (`keep`) and the curve's stride is a
+    multiple of what it was; the others begin again and repeat the same numbers. Runs of further seeds that confirmed a trial become runs of the sweep if their seed is now
+    among its seeds.
+
+    Args:
+        ledger: the ledger, open for writing.
+        planned: the plan.
+        facts: `facts_of(planned)`.
+    """
+    stored, rows = ledger.facts(), ledger.rows()
+    batches = {row.trial: row for row in rows if row.batch != CONFIRM}
+    there = {(row.trial, row.seed) for row in rows}
+    new = []
+    for trial in range(max(len(batches), len(planned.points) if planned.search is None else 0)):
+        like = batches.get(trial) or planned.rows([planned.points[trial]], planned.seeds[:1], 0, trial, 0)[0]
+        new += [
+            like._replace(seed=seed, status="waiting", step=0) for seed in planned.seeds if (trial, seed) not in there
+        ]
+    growth = Growth(
+        added=[row._replace(id=len(rows) + i) for i, row in enumerate(new)],
+        selected=[
+            row._replace(batch=batches[row.trial].batch)
+            for row in rows
+            if row.batch == CONFIRM and row.seed in planned.seeds
+        ],
+        again=[],
+        continued={},
+        facts={key: facts[key] for key in ("steps", "stride", "seeds", "settings", "structures")},
+    )
+    if planned.steps > stored["steps"]:
+        times, rest = divmod(facts["stride"], stored["stride"])
+        stored_states = set(ledger.stored()) if not rest else set()
+        done = [row.id for row in rows if row.status == "done"]
+        points = ledger.points(stored_states & set(done))
+        curves = {row: {name: wider(p, times) for name, p in named.items()} for row, named in points.items()}
+        continued = {row: curves.get(row, {}) for row in done if row in stored_states}
+        growth = growth._replace(continued=continued, again=[row for row in done if row not in continued])
+    ledger.extend(growth)
+
+
+def wider(points: np.ndarray, times: int) -> np.ndarray:
+    """The points of a curve whose stride is `times` as long; a point is a sum over its stride divided by the stride."""
+    sums = points[: len(points) // times * times].reshape(-1, times).sum(axis=1, dtype=points.dtype) / times
+    return np.concatenate([sums, np.zeros(len(points) - len(sums))]).astype(points.dtype)
