@@ -13,7 +13,9 @@ SWEEP_EPILOG = """examples:
   jaxopt-lite sweep                                      the digits study: 480 trainings, a table, a page
   jaxopt-lite sweep spirals --activation relu,tanh --learning-rate 1e-3:1:6 --seeds 5
   jaxopt-lite sweep mine.py:task --optimizer adam,mine.py:fast --learning-rate 1e-4:1e-1 --trials 100
+  jaxopt-lite sweep --stop halving --confirm 1:5         stop bad settings early, run the best with 5 more seeds
   jaxopt-lite sweep --store runs/digits --resume         continue after an interruption
+  jaxopt-lite sweep --store runs/digits --extend --seeds 5    add seeds (or --trials, --steps) to a sweep
 """
 
 
@@ -106,8 +108,12 @@ def _add_sweep(commands: argparse._SubParsersAction) -> None:
         help="low:high:count (logarithmic), a comma-separated list, or low:high with --trials; default 1e-4:1:8",
     )
     add("--trials", type=int, metavar="N", help="number of settings to try; default all combinations")
-    searches = "grid, random, or quasi-random, which spreads the settings more evenly"
+    searches = "grid, random, quasi-random (spreads the settings more evenly), or tpe (learns from them; needs Optuna)"
     add("--search", metavar="NAME", help=f"{searches}; default random with --trials, grid without")
+    rules = "halving, hyperband or median, with settings as in halving:eta=4,first=1/27,race=false"
+    add("--stop", metavar="RULE", help=f"stop bad settings early: {rules}; default none")
+    add("--confirm", metavar="K:N", help="run the best K settings with N further seeds at the end; default none")
+    add("--keep", metavar="N", help="keep the trained models of the best N settings, or all; default 1")
     add("--seeds", type=int, metavar="N", help="trainings per setting, each with its own random seed; default 3")
     add("--steps", type=int, metavar="N", help="parameter updates per training; default 500")
     add("--batch-size", metavar="N", help="examples per step: a number or full; default that of the task")
@@ -117,6 +123,7 @@ def _add_sweep(commands: argparse._SubParsersAction) -> None:
         help="folder for results and page; default a new one in runs/",
     )
     add("--resume", action="store_true", help="continue the sweep in --store")
+    add("--extend", action="store_true", help="add trials, seeds or steps to the sweep in --store")
     add("--dry-run", action="store_true", help="print the plan with an estimate of its time; run nothing")
     add(
         "--json",
@@ -147,6 +154,16 @@ def _add_reading(commands: argparse._SubParsersAction) -> None:
     report.add_argument("--out", metavar="FILE", help="where the page goes; default STORE/report.html")
     report.add_argument("--csv", metavar="FILE", help="also write the table as CSV, one row per training")
     _set_run(report, _report)
+
+    export = commands.add_parser(
+        "export",
+        help="write the best trained model of a store as an Orbax checkpoint",
+        description="Write the best trained model of a store as an Orbax checkpoint.",
+    )
+    export.add_argument("store", metavar="STORE", help="the folder of a sweep")
+    export.add_argument("folder", metavar="DIR", help="a folder that does not exist yet")
+    export.add_argument("--seed", type=int, metavar="N", help="the run's seed; default the first")
+    _set_run(export, _export)
 
 
 def _add_bench(commands: argparse._SubParsersAction) -> None:
@@ -202,6 +219,12 @@ def _report(options: argparse.Namespace) -> int:
     from jaxopt_lite.cli import _report
 
     return _report.report(options)
+
+
+def _export(options: argparse.Namespace) -> int:
+    from jaxopt_lite.cli import _export
+
+    return _export.export(options)
 
 
 def _bench(options: argparse.Namespace) -> int:

@@ -1,8 +1,9 @@
 """The settings of the sweep command: their defaults, and how their text is read and checked."""
 
 import math
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jaxopt_lite._names import unknown
 from jaxopt_lite.cli import _catalogues, _files
@@ -15,11 +16,22 @@ DEFAULTS: dict[str, Any] = {
     "learning_rate": "1e-4:1:8",
     "trials": None,
     "search": None,
+    "stop": None,
+    "confirm": None,
+    "keep": "1",
     "seeds": 3,
     "steps": 500,
     "batch_size": None,
 }
-SEARCHES = ("grid", "random", "quasi-random")
+SEARCHES = ("grid", "random", "quasi-random", "tpe")
+# The rules of --stop, with the settings that it takes beside those of `jaxopt_lite.sweeps`.
+RULES: dict[str, dict[str, Any]] = {
+    "halving": {"eta": 3.0, "first": 1 / 9, "race": True},
+    "hyperband": {"eta": 3.0, "first": 1 / 27, "race": True},
+    "median": {"first": 1 / 4, "every": 1 / 8},
+}
+# What --extend may enlarge.
+EXTENDABLE = ("trials", "seeds", "steps")
 _RATES = "--learning-rate takes low:high:count, low:high with --trials, or a list such as 0.01,0.1"
 
 
@@ -56,8 +68,62 @@ def check(settings: dict[str, Any]) -> None:
         raise Usage(unknown("search", search, SEARCHES))
     if search == "grid" and isinstance(given, tuple):
         raise Usage(f"--search grid needs learning rates to try: add a count ({settings['learning_rate']}:8)")
-    if search in ("random", "quasi-random") and trials is None:
+    if search in ("random", "quasi-random", "tpe") and trials is None:
         raise Usage(f"--search {search} needs --trials N, the number of settings to draw")
+    stop_rule(settings["stop"])
+    confirmed(settings["confirm"])
+    kept(settings["keep"])
+
+
+def stop_rule(text: str | None) -> tuple[str, dict[str, Any]] | None:
+    """The name of a rule of --stop and its settings.
+
+    Raises:
+        Usage: there is no such rule or setting, or a setting is not a number.
+    """
+    if text in (None, "none"):
+        return None
+    name, _, rest = text.partition(":")
+    if name not in RULES:
+        raise Usage(f"--stop {unknown('rule', name, RULES)}")
+    settings = dict(RULES[name])
+    for word in filter(None, rest.split(",")):
+        key, _, value = word.partition("=")
+        if key not in settings:
+            raise Usage(f"--stop {name}: {unknown('setting', key, settings)}")
+        try:
+            settings[key] = {"true": True, "false": False}[value] if key == "race" else float(Fraction(value))
+        except (ValueError, KeyError, ZeroDivisionError):
+            wanted = "true or false" if key == "race" else "a number such as 3 or 1/9"
+            raise Usage(f"--stop {text}: {key} takes {wanted}, got {value!r}") from None
+    return name, settings
+
+
+def confirmed(text: str | None) -> tuple[int, int] | None:
+    """The numbers of settings and seeds of --confirm.
+
+    Raises:
+        Usage: the text is not of the form K:N with numbers of at least 1.
+    """
+    if text is None:
+        return None
+    parts = text.split(":")
+    if len(parts) != 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise Usage(f"--confirm {text}: it takes K:N, the number of settings and of further seeds, such as 3:5")
+    return int(parts[0]), int(parts[1])
+
+
+def kept(text: str) -> int | Literal["all"]:
+    """The number of settings of --keep.
+
+    Raises:
+        Usage: it is neither a number nor `all`.
+    """
+    if text == "all":
+        return "all"
+    if not text.isdecimal():
+        raise Usage(f"--keep {text}: it must be a number of settings, or all")
+    return int(text)
 
 
 def names(text: str, flag: str) -> list[str]:

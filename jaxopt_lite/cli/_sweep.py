@@ -28,7 +28,10 @@ def sweep(options: argparse.Namespace) -> int:
     names = [name for name in _settings.DEFAULTS if getattr(options, name) is not None]
     given = {name: getattr(options, name) for name in names}
     store = Path(options.store) if options.store else None
-    settings = _resumed_settings(store, given) if options.resume else _settings.DEFAULTS | given
+    if options.resume and options.extend:
+        raise Usage("--resume continues a sweep as it is, --extend makes it larger: give one of them")
+    old = options.resume or options.extend
+    settings = _stored_settings(store, given, options.extend) if old else _settings.DEFAULTS | given
     _settings.check(settings)
 
     _prepare_jax()
@@ -39,16 +42,39 @@ def sweep(options: argparse.Namespace) -> int:
 
     try:
         if store is not None:
-            _ledger.check(store, options.resume)
+            _ledger.check(store, old)
         task = _tasks.load(settings["task"], settings["batch_size"])
         space = _tasks.space(task, settings, given)
-        chosen = {name: settings[name] for name in ("trials", "search", "seeds", "steps")}
-        planned = sweeps.plan(task, space, **chosen)
+        planned = sweeps.plan(task, space, **_chosen(settings))
         if options.dry_run:
             return _dry_run(planned, options.json)
         return _run(planned, store or _new_folder(settings["task"]), settings, options)
     except (sweeps.StoreError, TaskError) as error:
         raise Usage(str(error)) from error
+    except ModuleNotFoundError as error:  # of an extra that a setting needs
+        if "pip install" not in str(error):
+            raise
+        raise Usage(str(error)) from error
+
+
+def _chosen(settings: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of `sweeps.plan` beside task and space.
+
+    Raises:
+        Usage: one is out of range.
+    """
+    from jaxopt_lite import sweeps
+
+    out = {name: settings[name] for name in ("trials", "search", "seeds", "steps")}
+    out["confirm"], out["keep"] = _settings.confirmed(settings["confirm"]), _settings.kept(settings["keep"])
+    rule = _settings.stop_rule(settings["stop"])
+    if rule is not None:
+        try:
+            out["stop"] = getattr(sweeps, rule[0])(**rule[1])
+            out["stop"].rungs(settings["steps"])
+        except ValueError as error:
+            raise Usage(f"--stop {settings['stop']}: {error}") from error
+    return out
 
 
 def _run(planned: Any, store: Path, settings: dict[str, Any], options: argparse.Namespace) -> int:
@@ -59,7 +85,12 @@ def _run(planned: Any, store: Path, settings: dict[str, Any], options: argparse.
     try:
         with _progress.shown(planned.task.objective) as show:
             results = sweeps.execute(
-                planned, store=store, resume=options.resume, progress=show, note={"arguments": settings}
+                planned,
+                store=store,
+                resume=options.resume,
+                extend=options.extend,
+                progress=show,
+                note={"arguments": settings},
             )
     except KeyboardInterrupt:
         resume = f"finished segments are kept, continue with: jaxopt-lite sweep --store {store} --resume"
@@ -154,10 +185,10 @@ def _dry_run(planned: Any, as_json: bool) -> int:
     return 0
 
 
-def _resumed_settings(store: Path | None, given: dict[str, Any]) -> dict[str, Any]:
-    """The settings of the sweep in the store, which the given ones must equal."""
+def _stored_settings(store: Path | None, given: dict[str, Any], extend: bool) -> dict[str, Any]:
+    """The settings of the sweep in the store, which the given ones must equal; with `extend` some may be larger."""
     if store is None:
-        raise Usage("--resume needs --store DIR: the folder of the sweep to continue")
+        raise Usage("--resume and --extend need --store DIR: the folder of the sweep to continue")
     from jaxopt_lite.sweeps._ledger import Ledger, StoreError
 
     try:
@@ -172,7 +203,9 @@ def _resumed_settings(store: Path | None, given: dict[str, Any]) -> dict[str, An
         )
     stored = _settings.DEFAULTS | stored
     for name, value in given.items():
-        if stored[name] != value:
+        if extend and name in _settings.EXTENDABLE:
+            stored[name] = value
+        elif stored[name] != value:
             flag = _settings.flag_of(name)
             raise Usage(
                 f"{store} holds a sweep with {flag} {stored[name]}, not {value}: "

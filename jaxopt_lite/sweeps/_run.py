@@ -232,8 +232,8 @@ def _executed(
         rounds = Rounds(planned, ledger, best)
         try:
             while comparable and (runs := rounds.next()):
-                groups = sorted({rounds.group_of(row) for row, _ in runs})
-                compiler.prepare(groups, groups)
+                coming = sorted({rounds.group_of(row) for row, _ in runs})
+                compiler.prepare(coming, coming)
                 tally.begin()
                 scheduler.run(rounds.jobs(runs, compiler.shapes), tally)
             tally.end()

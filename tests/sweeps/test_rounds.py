@@ -48,7 +48,8 @@ def test_finished_runs_of_a_pruned_sweep_have_the_bits_of_the_whole_one(whole, r
 
 
 def test_the_curve_of_a_pruned_run_is_the_beginning_of_the_whole_one(whole, raced):
-    rows = {(r["optimizer"], r["learning_rate"], r["seed"]): curve for r, curve in zip(whole.rows(), whole.curves)}
+    pairs = zip(whole.rows(), whole.curves, strict=True)
+    rows = {(r["optimizer"], r["learning_rate"], r["seed"]): curve for r, curve in pairs}
     for row, curve in zip(raced.rows(), raced.curves, strict=True):
         if row["step"]:
             expected = rows[row["optimizer"], row["learning_rate"], row["seed"]]["loss"]

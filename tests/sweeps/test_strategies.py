@@ -2,6 +2,7 @@
 
 import math
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -142,7 +143,7 @@ def test_rungs_grow_by_eta_and_end_at_the_last_step(steps, eta):
     rungs = rungs_of(steps, 1 / 9, eta)
     assert rungs[-1] == steps
     assert list(rungs) == sorted(set(rungs))
-    assert steps < 100 or all(b / a > math.sqrt(eta) * 0.9 for a, b in zip(rungs, rungs[1:], strict=False))
+    assert steps < 100 or all(b / a > math.sqrt(eta) * 0.9 for a, b in pairwise(rungs))
 
 
 def test_the_expected_steps_are_those_that_are_made():
