@@ -147,6 +147,8 @@ def _summary(results: Any, store: Path, page: Path | None) -> dict[str, Any]:
         "steps": results.facts["steps"],
         "done": status.count("done"),
         "diverged": status.count("diverged"),
+        "pruned": status.count("pruned"),
+        "share": sum(results.columns["step"]) / (len(results) * results.facts["steps"]),
         "structures": results.facts["structures"],
         "programs": last["programs"],
         "compiled": last["compiled"],
@@ -168,7 +170,11 @@ def _rate(last: dict[str, Any]) -> float | None:
 def _best(setting: Any) -> dict[str, Any]:
     scores = {name: score.mean if math.isfinite(score.mean) else None for name, score in setting.scores.items()}
     halves = {name: score.half_width for name, score in setting.scores.items() if math.isfinite(score.half_width)}
-    return {**setting.columns, **scores, "seeds": setting.seeds, "interval_95": halves}
+    out = {**setting.columns, **scores, "seeds": setting.seeds, "interval_95": halves}
+    if setting.confirmed:
+        means = {name: score.mean if math.isfinite(score.mean) else None for name, score in setting.confirmed.items()}
+        out["confirmed"] = {**means, "seeds": setting.confirming}
+    return out
 
 
 def _dry_run(planned: Any, as_json: bool) -> int:

@@ -338,6 +338,7 @@ class Results:
             trials=tuple(rows),
             pruned=status.count("pruned"),
             confirmed={name: self._mean(name, confirming) for name in names} if confirming else {},
+            confirming=len(confirming),
         )
 
     def _mean(self, name: str, rows: list[int]) -> Mean:

@@ -44,6 +44,7 @@ class Setting(NamedTuple):
         trials: the rows of its runs in the table.
         pruned: number of seeds with which it was stopped before the last step, or not begun.
         confirmed: mean over the seeds of `confirm`, by name of the score; empty without them, NaN unless all are done.
+        confirming: number of seeds of `confirm`.
     """
 
     columns: dict[str, Any]
@@ -54,6 +55,7 @@ class Setting(NamedTuple):
     trials: tuple[int, ...]
     pruned: int = 0
     confirmed: Mapping[str, Mean] = {}
+    confirming: int = 0
 
 
 def mean_of(numbers: Sequence[float]) -> Mean:

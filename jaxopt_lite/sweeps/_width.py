@@ -10,14 +10,22 @@ import jax
 # bits of a trial would. Three copies: parameters, their gradients, and what the optimizer keeps.
 CACHE_BYTES = 1 << 20
 COPIES = 3
+# Bytes of the parameters of a chunk of small trials.
+SMALL_BYTES = 96 << 10
 WIDEST_ON_CPU = 16
 WIDEST_ON_ACCELERATOR = 4096
 
 
 def cpu_width(bytes_a_trial: int) -> int:
-    """The largest power of two of trials, at most 16, of which three copies stay in a core's second-level cache."""
-    fitting = CACHE_BYTES // (COPIES * max(1, bytes_a_trial))
-    return min(WIDEST_ON_CPU, 1 << max(0, fitting.bit_length() - 1)) if fitting else 1
+    """How many trials a CPU core trains side by side: a power of two from 1 to 16.
+
+    Side by side, small trials share the fixed cost of a step. Larger ones gain nothing from it, and narrow chunks are
+    easier to fill when a search stops some of their runs. So the width is that of which the parameters of all trials
+    take up to `SMALL_BYTES`, but 2 where three copies of two trials stay in a core's second-level cache.
+    """
+    size = max(1, bytes_a_trial)
+    least = 2 if 2 * COPIES * size <= CACHE_BYTES else 1
+    return min(WIDEST_ON_CPU, max(least, 1 << max(0, (SMALL_BYTES // size).bit_length() - 1)))
 
 
 def accelerator_width(temporary_bytes: Callable[[int], int], memory_bytes: int, trials: int) -> int:

@@ -11,6 +11,7 @@ from contextlib import closing
 import pytest
 
 from jaxopt_lite import sweeps
+from jaxopt_lite.sweeps._ledger import Ledger
 from tests.cli.processes import SMALL, finished, started
 
 
@@ -47,7 +48,7 @@ def test_a_dry_run_writes_nothing(command, tmp_path):
     status, out, err = command("sweep", "--dry-run")
     assert status == 0, err
     assert "160 settings × 3 seeds = 480 runs" in out
-    assert re.search(r"chunks .* of 8 runs", out)
+    assert re.search(r"chunks .* of 2 runs", out)
     assert re.search(r"memory .* MB", out)
     assert re.search(r"estimate .* s of training", out)
     assert list(tmp_path.iterdir()) == []
@@ -62,6 +63,55 @@ def test_the_search_is_passed_to_the_plan(command, monkeypatch):
         assert status == 0, err
         assert "4 settings × 2 seeds = 8 runs" in out
     assert searches == [None, "quasi-random"]
+
+
+def test_settings_are_stopped_confirmed_and_kept(command, tmp_path):
+    arguments = ["sweep", "spirals", "--activation", "tanh", "--optimizer", "adam", "--learning-rate", "1e-3:1:6"]
+    stopped = ["--seeds", "2", "--steps", "30", "--stop", "halving:eta=2,first=1/3", "--confirm", "1:2", "--keep", "2"]
+    status, out, err = command(*arguments, *stopped, "--store", "s", "--json")
+    assert status == 0, err
+    found = json.loads(out)
+    assert (found["trials"], found["settings"], found["pruned"]) == (14, 6, 7)
+    assert found["share"] < 0.6
+    assert found["best"]["confirmed"]["seeds"] == 2
+    ledger = Ledger.open(tmp_path / "s", write=False)
+    assert len(ledger.stored()) == 2 * 2 + 2  # two settings, one of them with two further seeds
+    ledger.close()
+    status, out, err = command("sweep", "--store", "s", "--extend", "--seeds", "3", "--json")
+    assert status == 0, err
+    assert json.loads(out)["seeds"] == [0, 1, 2]
+
+
+def test_a_dry_run_says_what_is_stopped(command):
+    status, out, err = command("sweep", "--stop", "halving", "--confirm", "2:5", "--dry-run")
+    assert status == 0, err
+    assert "halving(eta=3, first=0.1111, race=True), compared at steps 56, 167, 500: about 1" in out
+    assert "the best 2 settings with 5 seeds" in out
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (["--stop", "halve"], "unknown rule 'halve': did you mean 'halving'?"),
+        (["--stop", "halving:etta=2"], "unknown setting 'etta': did you mean 'eta'?"),
+        (["--stop", "halving:eta=1"], "eta above 1"),
+        (["--stop", "halving:eta=x"], "eta takes a number such as 3 or 1/9, got 'x'"),
+        (["--stop", "halving:race=2"], "race takes true or false"),
+        (["--stop", "halving:first=1/1000", "--steps", "20"], "below one step of 20"),
+        (["--confirm", "3"], "--confirm 3: it takes K:N"),
+        (["--confirm", "9:1", *SMALL], "needs 9 settings, but the sweep has 2 settings"),
+        (["--keep", "-1"], "--keep -1: it must be a number of settings, or all"),
+        (["--search", "tpe"], "--search tpe needs --trials N"),
+        (["--extend"], "--resume and --extend need --store DIR"),
+        (["--extend", "--resume", "--store", "s"], "give one of them"),
+    ],
+    ids=str,
+)
+def test_wrong_stopping_gets_one_line(command, tmp_path, flags, message):
+    status, out, err = command("sweep", "spirals", *flags)
+    assert (status, out) == (2, "")
+    assert message in err and err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 LONG = ["sweep", "spirals", *SMALL[:6], "--seeds", "30", "--steps", "3000", "--store", "cut"]
