@@ -1,7 +1,8 @@
 """The programs of a group: one that starts C trials, one that advances and scores them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -54,13 +55,13 @@ class Programs(NamedTuple):
         return Chunk(carry, points)
 
     def scored(
-        self, branches: Sequence[int], numbers: list[Any], seeds: Any, chunk: Chunk, data: Any
+        self, branches: Sequence[int], numbers: list[Any], seeds: Any, chunk: Chunk, data: Any, final: bool
     ) -> tuple[Chunk, dict[str, Array]]:
-        """The trials as they are, and their scores. Donates the chunk."""
-        bounds = np.array([0, 0, 1, 1], np.int32)
+        """The trials as they are, and their scores, those of `Task.test` only if they are `final`. Donates the chunk."""
+        bounds = np.array([0, 0, 1, 1 + final], np.int32)
         inputs = (_indices(branches), numbers, seeds, chunk.carry, chunk.points, data)
-        carry, points, scores = self.segment(*inputs, bounds)
-        return Chunk(carry, points), scores
+        carry, points, (scores, tested) = self.segment(*inputs, bounds)
+        return Chunk(carry, points), scores | tested if final else scores
 
 
 class Traced(NamedTuple):
@@ -199,14 +200,16 @@ def _traced(task: Task, group: Group, width: int, device: Any, vmap_start: bool)
             trial = group.rebuilt(branches, numbers)
             state, curve = advance(task, trial, restore(carry), Curve(points, bounds[2]), data, seed, bounds[:2])
 
-            def scored() -> dict[str, Array]:
-                return _scores(task, _checked.evaluate(task, trial, state, data))
+            def scored(function: Callable[..., Any], least: int) -> dict[str, Array]:
+                def skipped() -> dict[str, Array]:
+                    return {name: jnp.zeros(x.shape, x.dtype) for name, x in jax.eval_shape(taken).items()}
 
-            def skipped() -> dict[str, Array]:
-                return {name: jnp.zeros(x.shape, x.dtype) for name, x in jax.eval_shape(scored).items()}
+                taken = partial(function, task, trial, state, data)
+                # the condition is one for all trials, so that under vmap it stays a condition
+                return jax.lax.cond(bounds[3] >= least, taken, skipped)
 
-            # the condition is one for all trials, so that under vmap it stays a condition
-            return flattened(state)[0], curve.points, jax.lax.cond(bounds[3] > 0, scored, skipped)
+            scores = scored(_evaluated, 1), scored(_tested, 2) if task.test else {}
+            return flattened(state)[0], curve.points, scores
 
         return jax.vmap(one)(numbers, seeds, carry, points)
 
@@ -214,7 +217,11 @@ def _traced(task: Task, group: Group, width: int, device: Any, vmap_start: bool)
     second = lowered(jax.jit(segment, **options, donate_argnums=(3, 4)), device, arguments)
     inputs = slice(len(branches), len(branches) + len(numbers))
     used = [any(flags) for flags in zip(first.used[inputs], second.used[inputs], strict=True)]
-    return Traced(first, second, width, carry, tuple(second.program.out_info[2]), used)
+    evaluation, test = second.program.out_info[2]
+    for name in test:
+        if name in evaluation:
+            raise TaskError(f"evaluate and test of task {task.name!r} both return a score {name!r}; rename one of them")
+    return Traced(first, second, width, carry, (*evaluation, *test), used)
 
 
 def shape_of(leaf: Any) -> jax.ShapeDtypeStruct:
@@ -238,17 +245,28 @@ def flattened(carry: Any) -> tuple[list[Array], Callable[[Sequence[Array]], Any]
     return [x if i is None else jax.random.key_data(x) for x, i in zip(leaves, impls, strict=True)], restore
 
 
-def _scores(task: Task, found: Mapping[str, Any]) -> dict[str, Array]:
-    """What `evaluate` gave, as scalars of float32 (float64 if it gave that).
+def _evaluated(task: Task, trial: Any, carry: Any, data: Any) -> dict[str, Array]:
+    """What `evaluate` returns, as scalars of float32 (float64 if it returns that).
 
     Raises:
         ValueError: a score is not a scalar.
         TaskError: the task's objective is not among them.
     """
+    found = _checked.evaluate(task, trial, carry, data)
     scores = {name: real_scalar(task, "evaluate", name, value) for name, value in found.items()}
     if task.objective not in scores:
         raise TaskError(f"task {task.name!r} is ranked by {unknown('score', task.objective, scores)}")
     return scores
+
+
+def _tested(task: Task, trial: Any, carry: Any, data: Any) -> dict[str, Array]:
+    """What `test` returns, as scalars of float32 (float64 if it returns that).
+
+    Raises:
+        ValueError: a score is not a scalar.
+    """
+    found = _checked.test(task, trial, carry, data)
+    return {name: real_scalar(task, "test", name, value) for name, value in found.items()}
 
 
 def _indices(branches: Sequence[int]) -> list[np.ndarray]:

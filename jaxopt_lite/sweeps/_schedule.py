@@ -174,7 +174,7 @@ class Scheduler:
         scores, score_seconds = {}, 0.0
         if last == job.end and alive:
             begin = time.perf_counter()
-            chunk, found = programs.scored(branches, numbers, seeds, chunk, data)
+            chunk, found = programs.scored(branches, numbers, seeds, chunk, data, last == self._steps)
             scores = jax.device_get(found)
             score_seconds = time.perf_counter() - begin
             alive = [i for i in alive if np.isfinite(scores[self._objective][i])]

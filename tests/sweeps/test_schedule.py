@@ -59,7 +59,7 @@ class Counting:
         points = np.where(diverged[:, None], np.nan, np.zeros((self.width, 100)))
         return Chunk([np.full(self.width, span[1], np.int64)], {"loss": points})
 
-    def scored(self, taken, numbers, seeds, chunk, data):
+    def scored(self, taken, numbers, seeds, chunk, data, final):
         self.calls.append((len(np.unique(seeds)), True))
         return chunk, {"test_loss": chunk.carry[0].astype(float)}
 
@@ -134,7 +134,7 @@ def test_the_time_of_steps_without_metrics_includes_the_wait_for_the_device(monk
             self.calls.append((span, False))
             return Chunk([Computing(np.full(self.width, span[1]), 0.01 * (span[1] - span[0]))], {})
 
-        def scored(self, taken, numbers, seeds, chunk, data):
+        def scored(self, taken, numbers, seeds, chunk, data, final):
             return chunk, {"test_loss": np.zeros(self.width)}
 
     calls, rows = scheduled([10**6] * 8, WithoutMetrics)
