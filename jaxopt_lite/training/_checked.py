@@ -31,7 +31,7 @@ def check(task: Any) -> None:
     for name in ("init", "step", "evaluate"):
         if not callable(getattr(task, name)):
             raise TypeError(f"{name} of task {task.name!r} must be a function, got {getattr(task, name)!r}")
-    for name in ("test",):
+    for name in ("test", "model"):
         if getattr(task, name) is not None and not callable(getattr(task, name)):
             raise TypeError(f"{name} of task {task.name!r} must be a function or None, got {getattr(task, name)!r}")
 

@@ -1,7 +1,7 @@
 """One run: a task, a trial and a seed, trained for a number of steps."""
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -34,11 +34,45 @@ class Trained(NamedTuple):
         carry: the final state of the run; for supervised tasks its `weights` and `optimizer`.
         scores: what the task's `evaluate` and `test` return at the end, as Python floats.
         curve: by name of a step metric, pairs (step, mean since the step of the pair before).
+        model_of: the function from the carry to the trained model, None if the task has no `model`. It is not pickled.
+
+    Example:
+        >>> from flax import nnx
+        >>> from jaxopt_lite import optimizers, training
+        >>> x = jnp.linspace(-1, 1, 20)[:, None]
+        >>> build = lambda trial, rngs: nnx.Linear(1, 1, rngs=rngs)
+        >>> task = training.supervised(build, ((x, 2 * x), (x, 2 * x)), "mse", "full")
+        >>> trained = training.run(task, {"optimizer": optimizers.adam(0.1)}, steps=200)
+        >>> bool(jnp.allclose(trained.model()(x), 2 * x, atol=1e-3))
+        True
     """
 
     carry: Any
     scores: dict[str, float]
     curve: dict[str, list[tuple[int, float]]]
+    model_of: Callable[[Any], Any] | None = None
+
+    def model(self) -> Any:
+        """The trained model, with the parameters that the scores are those of.
+
+        Returns:
+            What the task's `model` makes of the trial and the carry. For `supervised` with an NNX module, that module
+            in the mode `eval()`: `trained.model()(x)`. With a Linen module a pair: `module, variables =
+            trained.model()`, then `module.apply(variables, x)`, with `train=False` (or as the argument is called) if
+            its `__call__` has such an argument. A new model each time.
+
+        Raises:
+            ValueError: the task has no `model`, or this result was pickled.
+        """
+        if self.model_of is None:
+            raise ValueError(
+                "this result has no model: its task has no function model(trial, carry), or it was pickled; "
+                "call task.model(trial, trained.carry) of a task that has one"
+            )
+        return self.model_of(self.carry)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Trained, self[:3]  # the functions of a task are seldom importable by name
 
 
 def keys(seed: Any) -> tuple[Array, Array]:
@@ -147,7 +181,8 @@ def run(task: Task, trial: Any, *, steps: int, seed: int = 0) -> Trained:
         seed: seed of the initialisation, the order of the data and dropout, from 0 to 2³² − 1.
 
     Returns:
-        The final carry, the scores, and the learning curve as at most 100 means.
+        The final carry, the scores, and the learning curve as at most 100 means; its method `model` returns the
+        trained model of a supervised task.
 
     Raises:
         ValueError: `steps`, `seed` or the task's mode is out of range, a metric or score is not a real scalar, or a
@@ -194,7 +229,8 @@ def run(task: Task, trial: Any, *, steps: int, seed: int = 0) -> Trained:
         name: list(zip(ends, means(jax.device_get(p), stride, steps, steps).tolist(), strict=True))
         for name, p in points.items()
     }
-    return Trained(carry, {name: float(value) for name, value in found.items()}, curve)
+    values = {name: float(value) for name, value in found.items()}
+    return Trained(carry, values, curve, partial(task.model, trial) if task.model else None)
 
 
 def _program(

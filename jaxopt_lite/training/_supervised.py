@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxopt_lite.flax import Weights, initialise, outputs
+from jaxopt_lite.flax import Weights, assembled, initialise, outputs
 from jaxopt_lite.training import _loss, _order, _parts
 from jaxopt_lite.training._averaged import evaluated
 from jaxopt_lite.training._task import Task
+from jaxopt_lite.training._trial import with_scalars
 
 Array = jax.Array
 _EVALUATED_AT_ONCE = 1024
@@ -141,6 +142,9 @@ def supervised(
     def test(trial: Any, carry: Run, data: Any) -> dict[str, Array]:
         return scores(names[2:], trial, carry, data)
 
+    def model(trial: Any, carry: Run) -> Any:
+        return assembled(build, with_scalars(trial), _evaluated(trial, carry))
+
     modes: dict[str, Literal["min", "max"]] = {f"{part}_loss": "min" for part in names}
     if cost.right is not None:
         modes |= {f"{part}_accuracy": "max" for part in names}
@@ -156,6 +160,7 @@ def supervised(
         modes,
         merge=True,
         test=test if names[2:] else None,
+        model=model,
     )
 
 

@@ -28,6 +28,7 @@ class Task(NamedTuple):
             Default: False.
         test: `test(trial, carry, data) -> scores`, further scores, computed once for a finished run and never used for
             selection. Default: None.
+        model: `model(trial, carry)`, the trained model of a run, in whatever form is ready to use. Default: None.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -49,3 +50,4 @@ class Task(NamedTuple):
     modes: Mapping[str, Literal["min", "max"]] = {}
     merge: bool = False
     test: Callable[[Any, Any, Any], dict[str, Any]] | None = None
+    model: Callable[[Any, Any], Any] | None = None

@@ -34,6 +34,17 @@ def with_fixed(trial: Any) -> Any:
     return jax.tree_util.tree_map_with_path(marked, trial)
 
 
+def with_scalars(trial: Any) -> Any:
+    """The trial with each array of shape () as a scalar of its type: NNX refuses arrays in attributes of modules."""
+
+    def scalar(leaf: Any) -> Any:
+        if not isinstance(leaf, np.ndarray | jax.Array) or leaf.shape or is_key(leaf):
+            return leaf
+        return leaf.item() if getattr(leaf, "weak_type", False) else np.asarray(leaf)[()]
+
+    return jax.tree.map(scalar, trial)
+
+
 def is_key(leaf: Any) -> bool:
     """Whether a leaf is an array of random keys."""
     return isinstance(leaf, jax.Array) and jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)

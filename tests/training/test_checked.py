@@ -52,6 +52,7 @@ TASKS = {
     ),
     "no scores": (training.Task(_init, _step, lambda t, w, d: w.sum(), None), "evaluate .* a dict of scores"),
     "no test": (training.Task(_init, _step, _evaluate, None, test=3), "test .* must be a function or None, got 3"),
+    "no model": (training.Task(_init, _step, _evaluate, None, model=3), "model .* must be a function or None, got 3"),
     "mode": (training.Task(_init, _step, _evaluate, None, mode="minimize"), "mode .* got 'minimize'"),
 }
 
