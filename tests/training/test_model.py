@@ -1,13 +1,17 @@
 """The trained model of a run: called in evaluation mode, it has the scores of the run."""
 
 import pickle
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+from flax import nnx
 
 from jaxopt_lite import activations, optimizers, training
+from jaxopt_lite.sweeps._merge import Either
 from tests.sweeps import small
 from tests.training.test_supervised import BUILDS
 
@@ -51,6 +55,23 @@ def test_the_averaged_parameters_are_those_of_the_model():
         last = jax.tree.leaves(trained.carry.weights.params)
         used = jax.tree.leaves(trained.model()[1]["params"])
         assert all(np.array_equal(a, b) for a, b in zip(last, used, strict=True)) == (name == "plain")
+
+
+def test_the_model_of_an_optimizer_that_a_sweep_has_merged():
+    """The carry of a merged program has the state of the selected optimizer, whose average the model uses."""
+    task = training.supervised(lambda trial, rngs: small.Net(trial["activation"], rngs), small.data(), batch_size=8)
+    selected = optimizers.average(optimizers.sgd(0.3))
+    trial = {"activation": activations.tanh, "optimizer": Either(jnp.int32(1), [optimizers.adam(0.1), selected])}
+    carry, step = task.init(trial, jax.random.key(0)), jax.jit(partial(task.step, trial))
+    for i in range(3):
+        carry, _ = step(carry, task.data, jax.random.key(i))
+    x, y = task.data[1]
+    loss = optax.softmax_cross_entropy_with_integer_labels(task.model(trial, carry)(x), y).mean()
+    scores = jax.jit(partial(task.evaluate, trial))(carry, task.data)
+    assert float(loss) == pytest.approx(float(scores["test_loss"]), rel=1e-5)
+    unaveraged = small.Net(activations.tanh, nnx.Rngs(0))
+    nnx.update(unaveraged, carry.weights.params)
+    assert not np.allclose(unaveraged(x), task.model(trial, carry)(x), rtol=1e-4)
 
 
 def test_the_model_can_be_trained_on():
