@@ -87,7 +87,7 @@ def _answer(study: Study, findings: Verdict) -> dict[str, str]:
     """The best setting, its score and the uncertainty of it; of many numbers the first few stand in the headline."""
     best, structure = findings.best, study.structure
     if best is None:
-        return {"score": "", "best": "", "details": "", "uncertainty": "", "tested": ""}
+        return {"score": "", "best": "", "details": "", "uncertainty": ""}
     names = structure.varying or study.swept
     shown = len(structure.kinds) + FEW
     scored = [s.scores[study.objective] for s in study.settings if has_score(s, study.objective)]

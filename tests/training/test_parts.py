@@ -56,6 +56,17 @@ def test_without_accuracy_the_validation_loss_selects():
     assert set(training.run(task, trial, steps=2).scores) == {"train_loss", "validation_loss", "test_loss"}
 
 
+def test_binary_labels_select_with_one_output():
+    (x, y), (x_test, y_test) = small.data(rows=60)
+    data = (x[:30], y[:30] > 0), (x[30:], y[30:] > 0), (x_test, y_test > 0)
+    build = lambda trial, rngs: nnx.Linear(4, 1, rngs=rngs)  # noqa: E731
+    task = training.supervised(build, data, "binary_cross_entropy", batch_size=10)
+    assert (task.objective, task.mode) == ("validation_accuracy", "max")
+    trained = training.run(task, {"optimizer": optimizers.adam(0.1)}, steps=50)
+    right = (np.asarray(trained.model()(x[30:]))[:, 0] > 0) == (y[30:] > 0)
+    assert trained.scores["validation_accuracy"] == pytest.approx(right.mean(), abs=1e-6)
+
+
 WRONG = {
     "lengths": (np.ones((3, 4)), np.zeros(2, int), "cross_entropy", "the {part} x and y need equal, non-zero lengths"),
     "nothing": (np.ones((0, 4)), np.zeros(0, int), "cross_entropy", "the {part} x and y need equal, non-zero lengths"),

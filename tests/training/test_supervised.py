@@ -243,6 +243,9 @@ def test_shapes_and_ranges_of_the_data_sets():
     parts = training.builtin("spirals").data
     assert [x.shape for x, _ in parts] == [(1000, 2)] * 3
     assert all(np.bincount(y).tolist() == [500, 500] for _, y in parts)
+    # the first point to train on and the last to test on, as in version 0.1.0, which had no validation part
+    np.testing.assert_allclose(parts[0][0][0], [-0.6602284, 0.47966725], rtol=1e-6)
+    np.testing.assert_allclose(parts[2][0][-1], [-0.24290544, 0.36287716], rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["digits", "spirals"])
