@@ -59,7 +59,7 @@ def starting_points(task: Task, trial: Any, seed: int, steps: int, batch_size: i
     """The weights a sweep's run with this seed starts from, as (kernel, bias) of each layer, and the rows it visits."""
     carry = jax.jit(lambda: start(task, trial, seed).weights.params)()
     flat = jax.tree.map(np.asarray, [(layer["kernel"][...], layer["bias"][...]) for _, layer in _layers(carry)])
-    (x, _), _ = task.data
+    x = task.data[0][0]
 
     @jax.jit
     def rows() -> Array:
@@ -97,7 +97,7 @@ class Cached:
         self._kinds: dict[tuple[str, str], tuple[Any, Any, Any]] = {}
 
     def __call__(self, data: Any, trainings: list[Training]) -> Iterator[float]:
-        """Test accuracies of the trainings."""
+        """Validation accuracies of the trainings."""
         for training in trainings:
             kind = training.activation, training.optimizer
             if kind not in self._kinds:
@@ -124,7 +124,7 @@ def _step() -> Callable[[TrainState, Array, Array], tuple[TrainState, Array]]:
 
 
 def _train(step: Any, model: MLP, tx: Any, training: Training, data: Any, init: Any) -> float:
-    (x, y), (x_test, y_test) = data
+    (x, y), (x_val, y_val), _ = data
     params = init(jax.random.key(0), x[:1])["params"]
     params = jax.tree.map(lambda _, start: jnp.asarray(start), params, named_layers(training))
     state = TrainState.create(apply_fn=model.apply, params=params, tx=tx)
@@ -135,7 +135,7 @@ def _train(step: Any, model: MLP, tx: Any, training: Training, data: Any, init: 
         state, loss = step(state, x[rows], y[rows])
         losses.append(loss)
     np.mean(jax.device_get(losses))
-    return float(_accuracy(model, state.params, x_test, y_test))
+    return float(_accuracy(model, state.params, x_val, y_val))
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -35,11 +35,11 @@ def structures(trainings: list[Training]) -> Runs:
 
 
 def training_function(activation: str, optimizer: str, widths: tuple[int, ...]) -> Callable[..., tuple[Array, Array]]:
-    """A whole training as a pure function of (rate, params, rows, data): its test accuracy and mean loss."""
+    """A whole training as a pure function of (rate, params, rows, data): its validation accuracy and mean loss."""
     model = MLP(widths, ACTIVATIONS[activation])
 
     def train(rate: Array, params: Any, rows: Array, data: Any) -> tuple[Array, Array]:
-        (x, y), (x_test, y_test) = data
+        (x, y), (x_val, y_val), _ = data
         tx = OPTIMIZERS[optimizer](rate)
 
         def step(carry: Any, batch: Array) -> tuple[Any, Array]:
@@ -54,8 +54,8 @@ def training_function(activation: str, optimizer: str, widths: tuple[int, ...]) 
             return (optax.apply_updates(params, updates), state), value
 
         (params, _), losses = jax.lax.scan(step, (params, tx.init(params)), rows)
-        logits: Any = model.apply({"params": params}, x_test)
-        return jnp.mean(jnp.argmax(logits, axis=-1) == y_test), jnp.mean(losses)
+        logits: Any = model.apply({"params": params}, x_val)
+        return jnp.mean(jnp.argmax(logits, axis=-1) == y_val), jnp.mean(losses)
 
     return train
 
@@ -64,7 +64,7 @@ class Loop:
     """The trainings of one process, compiled when it is made; a call runs all of them.
 
     Args:
-        data: `((x, y), (x_test, y_test))`.
+        data: `((x, y), (x_val, y_val), (x_test, y_test))`.
         trainings: what to run.
         vmapped: whether one program runs all learning rates of a structure at once, by `vmap`; otherwise they run one
             after another.
@@ -88,7 +88,7 @@ class Loop:
             self._programs.append((lowered.compile(), calls))
 
     def __call__(self) -> list[float]:
-        """The test accuracies of the trainings, in their order."""
+        """The validation accuracies of the trainings, in their order."""
         accuracies = np.zeros(self._length)
         for program, calls in self._programs:
             for positions, rates in calls:
@@ -102,7 +102,7 @@ class Processes:
     The structures are distributed evenly, so that each compiles in one process only.
 
     Args:
-        data: `((x, y), (x_test, y_test))`.
+        data: `((x, y), (x_val, y_val), (x_test, y_test))`.
         trainings: what to run.
         processes: how many, from 1 to the number of cores.
         vmapped: as in `Loop`.
@@ -132,7 +132,7 @@ class Processes:
         self.compile_seconds = max(pipe.recv().compile_seconds for pipe in self._pipes)
 
     def __call__(self) -> list[float]:
-        """Run all trainings once; their test accuracies, in their order."""
+        """Run all trainings once; their validation accuracies, in their order."""
         for pipe in self._pipes:
             pipe.send("run")
         accuracies = np.zeros(self._length)

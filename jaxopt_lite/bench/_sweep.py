@@ -48,7 +48,7 @@ SMALL = Size(steps=5, seeds=1, rates=(0.01, 0.1), repeats=2, every=20)
 
 
 class Round(NamedTuple):
-    """One timing: seconds without compilation, and the test accuracies of the trainings."""
+    """One timing: seconds without compilation, and the validation accuracies of the trainings."""
 
     seconds: float
     accuracies: list[float]
@@ -60,7 +60,7 @@ class Way(NamedTuple):
     Attributes:
         run: trains once.
         trainings: how many trainings it runs.
-        positions: those whose test accuracies it returns, among the trainings of the first seed.
+        positions: those whose validation accuracies it returns, among the trainings of the first seed.
         cores: how many it may use.
         compile_seconds: of all its programs; None if every run compiles again.
     """
@@ -96,9 +96,9 @@ def sweep(*, small: bool = False, progress: Report | None = None) -> dict[str, A
 
     Returns:
         Figures for `render_sweep`: `ways` (for each way `trainings`, `cores`, `seconds` of each round,
-        `trials_per_second`, `compile_seconds`, and the difference of its test accuracies from the engine's), `ratios`
-        of the engine's trials per second to each way's, the share of the matrix-multiply rate that the engine reaches,
-        `sizes`, `load` (mean number of runnable processes before the first measurement), `device`, `versions`.
+        `trials_per_second`, `compile_seconds`, and the difference of its validation accuracies from the engine's),
+        `ratios` of the engine's trials per second to each way's, the share of the matrix-multiply rate that the engine
+        reaches, `sizes`, `load` (mean number of runnable processes before the first measurement), `device`, `versions`.
 
     Example:
         >>> page = render_sweep(sweep(small=True))  # doctest: +SKIP
@@ -162,7 +162,7 @@ def _loop_ways(stack: ExitStack, data: Any, trainings: list[Training], size: Siz
 
 
 class _Engine:
-    """The sweep: compiled when it is made; a call runs it all and returns the test accuracies of the first seed."""
+    """The sweep: compiled when it is made; a call runs it all and returns the first seed's validation accuracies."""
 
     def __init__(self, task: training.Task, size: Size) -> None:
         self._task, self._size = task, size
@@ -184,7 +184,7 @@ class _Engine:
         started = time.perf_counter()
         results = self._results()
         seconds = time.perf_counter() - started - results.facts["last"]["compile_seconds"]
-        return Round(seconds, [row["test_accuracy"] for row in results.rows() if row["seed"] == 0])
+        return Round(seconds, [row["validation_accuracy"] for row in results.rows() if row["seed"] == 0])
 
     def trainings(self) -> list[Training]:
         """Those of the first seed, as the loops need them."""
@@ -206,7 +206,7 @@ def measured(ways: dict[str, Way], repeats: int, report: Report = lambda _: None
 
 
 def way_figures(way: Way, rounds: list[Round], engine_accuracies: list[float]) -> dict[str, Any]:
-    """The figures of one way, from its rounds and the engine's test accuracies of all trainings of the first seed."""
+    """The figures of one way, from its rounds and the engine's validation accuracies of all trainings of one seed."""
     pairs = [(engine_accuracies[i], accuracy) for i, accuracy in zip(way.positions, rounds[-1].accuracies, strict=True)]
     differences = [abs(a - b) for a, b in pairs if np.isfinite(a) and np.isfinite(b)]
     seconds = [one.seconds for one in rounds]

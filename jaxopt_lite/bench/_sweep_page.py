@@ -141,8 +141,8 @@ def _notes(figures: dict[str, Any]) -> list[str]:
         f"- Medians of {repeats} rounds (lowest and highest in brackets); in a round the ways take turns.",
         f"- Seeds of the engine: {sizes['seeds']}, of the loops: the first of them, from the same weights over the "
         f"same rows in the same order. The loop that jits for each training runs one in {sizes['every']} of them.",
-        "- Accuracy differs by: median and largest absolute difference in test accuracy from the engine, over the "
-        "trainings that are finite in both.",
+        "- Accuracy differs by: median and largest absolute difference in validation accuracy from the engine, over "
+        "the trainings that are finite in both.",
         "- Cores: processes times threads. Loops in one JAX process count as one, although XLA may use more for large "
         "operations. The processes of the scans are bound to a core each.",
         f"- The engine compiles {figures['programs']} programs. For the loop that is jitted once per "

@@ -18,9 +18,9 @@ ACTIVATIONS = {
 
 
 def looped(data: Any, trainings: list[Training]) -> Iterator[float]:
-    """Test accuracies of the trainings."""
-    (x, y), (x_test, y_test) = (tuple(torch.from_numpy(np.array(a)) for a in part) for part in data)
-    y, y_test = y.long(), y_test.long()
+    """Validation accuracies of the trainings."""
+    (x, y), (x_val, y_val), _ = (tuple(torch.from_numpy(np.array(a)) for a in part) for part in data)
+    y, y_val = y.long(), y_val.long()
     for training in trainings:
         model = _model(training)
         optimizer = _optimizer(training, model)
@@ -30,7 +30,7 @@ def looped(data: Any, trainings: list[Training]) -> Iterator[float]:
             loss.backward()
             optimizer.step()
         with torch.no_grad():
-            yield float((model(x_test).argmax(1) == y_test).float().mean())
+            yield float((model(x_val).argmax(1) == y_val).float().mean())
 
 
 def use_best_threads(data: Any, training: Training) -> int:

@@ -9,7 +9,7 @@ from jaxopt_lite import activations, optimizers, sweeps, training
 from jaxopt_lite.cli import _catalogues, _files
 from jaxopt_lite.cli._settings import flag_of, names, rates
 from jaxopt_lite.cli._usage import Usage
-from jaxopt_lite.training._run import real_scalar
+from jaxopt_lite.training._run import real_scalar, scores
 
 # The entries of a trial, and the settings of the command that fill them.
 ENTRIES = {"activation": ("activation",), "optimizer": ("optimizer", "learning_rate")}
@@ -186,7 +186,7 @@ jax.tree_util.register_pytree_node(_Recorded, _flatten, _unflatten)
 
 
 def _read(task: training.Task) -> set[str]:
-    """The entries of a trial that the task's three functions read, found by tracing them once."""
+    """The entries of a trial that the task's functions read, found by tracing them once."""
     read: set[str] = set()
     trial = _Recorded({"activation": activations.relu, "optimizer": optimizers.sgd(0.1)}, read)
     _trace(task, "activation and optimizer", trial)
@@ -194,7 +194,7 @@ def _read(task: training.Task) -> set[str]:
 
 
 def _trace(task: training.Task, label: str, trial: Any) -> None:
-    """Trace the task's three functions for a trial.
+    """Trace the task's functions for a trial.
 
     Raises:
         Usage: one of them fails; `label` says what the trial is.
@@ -202,12 +202,8 @@ def _trace(task: training.Task, label: str, trial: Any) -> None:
 
     def once(key: jax.Array, data: Any) -> Any:
         carry, metrics = task.step(trial, task.init(trial, key), data, key)
-        scores = task.evaluate(trial, carry, data)
-        return [
-            real_scalar(task, function, name, value)
-            for function, named in (("step", metrics), ("evaluate", scores))
-            for name, value in named.items()
-        ]
+        named = [real_scalar(task, "step", name, value) for name, value in metrics.items()]
+        return named, scores(task, trial, carry, data)
 
     try:
         jax.eval_shape(once, jax.random.key(0), task.data)

@@ -112,6 +112,33 @@ def outputs(
     return y, {name: _same_structure(old, new.get(name)) for name, old in weights.state.items()}
 
 
+def assembled(build: Callable[[Any, nnx.Rngs], Any], trial: Any, weights: Weights) -> Any:
+    """The module of a trial with its arrays, ready to be called in evaluation mode.
+
+    Args:
+        build: the function given to `initialise`.
+        trial: any pytree, passed to `build`; its numbers are not tracers.
+        weights: the arrays of the module, from `initialise` or a later step.
+
+    Returns:
+        For NNX the module in the mode `eval()`, whose dropout is off and whose BatchNorm uses the running statistics:
+        `module(x)`. For Linen a pair of the module and its variables: `module.apply(variables, x)`, with the argument
+        that says so (`train=False`, `deterministic=True`) if the module's `__call__` has one.
+
+    Example:
+        >>> build, x = lambda _, rngs: nnx.Linear(4, 3, rngs=rngs), jnp.ones((2, 4))
+        >>> weights = initialise(build, None, x, jax.random.key(0))
+        >>> assembled(build, None, weights)(x).shape
+        (2, 3)
+    """
+    module = build(trial, nnx.Rngs(0))
+    if not isinstance(module, nnx.Module):
+        return module, {"params": weights.params, **weights.state}
+    nnx.update(module, weights.params, weights.state)
+    module.eval()
+    return module
+
+
 def _streams(key: Array) -> dict[str, Array]:
     """The random keys of a Linen module."""
     return dict(zip(("params", "dropout"), jax.random.split(key), strict=True))

@@ -12,7 +12,7 @@ from jaxopt_lite.report._line import FEW
 from jaxopt_lite.report._numbers import interval, seconds, usual_decimals
 from jaxopt_lite.report._page_tables import diverged_runs, leaderboard, settings_table
 from jaxopt_lite.report._study import Study, has_score, spoken, study_of
-from jaxopt_lite.report._verdict import Verdict, named, verdict
+from jaxopt_lite.report._verdict import UNSEEN, Verdict, named, verdict
 
 if TYPE_CHECKING:
     from jaxopt_lite.sweeps import Results
@@ -33,9 +33,10 @@ def page(results: "Results", path: str | Path) -> Path:
 
     The page holds the question and the answer with its uncertainty, the best setting of each combination of names,
     heat maps, learning curves, all settings in a table that sorts and filters, the diverged runs, and how the sweep was
-    run. A click on the header of a score sorts the best first, by the directions in `Results.modes`; other columns sort
-    ascending first. The page makes no network requests and follows the reader's light or dark mode. Without matplotlib
-    a sentence stands in place of the pictures. The file is replaced atomically.
+    run. Where a validation score selects, the test score of the selected setting stands beside it. A click on the
+    header of a score sorts the best first, by the directions in `Results.modes`; other columns sort ascending first.
+    The page makes no network requests and follows the reader's light or dark mode. Without matplotlib a sentence stands
+    in place of the pictures. The file is replaced atomically.
 
     Args:
         results: the results of a sweep.
@@ -98,6 +99,8 @@ def _answer(study: Study, findings: Verdict) -> dict[str, str]:
         "uncertainty": f"mean and 95 % interval over {count(best.seeds, 'seed')}"
         if best.seeds > 1
         else "one seed, no interval",
+        "tested": findings.tested,
+        "unseen": UNSEEN,
     }
 
 

@@ -13,7 +13,7 @@ from rich.text import Text
 from jaxopt_lite._names import count
 from jaxopt_lite.report._line import FEW, TIED, Line, leaders, reach
 from jaxopt_lite.report._study import Study, has_score, score_names, spoken, study_of
-from jaxopt_lite.report._verdict import progress, verdict
+from jaxopt_lite.report._verdict import UNSEEN, progress, verdict
 
 if TYPE_CHECKING:
     from jaxopt_lite.sweeps import Mean, Results
@@ -30,9 +30,9 @@ def table(results: "Results", rows: int = 10) -> "Leaderboard":
 
     Without columns of names the rows are the settings themselves. Scores are means with 95 % intervals over seeds
     (Student's t), rounded to what the interval supports. `≈` marks settings that cannot be distinguished from the best:
-    the 95 % interval of the difference, paired by seed, includes 0 (`Results.tied`). Columns that do not fit the width
-    are omitted: first the picture of the interval, then the other scores, the diverged runs, and numbers beyond the
-    third.
+    the 95 % interval of the difference, paired by seed, includes 0 (`Results.tied`). Where a validation score selects,
+    a note has the test score of the selected setting. Columns that do not fit the width are omitted: first the picture
+    of the interval, then the other scores, the diverged runs, and numbers beyond the third.
 
     Args:
         results: the results of a sweep, finished or not.
@@ -137,6 +137,8 @@ class Leaderboard:
             notes.append(self._findings.answer)
         if any(line.standing == "tied" for line in self._lines):
             notes.append(TIED)
+        if self._findings.tested:
+            notes.append(f"{self._findings.tested} {UNSEEN}")
         if self._study.structure.numbers[FEW:] and _OTHERS not in heads and self._findings.best is not None:
             notes.append("other settings of 1: " + self._others(self._lines[0]).replace("\xa0", " "))
         made = [str(facts.get("task", "")), count(facts.get("steps", 0), "step"), seeds, progress(self._study)]

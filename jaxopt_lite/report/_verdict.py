@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 _NO_DATA = hashlib.sha256().hexdigest()  # the digest that a store keeps of the data of a task without data
+UNSEEN = "of the selected setting; the test part took no part in the selection"
 _PAIRED = " (the 95 % interval of the difference, paired by seed, includes 0)"
 
 
@@ -27,6 +28,7 @@ class Verdict(NamedTuple):
         tied: other settings that cannot be distinguished from the best: the 95 % interval of the difference, paired by
             seed, includes 0.
         progress: how many runs are done, diverged or still to do.
+        tested: the test score of the best setting, where a validation score has selected it; else empty.
     """
 
     question: str
@@ -35,14 +37,18 @@ class Verdict(NamedTuple):
     best: "Setting | None"
     tied: list["Setting"]
     progress: str
+    tested: str = ""
 
 
 def verdict(study: Study) -> Verdict:
     """The findings of a study, finished or not."""
     finished = [s for s in study.settings if has_score(s, study.objective)]
     best = finished[0] if finished else None
-    cautions = [*_open(study), *_ties(study, best), *_edges(study), *_selection(study, best)]
-    return Verdict(_question(study), _answer(study, best, finished), cautions, best, study.tied, progress(study))
+    tested = _tested(study, best)
+    cautions = [*_open(study), *_ties(study, best), *_edges(study), *_selection(study, best, tested)]
+    answer = _answer(study, best, finished)
+    answer += f" {tested[0].upper()}{tested[1:]} {UNSEEN}." if tested else ""
+    return Verdict(_question(study), answer, cautions, best, study.tied, progress(study), tested)
 
 
 def progress(study: Study) -> str:
@@ -106,6 +112,16 @@ def _answer(study: Study, best: "Setting | None", finished: list["Setting"]) -> 
     return f"{named(best, study.structure.varying or study.swept)}: {value}."
 
 
+def _tested(study: Study, best: "Setting | None") -> str:
+    """The best setting's score on the test part, if the objective is the same score on the validation part."""
+    part, _, score = study.objective.partition("_")
+    name = f"test_{score}"
+    if part != "validation" or best is None or not has_score(best, name):
+        return ""
+    usual = usual_decimals(s.scores[name] for s in study.settings if has_score(s, name))
+    return f"{spoken(name)} {interval(best.scores[name], usual)}"
+
+
 def _open(study: Study) -> list[str]:
     status = study.columns["status"]
     remaining = sum(s not in ("done", "diverged") for s in status)
@@ -161,17 +177,18 @@ def _edges(study: Study) -> list[str]:
     ]
 
 
-def _selection(study: Study, best: "Setting | None") -> list[str]:
+def _selection(study: Study, best: "Setting | None", tested: str) -> list[str]:
     """The best of many settings looks better than it is, unless its score has nothing random in it."""
     scores = [s.scores[study.objective] for s in study.settings if has_score(s, study.objective)]
     sources = ["on data that the sweep did not use"] if study.facts.get("data") != _NO_DATA else []
     sources += ["with other seeds"] if any(varies(m) for m in scores) else []
     if best is None or len(scores) < 10 or not sources:
         return []
-    chosen = (
-        f"Selected as the best of {count(len(scores), 'setting')} by the score shown here, which makes it optimistic"
-    )
-    return [f"{chosen}: measure it again {' and '.join(sources)}."]
+    chosen = f"Selected as the best of {count(len(scores), 'setting')} by"
+    if tested:
+        objective = spoken(study.objective)
+        return [f"{chosen} {objective}, which makes its {objective} optimistic; its test score is not affected."]
+    return [f"{chosen} the score shown here, which makes it optimistic: measure it again {' and '.join(sources)}."]
 
 
 def _some(names: list[str], most: int = 4) -> str:

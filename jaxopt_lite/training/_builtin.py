@@ -24,7 +24,7 @@ def builtin(name: str, batch_size: int | Literal["full"] | None = None) -> Task:
             `tasks.toml`.
 
     Returns:
-        The task, with the objective `test_accuracy`.
+        The task, of three parts of data, with the objective `validation_accuracy`.
 
     Raises:
         ValueError: no built-in task has that name, or the batch size is out of range.
@@ -35,7 +35,7 @@ def builtin(name: str, batch_size: int | Literal["full"] | None = None) -> Task:
         >>> from jaxopt_lite.activations import tanh
         >>> trial = {"activation": tanh, "optimizer": optimizers.adam(0.01)}
         >>> trained = training.run(training.builtin("spirals"), trial, steps=2000)
-        >>> trained.scores["test_accuracy"] > 0.95
+        >>> trained.scores["validation_accuracy"] > 0.95
         True
     """
     with Path(__file__).with_name("tasks.toml").open("rb") as file:

@@ -18,7 +18,7 @@ _ADVICE = {
 
 
 def check(task: Any) -> None:
-    """Check that `task` is a task of three functions.
+    """Check that `task` is a task and its functions can be called.
 
     Raises:
         TypeError: it is not a `Task`, or one of its functions cannot be called.
@@ -31,6 +31,9 @@ def check(task: Any) -> None:
     for name in ("init", "step", "evaluate"):
         if not callable(getattr(task, name)):
             raise TypeError(f"{name} of task {task.name!r} must be a function, got {getattr(task, name)!r}")
+    for name in ("test", "model"):
+        if getattr(task, name) is not None and not callable(getattr(task, name)):
+            raise TypeError(f"{name} of task {task.name!r} must be a function or None, got {getattr(task, name)!r}")
 
 
 def init(task: Task, trial: Any, key: Array) -> Any:
@@ -66,10 +69,23 @@ def evaluate(task: Task, trial: Any, carry: Any, data: Any) -> Mapping[str, Any]
     Raises:
         TypeError: they are not a dict.
     """
-    with _explained(task, "evaluate", trial):
-        found = task.evaluate(trial, carry, data)
+    return _scores(task, "evaluate", trial, carry, data)
+
+
+def test(task: Task, trial: Any, carry: Any, data: Any) -> Mapping[str, Any]:
+    """The scores that `task.test` returns; none if the task has no such function.
+
+    Raises:
+        TypeError: they are not a dict.
+    """
+    return _scores(task, "test", trial, carry, data) if task.test else {}
+
+
+def _scores(task: Task, function: str, trial: Any, carry: Any, data: Any) -> Mapping[str, Any]:
+    with _explained(task, function, trial):
+        found = getattr(task, function)(trial, carry, data)
     if not isinstance(found, Mapping):
-        raise TypeError(f"evaluate of task {task.name!r} must return a dict of scores; it returned {_shown(found)}")
+        raise TypeError(f"{function} of task {task.name!r} must return a dict of scores; it returned {_shown(found)}")
     return found
 
 

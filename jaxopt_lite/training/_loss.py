@@ -1,6 +1,6 @@
 """Losses by name: functions of (outputs, y) that give one number per example."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
@@ -61,27 +61,27 @@ def named(loss: str | Callable[[Array, Array], Array]) -> Loss:
     return LOSSES[loss]
 
 
-def fitted(cost: Loss, name: object, *labels: Array) -> Loss:
-    """The loss for these labels, training and test.
+def fitted(cost: Loss, name: object, labels: Mapping[str, Array]) -> Loss:
+    """The loss for the labels of each part of the data, by the part's name.
 
     Raises:
         ValueError: labels that the named loss cannot have.
     """
     if name not in ("cross_entropy", "binary_cross_entropy"):
         return cost
-    for y in labels:
+    for part, y in labels.items():
         flat = y.ndim == 1 or (y.ndim == 2 and y.shape[1] == 1 and name == "binary_cross_entropy")
         integral = jnp.issubdtype(y.dtype, jnp.integer) or y.dtype == bool or name == "binary_cross_entropy"
         if not (flat and integral):
             raise ValueError(
-                f"loss {name!r} needs y as one whole number per example, shape (examples,); got {y.dtype} {y.shape}. "
-                "Turn one-hot rows into numbers with argmax(axis=1)"
+                f"loss {name!r} needs the {part} y as one whole number per example, shape (examples,); got {y.dtype} "
+                f"{y.shape}. Turn one-hot rows into numbers with argmax(axis=1)"
             )
-    low, high = min(float(y.min()) for y in labels), max(float(y.max()) for y in labels)
+        low, high = float(y.min()), float(y.max())
+        if name == "binary_cross_entropy" and not bool(((y == 0) | (y == 1)).all()):
+            raise ValueError(f"loss {name!r} needs labels 0 and 1; got {part} labels from {low:g} to {high:g}")
+        if low < 0:
+            raise ValueError(f"loss {name!r} needs labels from 0 up; got {part} labels from {low:g} to {high:g}")
     if name == "binary_cross_entropy":
-        if not all(bool(((y == 0) | (y == 1)).all()) for y in labels):
-            raise ValueError(f"loss {name!r} needs labels 0 and 1; got labels from {low:g} to {high:g}")
         return cost
-    if low < 0:
-        raise ValueError(f"loss {name!r} needs labels from 0 up; got labels from {low:g} to {high:g}")
-    return cost._replace(classes=int(high) + 1)
+    return cost._replace(classes=1 + max(int(y.max()) for y in labels.values()))

@@ -1,7 +1,7 @@
 """One run: a task, a trial and a seed, trained for a number of steps."""
 
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -32,13 +32,47 @@ class Trained(NamedTuple):
 
     Attributes:
         carry: the final state of the run; for supervised tasks its `weights` and `optimizer`.
-        scores: what the task's `evaluate` returns at the end, as Python floats.
+        scores: what the task's `evaluate` and `test` return at the end, as Python floats.
         curve: by name of a step metric, pairs (step, mean since the step of the pair before).
+        model_of: the function from the carry to the trained model, None if the task has no `model`. It is not pickled.
+
+    Example:
+        >>> from flax import nnx
+        >>> from jaxopt_lite import optimizers, training
+        >>> x = jnp.linspace(-1, 1, 20)[:, None]
+        >>> build = lambda trial, rngs: nnx.Linear(1, 1, rngs=rngs)
+        >>> task = training.supervised(build, ((x, 2 * x), (x, 2 * x)), "mse", "full")
+        >>> trained = training.run(task, {"optimizer": optimizers.adam(0.1)}, steps=200)
+        >>> bool(jnp.allclose(trained.model()(x), 2 * x, atol=1e-3))
+        True
     """
 
     carry: Any
     scores: dict[str, float]
     curve: dict[str, list[tuple[int, float]]]
+    model_of: Callable[[Any], Any] | None = None
+
+    def model(self) -> Any:
+        """The trained model, with the parameters that the scores are those of.
+
+        Returns:
+            What the task's `model` makes of the trial and the carry. For `supervised` with an NNX module, that module
+            in the mode `eval()`: `trained.model()(x)`. With a Linen module a pair: `module, variables =
+            trained.model()`, then `module.apply(variables, x)`, with `train=False` (or as the argument is called) if
+            its `__call__` has such an argument. A new model each time.
+
+        Raises:
+            ValueError: the task has no `model`, or this result was pickled.
+        """
+        if self.model_of is None:
+            raise ValueError(
+                "this result has no model: its task has no function model(trial, carry), or it was pickled; "
+                "call task.model(trial, trained.carry) of a task that has one"
+            )
+        return self.model_of(self.carry)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Trained, self[:3]  # the functions of a task are seldom importable by name
 
 
 def keys(seed: Any) -> tuple[Array, Array]:
@@ -64,13 +98,13 @@ def blank(task: Task, trial: Any, carry: Any, data: Any) -> dict[str, Array]:
         ValueError: a metric of the task's step is not a real scalar.
     """
     metrics = jax.eval_shape(
-        lambda c, d: _metrics(task, _checked.step(task, trial, c, d, jax.random.key(0))[1]), carry, data
+        lambda c, d: _scalars(task, "step", _checked.step(task, trial, c, d, jax.random.key(0))[1]), carry, data
     )
     return {name: jnp.zeros(POINTS, x.dtype) for name, x in metrics.items()}
 
 
-def _metrics(task: Task, found: dict[str, Any]) -> dict[str, Array]:
-    return {name: real_scalar(task, "step", name, value) for name, value in found.items()}
+def _scalars(task: Task, function: str, found: Mapping[str, Any]) -> dict[str, Array]:
+    return {name: real_scalar(task, function, name, value) for name, value in found.items()}
 
 
 def real_scalar(task: Task, function: str, name: str, value: Any) -> Array:
@@ -90,6 +124,22 @@ def real_scalar(task: Task, function: str, name: str, value: Any) -> Array:
     return array.astype(jnp.promote_types(array.dtype, jnp.float32))
 
 
+def scores(task: Task, trial: Any, carry: Any, data: Any) -> dict[str, Array]:
+    """The scores of a finished run: those of the task's `evaluate`, then those of its `test`.
+
+    Raises:
+        ValueError: a score is not a real scalar, or both functions return a score of one name.
+    """
+    evaluated = _scalars(task, "evaluate", _checked.evaluate(task, trial, carry, data))
+    tested = _scalars(task, "test", _checked.test(task, trial, carry, data))
+    for name in tested:
+        if name in evaluated:
+            raise ValueError(
+                f"evaluate and test of task {task.name!r} both return a score {name!r}: return it from one of them"
+            )
+    return evaluated | tested
+
+
 def advance(task: Task, trial: Any, carry: Any, curve: Curve, data: Any, seed: Any, span: Array) -> tuple[Any, Curve]:
     """The run after the steps `span[0] <= i < span[1]`.
 
@@ -102,7 +152,7 @@ def advance(task: Task, trial: Any, carry: Any, curve: Curve, data: Any, seed: A
         carry, curve = state
         carry, metrics = _checked.step(task, trial, carry, data, jax.random.fold_in(steps_key, i))
         at = i // curve.stride
-        values = _metrics(task, metrics)
+        values = _scalars(task, "step", metrics)
         points = {n: p.at[at].add(values[n] / curve.stride.astype(p.dtype)) for n, p in curve.points.items()}
         return carry, curve._replace(points=points)
 
@@ -131,10 +181,12 @@ def run(task: Task, trial: Any, *, steps: int, seed: int = 0) -> Trained:
         seed: seed of the initialisation, the order of the data and dropout, from 0 to 2³² − 1.
 
     Returns:
-        The final carry, the scores, and the learning curve as at most 100 means.
+        The final carry, the scores, and the learning curve as at most 100 means; its method `model` returns the
+        trained model of a supervised task.
 
     Raises:
-        ValueError: `steps`, `seed` or the task's mode is out of range, or a metric or score is not a real scalar.
+        ValueError: `steps`, `seed` or the task's mode is out of range, a metric or score is not a real scalar, or a
+            score is returned by both `evaluate` and `test`.
         TypeError: `task` is not a `Task`, or one of its functions returns something else than `Task` says.
 
     Example:
@@ -162,14 +214,14 @@ def run(task: Task, trial: Any, *, steps: int, seed: int = 0) -> Trained:
             raise ValueError(f"{name} must be a whole number of at least {least}, got {number!r}")
     leaves, tree = jax.tree.flatten(with_fixed(trial))
     static = tuple(None if is_number(leaf) else (type(leaf), leaf) for leaf in leaves)
-    functions = (task.init, task.step, task.evaluate)
+    functions = (task.init, task.step, task.evaluate, task.test)
     try:
         program = _cached_program(task.name, functions, tree, static)
     except TypeError:  # a static leaf or function that cannot be hashed
         program = _program(task.name, functions, tree, static)
     numbers = [jnp.asarray(leaf) for leaf in leaves if is_number(leaf)]
     stride = stride_of(steps)
-    carry, points, scores = program(
+    carry, points, found = program(
         numbers, task.data, jnp.uint32(seed), jnp.array([0, steps], jnp.int32), jnp.int32(stride)
     )
     ends = [min(i, steps) for i in range(stride, steps + stride, stride)]
@@ -177,15 +229,16 @@ def run(task: Task, trial: Any, *, steps: int, seed: int = 0) -> Trained:
         name: list(zip(ends, means(jax.device_get(p), stride, steps, steps).tolist(), strict=True))
         for name, p in points.items()
     }
-    return Trained(carry, {name: float(value) for name, value in scores.items()}, curve)
+    values = {name: float(value) for name, value in found.items()}
+    return Trained(carry, values, curve, partial(task.model, trial) if task.model else None)
 
 
 def _program(
-    name: str, functions: tuple[Callable[..., Any], ...], tree: Any, static: tuple[tuple[type, Any] | None, ...]
+    name: str, functions: tuple[Any, ...], tree: Any, static: tuple[tuple[type, Any] | None, ...]
 ) -> Callable[..., Any]:
     """The compiled run of a task's functions and a trial of this structure, for any numbers."""
-    init, step, evaluate = functions
-    task = Task(init, step, evaluate, None, name)
+    init, step, evaluate, test = functions
+    task = Task(init, step, evaluate, None, name, test=test)
 
     @jax.jit
     def program(numbers: list[Array], data: Any, seed: Array, span: Array, stride: Array) -> Any:
@@ -194,10 +247,7 @@ def _program(
         carry = start(task, trial, seed)
         curve = Curve(blank(task, trial, carry, data), stride)
         carry, curve = advance(task, trial, carry, curve, data, seed, span)
-        scores = {
-            k: real_scalar(task, "evaluate", k, v) for k, v in _checked.evaluate(task, trial, carry, data).items()
-        }
-        return carry, curve.points, scores
+        return carry, curve.points, scores(task, trial, carry, data)
 
     return program
 

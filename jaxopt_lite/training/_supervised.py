@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxopt_lite.flax import Weights, initialise, outputs
-from jaxopt_lite.training import _loss, _order
+from jaxopt_lite.flax import Weights, assembled, initialise, outputs
+from jaxopt_lite.training import _loss, _order, _parts
 from jaxopt_lite.training._averaged import evaluated
 from jaxopt_lite.training._task import Task
+from jaxopt_lite.training._trial import with_scalars
 
 Array = jax.Array
 _EVALUATED_AT_ONCE = 1024
@@ -43,7 +44,9 @@ def supervised(
     Args:
         build: a function of a trial (any pytree with an entry `"optimizer"`) and `flax.nnx.Rngs` that returns an NNX or
             Linen module. Settings reach the module as arguments of its constructor: `MLP(act=trial["activation"])`.
-        data: `((x, y), (x_test, y_test))`, arrays with the examples along their first axis.
+        data: `((x, y), (x_test, y_test))` or `((x, y), (x_val, y_val), (x_test, y_test))`, arrays with the examples
+            along their first axis. With three parts the validation part selects, and the test part scores finished
+            runs only; with two the test part does both, which makes the score of a selected setting optimistic.
         loss: `"cross_entropy"` (integer labels), `"binary_cross_entropy"` (labels 0 and 1), `"mse"`, or a function of
             (outputs, y) that returns one number per example. Default: `"cross_entropy"`.
         batch_size: examples in a step, from 1 (stochastic descent) to the training examples, or `"full"` for all of
@@ -51,12 +54,14 @@ def supervised(
         name: the task's name in tables and stores. Default: `"supervised"`.
 
     Returns:
-        A `Task`. Its step gives `loss`; its evaluation gives `train_loss` and `test_loss` and, for the two cross
-        entropies, `train_accuracy` and `test_accuracy` (from 0 to 1). The objective is `test_accuracy` if there is one,
-        else `test_loss`.
+        A `Task`. Its step gives `loss`. Its scores are `train_loss`, `validation_loss` (of three parts) and `test_loss`
+        and, for the two cross entropies, the same with `accuracy` (from 0 to 1). With three parts the objective is
+        `validation_accuracy` if there is one, else `validation_loss`, and the test scores come from `Task.test`. With
+        two it is `test_accuracy`, else `test_loss`, and all scores come from `Task.evaluate`.
 
     Raises:
-        ValueError: data of unequal length or of another form, a batch size out of range, or an unknown loss.
+        ValueError: data of unequal length or of another form, labels that the loss cannot have, a batch size out of
+            range, or an unknown loss.
         TypeError: `build` is not a function of two arguments, or `loss` is neither a name nor a function.
 
     Example:
@@ -66,8 +71,12 @@ def supervised(
         >>> x = np.random.default_rng(0).normal(size=(200, 3)).astype("float32")
         >>> y = (x.sum(axis=1) > 0).astype("int32")
         >>> build = lambda trial, rngs: nnx.Linear(3, 2, rngs=rngs)
-        >>> task = training.supervised(build, ((x[:150], y[:150]), (x[150:], y[150:])), batch_size=50)
-        >>> training.run(task, {"optimizer": optimizers.adam(0.1)}, steps=100).scores["test_accuracy"] > 0.9
+        >>> data = (x[:100], y[:100]), (x[100:150], y[100:150]), (x[150:], y[150:])
+        >>> task = training.supervised(build, data, batch_size=50)
+        >>> task.objective
+        'validation_accuracy'
+        >>> trained = training.run(task, {"optimizer": optimizers.adam(0.1)}, steps=100)
+        >>> trained.scores["test_accuracy"] > 0.9
         True
     """
     if not callable(build):
@@ -81,8 +90,8 @@ def supervised(
     except ValueError:  # a function whose parameters Python does not know
         pass
     cost = _loss.named(loss)
-    data = _checked(data)
-    cost = _loss.fitted(cost, loss, data[0][1], data[1][1])
+    data = _parts.checked(data)
+    cost = _loss.fitted(cost, loss, _parts.labels(data))
     examples = len(data[0][0])
     full = batch_size == "full" or (batch_size == examples and batch_size is not True)
     number = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
@@ -94,13 +103,13 @@ def supervised(
 
     def init(trial: Any, key: Array) -> Run:
         optimizer = _optimizer(trial)
-        (x, _), _ = data
+        x = data[0][0]
         shape = jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype)
         weights = initialise(build, trial, jnp.zeros(shape.shape, shape.dtype), key)
         return Run(weights, optimizer.init(weights.params), None if full else _order.unstarted(examples, size))
 
     def step(trial: Any, carry: Run, data: Any, key: Array) -> tuple[Run, dict[str, Array]]:
-        (x, y), _ = data
+        x, y = data[0]
         order_key, module_key = jax.random.split(key)
         order = carry.order
         if order is not None:
@@ -116,26 +125,51 @@ def supervised(
         params = optax.apply_updates(carry.weights.params, updates)
         return Run(carry.weights._replace(params=params, state=state), optimizer, order), {"loss": value}
 
+    names = _parts.names(data)
+    selecting = names[:2]  # of two parts the test part selects
+
+    def scores(parts: tuple[str, ...], trial: Any, carry: Run, data: Any) -> dict[str, Array]:
+        weights, by_name = _evaluated(trial, carry), dict(zip(names, data, strict=True))
+        return {
+            f"{part}_{score}": value
+            for part in parts
+            for score, value in _means(build, cost, trial, weights, *by_name[part]).items()
+        }
+
     def evaluate(trial: Any, carry: Run, data: Any) -> dict[str, Array]:
-        scores = {}
-        params = _evaluated(_optimizer(trial), carry.optimizer, carry.weights.params)
-        weights = carry.weights._replace(params=params)
-        for part, (x, y) in zip(("train", "test"), data, strict=True):
-            for score, value in _means(build, cost, trial, weights, x, y).items():
-                scores[f"{part}_{score}"] = value
-        return scores
+        return scores(selecting, trial, carry, data)
 
-    modes: dict[str, Literal["min", "max"]] = {"train_loss": "min", "test_loss": "min"}
-    if cost.right is None:
-        return Task(init, step, evaluate, data, name, "test_loss", "min", modes, merge=True)
-    modes |= {"train_accuracy": "max", "test_accuracy": "max"}
-    return Task(init, step, evaluate, data, name, "test_accuracy", "max", modes, merge=True)
+    def test(trial: Any, carry: Run, data: Any) -> dict[str, Array]:
+        return scores(names[2:], trial, carry, data)
+
+    def model(trial: Any, carry: Run) -> Any:
+        return assembled(build, with_scalars(trial), _evaluated(trial, carry))
+
+    modes: dict[str, Literal["min", "max"]] = {f"{part}_loss": "min" for part in names}
+    if cost.right is not None:
+        modes |= {f"{part}_accuracy": "max" for part in names}
+    objective = f"{selecting[-1]}_{'loss' if cost.right is None else 'accuracy'}"
+    return Task(
+        init,
+        step,
+        evaluate,
+        data,
+        name,
+        objective,
+        modes[objective],
+        modes,
+        merge=True,
+        test=test if names[2:] else None,
+        model=model,
+    )
 
 
-def _evaluated(optimizer: Any, state: Any, params: Any) -> Any:
-    """The parameters to evaluate; for optimizers that a sweep has merged the sweep selects them."""
+def _evaluated(trial: Any, carry: Run) -> Weights:
+    """The weights to evaluate; for optimizers that a sweep has merged the sweep selects them."""
+    optimizer, params = _optimizer(trial), carry.weights.params
     merged = getattr(type(optimizer), "evaluated", None)
-    return merged(optimizer, state, params) if merged else evaluated(state, params)
+    averaged = merged(optimizer, carry.optimizer, params) if merged else evaluated(carry.optimizer, params)
+    return carry.weights._replace(params=averaged)
 
 
 def _means(build: Any, cost: _loss.Loss, trial: Any, weights: Weights, x: Array, y: Array) -> dict[str, Array]:
@@ -185,25 +219,3 @@ def _optimizer(trial: Any) -> optax.GradientTransformationExtraArgs:
         hint = ": call it, as adam(1e-3)" if callable(found) else ", not an optimizer such as adam(1e-3)"
         raise ValueError(f'the entry "optimizer" of a trial is {found!r}{hint}')
     return found
-
-
-def _checked(data: Any) -> Any:
-    try:
-        (x, y), (x_test, y_test) = data
-    except (TypeError, ValueError):
-        raise ValueError("data must be ((x, y), (x_test, y_test))") from None
-    arrays = [np.asarray(a) if not isinstance(a, jax.Array) else a for a in (x, y, x_test, y_test)]
-    for part, (a, b) in {"training": arrays[:2], "test": arrays[2:]}.items():
-        if a.ndim == 0 or b.ndim == 0 or len(a) != len(b) or not len(a):
-            raise ValueError(f"the {part} x and y need equal, non-zero lengths, got shapes {a.shape} and {b.shape}")
-    for name, a in {"x": arrays[0], "y": arrays[1], "x_test": arrays[2], "y_test": arrays[3]}.items():
-        if jnp.issubdtype(a.dtype, jnp.inexact) and not bool(jnp.isfinite(jnp.asarray(a)).all()):
-            raise ValueError(
-                f"{name} has entries that are NaN or infinite: every training would diverge; remove or impute them"
-            )
-        if not (jnp.issubdtype(a.dtype, jnp.number) or a.dtype == bool):
-            raise ValueError(f"{name} must be numbers, got an array of {a.dtype}")
-    if arrays[0].shape[1:] != arrays[2].shape[1:]:
-        raise ValueError(f"training and test x differ in shape: {arrays[0].shape} and {arrays[2].shape}")
-    x, y, x_test, y_test = map(jnp.asarray, arrays)
-    return (x, y), (x_test, y_test)

@@ -17,8 +17,8 @@ class Task(NamedTuple):
     Attributes:
         init: `init(trial, key) -> carry`, a pytree of everything that changes during a run.
         step: `step(trial, carry, data, key) -> (carry, metrics)`, one update; `metrics` is a dict of real scalars.
-        evaluate: `evaluate(trial, carry, data) -> scores`, a dict of real scalars.
-        data: a pytree of arrays; it is passed to `step` and `evaluate`, never captured by them.
+        evaluate: `evaluate(trial, carry, data) -> scores`, a dict of real scalars with the objective among them.
+        data: a pytree of arrays; it is passed to `step`, `evaluate` and `test`, never captured by them.
         name: the task's name in tables and stores. Default: `"task"`.
         objective: the score by which runs are ranked. Default: `"test_loss"`.
         mode: whether a small (`"min"`) or a large objective (`"max"`) is good. Default: `"min"`.
@@ -26,6 +26,9 @@ class Task(NamedTuple):
         merge: whether the functions use `trial["optimizer"]` through `init` and `update` alone and do not look into its
             state. Then sweeps on CPU may train different optimizers with one program, which saves compilations.
             Default: False.
+        test: `test(trial, carry, data) -> scores`, further scores, computed once for a finished run and never used for
+            selection. Default: None.
+        model: `model(trial, carry)`, the trained model of a run, in whatever form is ready to use. Default: None.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -46,3 +49,5 @@ class Task(NamedTuple):
     mode: Literal["min", "max"] = "min"
     modes: Mapping[str, Literal["min", "max"]] = {}
     merge: bool = False
+    test: Callable[[Any, Any, Any], dict[str, Any]] | None = None
+    model: Callable[[Any, Any], Any] | None = None

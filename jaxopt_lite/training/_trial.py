@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import optax
 
 
 class Fixed(float):
@@ -32,6 +33,20 @@ def with_fixed(trial: Any) -> Any:
         return Fixed(leaf) if type(leaf) is float and is_plain(keys) else leaf
 
     return jax.tree_util.tree_map_with_path(marked, trial)
+
+
+def with_scalars(trial: Any) -> Any:
+    """The trial with each array of shape () as a scalar of its type: NNX refuses arrays in attributes of modules.
+
+    Optimizers stay as they are: those that a sweep has merged are no pytrees.
+    """
+
+    def scalar(leaf: Any) -> Any:
+        if not isinstance(leaf, np.ndarray | jax.Array) or leaf.shape or is_key(leaf):
+            return leaf
+        return leaf.item() if getattr(leaf, "weak_type", False) else np.asarray(leaf)[()]
+
+    return jax.tree.map(scalar, trial, is_leaf=lambda x: isinstance(x, optax.GradientTransformation))
 
 
 def is_key(leaf: Any) -> bool:

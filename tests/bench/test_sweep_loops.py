@@ -39,7 +39,7 @@ def engine(task):
         "optimizer": sweeps.choice({name: optimizers.CATALOGUE[name].function(rate) for name, rate in RATES.items()}),
     }
     results = sweeps.run(task, space, steps=STEPS)
-    return dict(zip(results.columns["optimizer"], results.columns["test_accuracy"], strict=True))
+    return dict(zip(results.columns["optimizer"], results.columns["validation_accuracy"], strict=True))
 
 
 WAYS = {

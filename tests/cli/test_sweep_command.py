@@ -191,6 +191,7 @@ perplexity = parabola._replace(
 )
 number = 5
 broken = lambda: 1 / 0
+twice = parabola._replace(test=parabola.evaluate)
 """
 
 
@@ -259,6 +260,10 @@ BAD = {
     "score with the name of a column": (["../task.py:named_seed"], "gives a score 'seed'"),
     "unknown mode": (["../task.py:lower"], 'must be "min" or "max", got \'lower\''),
     "score that is no scalar": (["../task.py:vector"], "evaluate of task 'parabola' must give scalars"),
+    "score of both functions": (
+        ["../task.py:twice"],
+        "evaluate and test of task 'parabola' both return a score 'test_loss'",
+    ),
     "abbreviated flag": (["--seed", "7"], "unrecognized argument '--seed': did you mean '--seeds'?"),
     "file without a name": (["../task.py"], "as ../task.py:name"),
     "batch size for a file": (["../task.py:mine", "--batch-size", "5"], "sets its own batch size"),

@@ -27,9 +27,9 @@ def hump(row: Row) -> float:
 
 @pytest.fixture
 def swept(tmp_path: Path) -> Callable[..., Results]:
-    """A function that makes results: `swept(cells, seeds=3, fate=..., score=..., **facts)`.
+    """A function that makes results: `swept(cells, seeds=3, fate=..., score=..., others=..., **facts)`.
 
-    `fate(row)` is the status of a run, `score(row)` its objective.
+    `fate(row)` is the status of a run, `score(row)` its objective, `others(row)` further scores.
     """
     made = itertools.count()
 
@@ -38,6 +38,7 @@ def swept(tmp_path: Path) -> Callable[..., Results]:
         seeds: int = 3,
         fate: Callable[[Row], str] = lambda row: "done",
         score: Callable[[Row], float] = hump,
+        others: Callable[[Row], dict[str, float]] = lambda row: {},
         **facts: Any,
     ) -> Results:
         rows = [Row(i * seeds + k, cell, k, "waiting", 0, i) for i, cell in enumerate(cells) for k in range(seeds)]
@@ -60,20 +61,26 @@ def swept(tmp_path: Path) -> Callable[..., Results]:
         } | facts
         store = tmp_path / f"store{next(made)}"
         ledger = Ledger.create(store, facts, rows)
-        ledger.record([_outcome(row, fate(row), score, facts) for row in rows if fate(row) != "waiting"])
+        ledger.record([_outcome(row, fate(row), score, others, facts) for row in rows if fate(row) != "waiting"])
         ledger.close()
         return Results.load(store)
 
     return results
 
 
-def _outcome(row: Row, status: str, score: Callable[[Row], float], facts: dict[str, Any]) -> Outcome:
+def _outcome(
+    row: Row,
+    status: str,
+    score: Callable[[Row], float],
+    others: Callable[[Row], dict[str, float]],
+    facts: dict[str, Any],
+) -> Outcome:
     steps, stride = facts["steps"], facts["stride"]
     step = steps if status == "done" else 2 * stride
     means = np.exp(-np.arange(-(-steps // stride)) / 2) * (1 + 0.1 * row.seed)
     if status == "diverged":
         means[1:] = np.nan
-    scores = {facts["objective"]: score(row), "test_loss": 1 - score(row)} if status == "done" else {}
+    scores = {facts["objective"]: score(row), "test_loss": 1 - score(row), **others(row)} if status == "done" else {}
     arrays = [np.zeros(1)] if status == "running" else None
     return Outcome(row.id, status, step, scores, {"loss": means}, arrays)
 

@@ -51,6 +51,8 @@ TASKS = {
         r"returned bool\[3\]",
     ),
     "no scores": (training.Task(_init, _step, lambda t, w, d: w.sum(), None), "evaluate .* a dict of scores"),
+    "no test": (training.Task(_init, _step, _evaluate, None, test=3), "test .* must be a function or None, got 3"),
+    "no model": (training.Task(_init, _step, _evaluate, None, model=3), "model .* must be a function or None, got 3"),
     "mode": (training.Task(_init, _step, _evaluate, None, mode="minimize"), "mode .* got 'minimize'"),
 }
 
@@ -61,6 +63,27 @@ def test_mistakes_in_a_task(task, message):
         training.run(task, {"rate": 0.5}, steps=1)
     with pytest.raises((TypeError, ValueError), match=message):
         sweeps.run(task, {"rate": sweeps.values([0.5, 0.6])}, steps=1, progress=False)
+
+
+TESTS = {
+    "no scores": (lambda t, w, d: w.sum(), "test .* must return a dict of scores; it returned float32"),
+    "a vector": (lambda t, w, d: {"test_error": w}, "test .* must give scalars, but 'test_error'"),
+    "a misspelt entry": (lambda t, w, d: {"test_error": t["rat"]}, "test .* finds no entry 'rat'.*did you mean 'rate'"),
+    "a score of evaluate": (_evaluate, "evaluate and test of task 'task' both return a score 'test_loss'"),
+}
+
+
+@pytest.mark.parametrize("test, message", TESTS.values(), ids=TESTS)
+def test_mistakes_in_the_test_of_a_task(test, message):
+    task = training.Task(_init, _step, _evaluate, None, test=test)
+    with pytest.raises((TypeError, ValueError), match=message):
+        training.run(task, {"rate": 0.5}, steps=1)
+
+
+def test_tasks_that_differ_in_their_test_alone_are_scored_by_their_own():
+    for value in (1.0, 2.0):
+        task = training.Task(_init, _step, _evaluate, None, test=lambda t, w, d, value=value: {"test_error": value})
+        assert training.run(task, {"rate": 0.5}, steps=1).scores == {"test_loss": 0.0, "test_error": value}
 
 
 CALLS = {

@@ -206,7 +206,10 @@ def test_a_curve_holds_means_of_the_loss():
         ({"batch_size": 0}, "number from 1 to the 40 training rows"),
         ({"batch_size": 41}, "number from 1 to the 40 training rows"),
         ({"batch_size": "all"}, '"full"'),
-        ({"data": 5}, r"\(\(x, y\), \(x_test, y_test\)\)"),
+        ({"data": 5}, r"\(\(x, y\), \(x_test, y_test\)\) or \(\(x, y\), \(x_val, y_val\), \(x_test, y_test\)\)"),
+        ({"data": small.data()[:1]}, "data must be"),
+        ({"data": 2 * small.data()}, "data must be"),
+        ({"data": ((np.ones((3, 4)), np.ones(3)), np.ones((3, 4)))}, "data must be"),
         ({"data": ((np.ones((3, 4)), np.ones(2)), (np.ones((3, 4)), np.ones(3)))}, "training x and y need equal"),
         ({"data": ((np.ones((3, 4)), np.ones(3)), (np.ones((3, 5)), np.ones(3)))}, "differ in shape"),
         ({"build": None}, "build must be a function"),
@@ -233,13 +236,39 @@ def test_errors_of_trials(build, loss, trial, message):
 
 
 def test_shapes_and_ranges_of_the_data_sets():
-    (x, y), (x_test, y_test) = training.builtin("digits").data
-    assert (x.shape, y.shape, x_test.shape, y_test.shape) == ((1437, 64), (1437,), (360, 64), (360,))
-    assert (float(x.min()), float(x.max())) == (0.0, 1.0)
-    assert np.bincount(y_test).min() >= 34  # stratified
-    (x, y), (x_test, y_test) = training.builtin("spirals").data
-    assert (x.shape, x_test.shape) == ((1000, 2), (1000, 2))
-    assert np.bincount(y).tolist() == [500, 500]
+    parts = training.builtin("digits").data
+    assert [(x.shape, y.shape) for x, y in parts] == [((rows, 64), (rows,)) for rows in (1077, 360, 360)]
+    assert (float(parts[0][0].min()), float(parts[0][0].max())) == (0.0, 1.0)
+    assert all(np.bincount(y).min() >= 34 for _, y in parts[1:])  # stratified
+    parts = training.builtin("spirals").data
+    assert [x.shape for x, _ in parts] == [(1000, 2)] * 3
+    assert all(np.bincount(y).tolist() == [500, 500] for _, y in parts)
+    # the first point to train on and the last to test on, as in version 0.1.0, which had no validation part
+    np.testing.assert_allclose(parts[0][0][0], [-0.6602284, 0.47966725], rtol=1e-6)
+    np.testing.assert_allclose(parts[2][0][-1], [-0.24290544, 0.36287716], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["digits", "spirals"])
+def test_the_parts_of_a_data_set_have_no_example_in_common(name):
+    from jaxopt_lite.training._builtin import DATA
+
+    train, validation, test = ({x.tobytes() for x in part} for part, _ in DATA[name]())
+    assert not train & validation and not train & test and not validation & test
+
+
+def test_the_test_part_of_the_digits_is_that_of_one_stratified_split():
+    datasets, selection = pytest.importorskip("sklearn.datasets"), pytest.importorskip("sklearn.model_selection")
+    x, y = datasets.load_digits(return_X_y=True)
+    _, x_test, _, y_test = selection.train_test_split(x, y, test_size=360, stratify=y, random_state=0)
+    found = training.builtin("digits").data[2]
+    np.testing.assert_array_equal(np.asarray(found[0]) * 16, x_test)
+    np.testing.assert_array_equal(found[1], y_test)
+
+
+@pytest.mark.parametrize("name", ["digits", "spirals"])
+def test_built_in_tasks_select_by_the_validation_part(name):
+    task = training.builtin(name)
+    assert (task.objective, task.mode, task.test is None) == ("validation_accuracy", "max", False)
 
 
 def test_the_spirals_are_learned_and_not_by_a_line():
@@ -259,9 +288,13 @@ def test_mnist1d_is_the_authors(tmp_path, monkeypatch):
         warnings.simplefilter("ignore")  # of the authors' package
         task = training.builtin("mnist1d")
     assert [p.name for p in (tmp_path / "jaxopt_lite").iterdir()] == ["mnist1d.npz"]
-    (x, y), (x_test, _) = task.data
-    assert (x.shape, x_test.shape) == ((4000, 40), (1000, 40))
-    assert sorted(set(np.asarray(y).tolist())) == list(range(10))
+    assert [x.shape for x, _ in task.data] == [(3000, 40), (1000, 40), (1000, 40)]
+    assert all(sorted(set(np.asarray(y).tolist())) == list(range(10)) for _, y in task.data)
+    with np.load(tmp_path / "jaxopt_lite" / "mnist1d.npz") as made:
+        x, x_test = made["x"].astype(np.float32), made["x_test"].astype(np.float32)
+    train, validation = ({row.tobytes() for row in np.asarray(part)} for part, _ in task.data[:2])
+    assert train | validation == {row.tobytes() for row in x} and not train & validation
+    np.testing.assert_array_equal(task.data[2][0], x_test)
 
 
 def test_an_unknown_task_offers_the_nearest():
