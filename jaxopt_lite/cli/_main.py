@@ -163,7 +163,7 @@ def _add_reading(commands: argparse._SubParsersAction) -> None:
     export.add_argument("store", metavar="STORE", help="the folder of a sweep")
     export.add_argument("folder", metavar="DIR", help="a folder that does not exist yet")
     export.add_argument("--seed", type=int, metavar="N", help="the run's seed; default the first")
-    _set_run(export, _export)
+    _set_run(export, _run_export)
 
 
 def _add_bench(commands: argparse._SubParsersAction) -> None:
@@ -221,7 +221,7 @@ def _report(options: argparse.Namespace) -> int:
     return _report.report(options)
 
 
-def _export(options: argparse.Namespace) -> int:
+def _run_export(options: argparse.Namespace) -> int:
     from jaxopt_lite.cli import _export
 
     return _export.export(options)

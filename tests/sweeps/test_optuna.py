@@ -88,7 +88,7 @@ def test_a_resumed_or_grown_search_asks_for_the_same_points(tmp_path, monkeypatc
     with pytest.raises(KeyboardInterrupt):
         swept(40, store=tmp_path / "s", stop=sweeps.halving())
     again = swept(40, store=tmp_path / "s", stop=sweeps.halving(), resume=True)
-    assert again.rows() == pytest.approx(whole.rows(), nan_ok=True) or str(again.rows()) == str(whole.rows())
+    assert str(again.rows()) == str(whole.rows())  # as texts, in which NaN equals NaN
     swept(20, store=tmp_path / "g")
     grown = swept(40, store=tmp_path / "g", extend=True)
     assert settings(grown) == settings(swept(40))
@@ -109,7 +109,7 @@ def test_listed_numbers_are_ordered_for_the_sampler():
 
 def test_any_sampler_may_be_given():
     partial = functools.partial(optuna.samplers.TPESampler, n_ei_candidates=8)
-    for search in (sweeps.optuna(partial, batch=4), sweeps.optuna(optuna.samplers.QMCSampler, batch=4)):
+    for search in (sweeps.optuna(partial, batch=4), sweeps.optuna(optuna.samplers.RandomSampler, batch=4)):
         assert len(swept(8, search)) == 8
 
 
