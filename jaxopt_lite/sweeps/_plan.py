@@ -203,7 +203,7 @@ def plan(
         >>> from jaxopt_lite.activations import relu, tanh
         >>> space = {"activation": sweeps.choice([relu, tanh]), "optimizer": opt.adam(sweeps.log_uniform(1e-4, 1e-1))}
         >>> print(sweeps.plan(training.builtin("digits"), space, trials=100, seeds=3, steps=500))
-        task      digits, 500 steps a run, ranked by test_accuracy (max)
+        task      digits, 500 steps a run, ranked by validation_accuracy (max)
         trials    100 settings × 3 seeds = 300 runs
         programs  2 training programs for 2 structures; one starting program per initialisation
         chunks    ... of 8 runs, ... at a time on CPU cores
@@ -281,7 +281,7 @@ def _confirm(confirm: Any, settings: int) -> tuple[int, int] | None:
     if len(pair) != 2 or any(isinstance(x, bool) or not isinstance(x, int | np.integer) or x < 1 for x in pair):
         raise ValueError(f"confirm takes (k, n), the number of settings and of further seeds for each; got {confirm!r}")
     if pair[0] > settings:
-        raise ValueError(f"confirm={pair} needs {pair[0]} settings, but the sweep has {count(settings, 'setting')}")
+        raise TaskError(f"confirm={pair} needs {pair[0]} settings, but the sweep has {count(settings, 'setting')}")
     return int(pair[0]), int(pair[1])
 
 

@@ -2,4 +2,4 @@
 
 
 class TaskError(ValueError):
-    """A task that cannot be swept: its mode, its scores, or what it reads of a trial."""
+    """A task or a space that cannot be swept as requested: its mode, its scores, what it reads, the number of settings."""

@@ -71,11 +71,11 @@ def test_settings_are_stopped_confirmed_and_kept(command, tmp_path):
     status, out, err = command(*arguments, *stopped, "--store", "s", "--json")
     assert status == 0, err
     found = json.loads(out)
-    assert (found["trials"], found["settings"], found["pruned"]) == (14, 6, 7)
+    assert (found["trials"], found["settings"], found["pruned"]) == (14, 6, 9)
     assert found["share"] < 0.6
     assert found["best"]["confirmed"]["seeds"] == 2
     ledger = Ledger.open(tmp_path / "s", write=False)
-    assert len(ledger.stored()) == 2 * 2 + 2  # two settings, one of them with two further seeds
+    assert len(ledger.stored()) == 2 + 2  # one setting is done with both seeds; it has two further ones
     ledger.close()
     status, out, err = command("sweep", "--store", "s", "--extend", "--seeds", "3", "--json")
     assert status == 0, err
@@ -307,3 +307,19 @@ def test_wrong_input_gets_one_line_and_status_2_and_changes_no_file(
     assert out == ""
     assert list(empty.iterdir()) == []
     assert {p: b for p, b in contents(surroundings).items() if "__pycache__" not in p.parts} == before
+
+
+def test_the_best_model_is_exported(folder, swept, command, tmp_path):
+    import orbax.checkpoint
+
+    best = json.loads(swept.stdout)["best"]
+    status, out, err = command("export", str(folder / "done"), "model")
+    assert status == 0, err
+    assert f"learning_rate {best['learning_rate']:.4g}" in out
+    with orbax.checkpoint.StandardCheckpointer() as checkpointer:
+        arrays = checkpointer.restore((tmp_path / "model").absolute())
+    assert arrays["layers"]["0"]["kernel"].shape[0] == 2
+    status, out, err = command("export", str(folder / "done"), "model")
+    assert (status, out) == (2, "") and "exists" in err
+    status, out, err = command("export", "nowhere", "other")
+    assert (status, out) == (2, "") and "holds no sweep" in err
