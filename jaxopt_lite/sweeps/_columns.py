@@ -23,6 +23,7 @@ def in_order(rows: Iterable[Row]) -> list[Row]:
 def _fields(ledger: Ledger) -> dict[str, Any]:
     facts = ledger.facts()
     rows, scores, points = in_order(ledger.rows()), ledger.scores(facts["steps"]), ledger.points()
+    by_step = ledger.scores_by_step(facts["objective"])
     swept = tuple(facts.get("columns", ()))
     names = list(dict.fromkeys(name for row in rows for name in scores.get(row.id, {})))
     columns: dict[str, list[Any]] = {name: [row.columns[name] for row in rows] for name in swept}
@@ -46,4 +47,5 @@ def _fields(ledger: Ledger) -> dict[str, Any]:
         "store": ledger.store,
         "trials": [row.trial for row in rows],
         "confirming": [row.batch == CONFIRM for row in rows],
+        "rungs": [by_step.get(row.id, {}) for row in rows],
     }

@@ -13,8 +13,8 @@ def extend(ledger: Ledger, planned: Plan, facts: dict[str, Any]) -> None:
     """Add to a ledger what a larger plan of the same sweep has more; what is finished keeps its numbers.
 
     With more steps, finished runs continue from their final state if it is stored (`keep`) and the curve's stride is a
-    multiple of what it was; the others begin again and repeat the same numbers. Runs of further seeds that confirmed a trial become runs of the sweep if their seed is now
-    among its seeds.
+    multiple of what it was; the others begin again and repeat the same numbers. Runs that confirmed a trial become runs
+    of the sweep if their seed is now among its seeds.
 
     Args:
         ledger: the ledger, open for writing.

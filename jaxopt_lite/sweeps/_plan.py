@@ -121,14 +121,14 @@ class Plan(NamedTuple):
         return list(out.values())
 
     def __str__(self) -> str:
-        device = self.devices[0]
+        device, widths = self.devices[0], dict.fromkeys(self.widths[nth] for nth in self.used)
         lines = [
             f"task      {self.task.name}, {self.steps} steps a run, ranked by {self.task.objective} ({self.task.mode})",
             f"trials    {count(self.most, 'setting')} × {count(len(self.seeds), 'seed')} = "
             f"{count(self.most * len(self.seeds), 'run')}",
             f"programs  {count(len(self.used), 'training program')} for {count(self.structures, 'structure')}; "
             "one starting program per initialisation",
-            f"chunks    {sum(self.chunks)} of {'/'.join(map(str, dict.fromkeys(self.widths[nth] for nth in self.used)))} runs, "
+            f"chunks    {sum(self.chunks)} of {'/'.join(map(str, widths))} runs, "
             f"{self.workers} at a time on {device.device_kind if device.platform != 'cpu' else 'CPU cores'}",
         ]
         if self.search is not None:

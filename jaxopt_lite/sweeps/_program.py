@@ -57,7 +57,7 @@ class Programs(NamedTuple):
     def scored(
         self, branches: Sequence[int], numbers: list[Any], seeds: Any, chunk: Chunk, data: Any, final: bool
     ) -> tuple[Chunk, dict[str, Array]]:
-        """The trials as they are, and their scores, those of `Task.test` only if they are `final`. Donates the chunk."""
+        """The trials as they are, and their scores; those of `Task.test` only if `final`. Donates the chunk."""
         bounds = np.array([0, 0, 1, 1 + final], np.int32)
         inputs = (_indices(branches), numbers, seeds, chunk.carry, chunk.points, data)
         carry, points, (scores, tested) = self.segment(*inputs, bounds)

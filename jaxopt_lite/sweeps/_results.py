@@ -35,6 +35,7 @@ class Results:
         store: the folder of the ledger, None if it was kept in memory.
         trials: for each row, the number of its trial. Default: trials follow one another with all seeds each.
         confirming: for each row, whether its seed took no part in the selection (`confirm` of `run`). Default: none.
+        rungs: for each row, the objective at each step where the run was scored, by step. Default: none.
         states: the final states that were kept, for `model`. Default: none.
 
     Example:
@@ -57,6 +58,7 @@ class Results:
     store: Path | None
     trials: list[int] | None = None
     confirming: list[bool] | None = None
+    rungs: list[dict[int, float]] | None = None
     states: States | None = None
 
     @classmethod

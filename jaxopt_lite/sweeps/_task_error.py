@@ -2,4 +2,4 @@
 
 
 class TaskError(ValueError):
-    """A task or a space that cannot be swept as requested: its mode, its scores, what it reads, the number of settings."""
+    """A task or space that cannot be swept as requested: its mode, scores, what it reads, its number of settings."""

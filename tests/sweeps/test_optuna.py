@@ -12,7 +12,7 @@ optuna = pytest.importorskip("optuna")
 
 
 def task():
-    """The test loss is (log10 rate + 2)² + (momentum − 0.5)², plus 1 with the second alternative; above 1 it diverges."""
+    """The test loss is (log10 rate + 2)² + (momentum − 0.5)², plus 1 without momentum; a rate above 1 diverges."""
 
     def step(trial, carry, data, key):
         return carry + 1, {"loss": jnp.where(trial["rate"] > 1, jnp.inf, 1.0)}

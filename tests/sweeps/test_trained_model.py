@@ -78,7 +78,7 @@ def test_a_linen_module_comes_with_its_variables():
 def test_errors(tmp_path):
     results = swept(tmp_path / "s")
     best, *_, last = [s for s in results.settings() if s.done == 2]
-    with pytest.raises(ValueError, match='was not kept.*keep="all"'):
+    with pytest.raises(ValueError, match=r'was not kept.*keep="all"'):
         results.model(last)
     with pytest.raises(ValueError, match=r"ran with the seeds \[0, 1\], not 5"):
         results.model(best, seed=5)
@@ -88,7 +88,7 @@ def test_errors(tmp_path):
     with pytest.raises(sweeps.StoreError, match="has the settings activation, optimizer, learning_rate"):
         sweeps.Results.load(tmp_path / "s", task=small.task(), space={"rate": sweeps.values([0.1])})
     bare = small.task()._replace(model=None)
-    with pytest.raises(ValueError, match=r"says nothing of its model"):
+    with pytest.raises(ValueError, match="says nothing of its model"):
         sweeps.Results.load(tmp_path / "s", task=bare, space=small.space()).model()
     wide = training.supervised(lambda trial, rngs: small.Net(trial["activation"], rngs), small.data(60), batch_size=8)
     with pytest.raises(sweeps.StoreError, match="not that of this task"):
