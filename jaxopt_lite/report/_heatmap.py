@@ -198,6 +198,8 @@ def _cell(
     seeds, diverged = sum(s.seeds for s in cell), sum(s.diverged for s in cell)
     if diverged:
         return _style.DIVERGED, _style.DIVERGED_INK, "✕" if diverged == seeds else f"✕ {diverged}/{seeds}"
+    if any(s.pruned for s in cell):
+        return _style.OPEN, _style.TICK, "–"
     return _style.OPEN, _style.TICK, "…"
 
 
@@ -217,7 +219,11 @@ def _signs(rows: dict[str, list[_Row]], study: Study, scale: Scale) -> str:
         signs.append("✕ {0}/{1}: {0} of {1} runs diverged".format(*partly[0]))
     if any(share and known for share, known in zip(shares, scored, strict=True)):
         signs.append("number with ✕: another setting of the cell diverged")
-    if any(not share and not known for share, known in zip(shares, scored, strict=True)):
+    pruned = [any(s.pruned for s in cell) for cell in cells]
+    unfinished = [cut for cut, share, known in zip(pruned, shares, scored, strict=True) if not share and not known]
+    if any(unfinished):
+        signs.append("– stopped early")
+    if not all(unfinished):
         signs.append("… not finished")
     if scale.way != "linear":
         signs.append(f"colour {scale.way}")

@@ -11,7 +11,7 @@ from jaxopt_lite.report._inline import inline
 from jaxopt_lite.report._line import FEW
 from jaxopt_lite.report._numbers import interval, seconds, usual_decimals
 from jaxopt_lite.report._page_tables import diverged_runs, leaderboard, settings_table
-from jaxopt_lite.report._study import Study, has_score, spoken, study_of
+from jaxopt_lite.report._study import ENDED, Study, has_score, spoken, study_of
 from jaxopt_lite.report._verdict import UNSEEN, Verdict, named, verdict
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def page(results: "Results", path: str | Path) -> Path:
         answer=findings.answer,
         cautions=findings.cautions,
         progress=findings.progress,
-        ended=sum(s in ("done", "diverged") for s in study.columns["status"]),
+        ended=sum(s in ENDED for s in study.columns["status"]),
         runs=study.runs,
         leaderboard=leaderboard(study, findings),
         settings=settings_table(study, findings),
@@ -127,12 +127,15 @@ def _pictures(study: Study, results: "Results") -> dict[str, Any]:
 
 def _facts(study: Study) -> dict[str, str]:
     """How the sweep was run, by label; what is not known is omitted."""
-    facts = study.facts
+    facts, confirming = study.facts, sum(setting.confirming for setting in study.settings)
     rows: dict[str, Any] = {
         "task": facts.get("task"),
         "objective": f"{spoken(study.objective)}, {'higher' if study.mode == 'max' else 'lower'} is better",
         "runs": f"{count(len(study.settings), 'setting')} × {count(len(facts['seeds']), 'seed')} = "
-        f"{count(study.runs, 'run')} of {count(facts['steps'], 'step')}",
+        f"{count(study.runs - confirming, 'run')} of {count(facts['steps'], 'step')}"
+        + (f", and {count(confirming, 'run')} to confirm the best" if confirming else ""),
+        "search": facts.get("search") if facts.get("search") != "None" else "",
+        "stopped early": _stopped(study),
         "seeds": ", ".join(map(str, facts["seeds"])),
         "not varied": ", ".join(f"{spoken(k)} {v}" for k, v in study.structure.fixed.items()),
         "programs": _programs(facts),
@@ -153,9 +156,19 @@ def _programs(facts: dict[str, Any]) -> str:
     return f"{count(facts['programs'], 'program')}{structures}{spent}"
 
 
+def _stopped(study: Study) -> str:
+    """By which rule runs were stopped, and the share of all steps that was made."""
+    if "pruned" not in study.columns["status"]:
+        return ""
+    made = sum(study.columns["step"]) / (study.runs * study.facts["steps"])
+    return f"{study.facts.get('stop', 'by a rule')}: {made:.0%} of the steps of all runs were made"
+
+
 def _run_time(study: Study) -> str:
     spent = study.facts.get("run_seconds")
     ended = sum(s in ("done", "diverged") for s in study.columns["status"])
     if not spent or not ended:
         return ""
+    if "pruned" in study.columns["status"]:
+        return f"{seconds(spent)} without compilation"
     return f"{seconds(spent)} without compilation, {ended / spent:.3g} runs per second"

@@ -139,8 +139,9 @@ def _setting(study: Study, line: Line, names: list[str]) -> list[Cell]:
         swept.append(Cell(text, _is_number(study, name), "" if value is None else value))
     texts = {**line.others, study.objective: line.score}
     scores = [Cell(texts[name], number=True, value=_sort_value(line, name)) for name in names]
-    ended = f"{setting.done} done" + (f", {setting.diverged} diverged" if setting.diverged else "")
-    if setting.done + setting.diverged < setting.seeds:
+    counts = {"done": setting.done, "diverged": setting.diverged, "pruned": setting.pruned}
+    ended = ", ".join(f"{n} {status}" for status, n in counts.items() if n or status == "done")
+    if sum(counts.values()) < setting.seeds:
         ended += f" of {setting.seeds}"
     return [*ordered(study, swept, scores), Cell(ended, value=ended, diverged=bool(setting.diverged))]
 

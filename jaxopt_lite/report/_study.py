@@ -116,12 +116,18 @@ def has_score(setting: "Setting", objective: str) -> bool:
     return objective in setting.scores and math.isfinite(setting.scores[objective].mean)
 
 
+# Runs of these statuses are not going on.
+ENDED = ("done", "diverged", "pruned")
+
+
 def status_of(setting: "Setting") -> str:
-    """`done`, `waiting`, or how many seeds are done or diverged, as `1 of 3 diverged`."""
+    """`done`, `waiting`, `pruned at step 56`, or how many seeds are done or diverged, as `1 of 3 diverged`."""
     if setting.diverged:
         return f"{setting.diverged} of {setting.seeds} diverged"
     if setting.done == setting.seeds:
         return "done"
+    if setting.pruned and not setting.done:
+        return f"pruned at step {setting.step:,}"
     return f"{setting.done} of {setting.seeds} done" if setting.done else "waiting"
 
 

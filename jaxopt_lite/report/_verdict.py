@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jaxopt_lite._names import count
 from jaxopt_lite.report._numbers import GRID, brief, interval, setting_label, usual_decimals, varies
-from jaxopt_lite.report._study import Study, groups, has_score, in_order, spoken
+from jaxopt_lite.report._study import ENDED, Study, groups, has_score, in_order, spoken
 
 if TYPE_CHECKING:
     from jaxopt_lite.sweeps import Setting
@@ -54,11 +54,11 @@ def verdict(study: Study) -> Verdict:
 def progress(study: Study) -> str:
     """`480 runs, 3 diverged`, or how many of them are done."""
     status = study.columns["status"]
-    diverged, done = status.count("diverged"), status.count("done")
-    ended = done + diverged
+    ended = sum(s in ENDED for s in status)
     runs = count(len(status), "run")
     text = runs if ended == len(status) else f"unfinished: {ended:,} of {runs} ended"
-    return text + (f", {diverged:,} diverged" if diverged else "")
+    counts = {name: status.count(name) for name in ("diverged", "pruned")}
+    return ", ".join([text, *(f"{number:,} {name}" for name, number in counts.items() if number)])
 
 
 def named(setting: "Setting", columns: tuple[str, ...]) -> str:
@@ -102,29 +102,42 @@ def _answer(study: Study, best: "Setting | None", finished: list["Setting"]) -> 
             reason = f"its loss, or its {spoken(study.objective)} at the end, became NaN or infinite"
             advice = " If the loss did, try smaller learning rates first." if "learning_rate" in study.swept else ""
             return f"Every run diverged ({reason}): no setting can be recommended.{advice}"
-        if all(s in ("done", "diverged") for s in status):
+        if all(s in ENDED for s in status):
             return "No setting finished with all its seeds, so none can be recommended."
         return "Nothing has finished yet."
     score = best.scores[study.objective]
     usual = usual_decimals(s.scores[study.objective] for s in finished)
     seeds = f"mean and 95 % interval over {count(best.seeds, 'seed')}" if best.seeds > 1 else "one seed, no interval"
     value = f"{spoken(study.objective)} {interval(score, usual)} ({seeds})"
-    return f"{named(best, study.structure.varying or study.swept)}: {value}."
+    return f"{named(best, study.structure.varying or study.swept)}: {value}.{_confirmed(study, best)}"
+
+
+def _confirmed(study: Study, best: "Setting") -> str:
+    """The best setting's scores on seeds that took no part in its selection, if there are any."""
+    names = [name for name in (study.objective, _tested_name(study)) if name in best.confirmed]
+    means = [f"{spoken(n)} {interval(m, None)}" for n in names if math.isfinite((m := best.confirmed[n]).mean)]
+    seeds = count(best.confirming, "further seed")
+    return f" With {seeds}, which took no part in the selection: {', '.join(means)}." if means else ""
 
 
 def _tested(study: Study, best: "Setting | None") -> str:
     """The best setting's score on the test part, if the objective is the same score on the validation part."""
-    part, _, score = study.objective.partition("_")
-    name = f"test_{score}"
-    if part != "validation" or best is None or not has_score(best, name):
+    name = _tested_name(study)
+    if best is None or not has_score(best, name):
         return ""
     usual = usual_decimals(s.scores[name] for s in study.settings if has_score(s, name))
     return f"{spoken(name)} {interval(best.scores[name], usual)}"
 
 
+def _tested_name(study: Study) -> str:
+    """The name of the test score that belongs to a validation score; empty for another objective."""
+    part, _, score = study.objective.partition("_")
+    return f"test_{score}" if part == "validation" else ""
+
+
 def _open(study: Study) -> list[str]:
     status = study.columns["status"]
-    remaining = sum(s not in ("done", "diverged") for s in status)
+    remaining = sum(s not in ENDED for s in status)
     return [f"Not final: {remaining:,} of {count(len(status), 'run')} are still to do."] if remaining else []
 
 

@@ -123,7 +123,7 @@ class Results:
         """The trials with their seeds aggregated.
 
         Returns:
-            One record per trial, the best objective first; diverged, pruned and unfinished trials last.
+            One record per trial, the best objective first; then those that came furthest.
         """
         names, rows = self.score_names(), range(len(self))
         trials = self.trials or [row // len(self.facts["seeds"]) for row in rows]
@@ -131,7 +131,8 @@ class Results:
         by_trial: dict[int, tuple[list[int], list[int]]] = {}
         for row in rows:
             by_trial.setdefault(trials[row], ([], []))[confirming[row]].append(row)
-        return sorted((self._setting(*both, names) for both in by_trial.values()), key=self._rank)
+        found = [self._setting(*both, names) for both in by_trial.values()]
+        return sorted(found, key=lambda setting: (self._rank(setting), -setting.step))
 
     def best(self, *by: str) -> list[Setting]:
         """The best finished setting, or the best one for each combination of some columns.
@@ -341,6 +342,7 @@ class Results:
             pruned=status.count("pruned"),
             confirmed={name: self._mean(name, confirming) for name in names} if confirming else {},
             confirming=len(confirming),
+            step=max((self.columns["step"][row] for row in rows), default=0) if "step" in self.columns else 0,
         )
 
     def _mean(self, name: str, rows: list[int]) -> Mean:

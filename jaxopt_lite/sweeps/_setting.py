@@ -45,6 +45,7 @@ class Setting(NamedTuple):
         pruned: number of seeds with which it was stopped before the last step, or not begun.
         confirmed: mean over the seeds of `confirm`, by name of the score; empty without them, NaN unless all are done.
         confirming: number of seeds of `confirm`.
+        step: the most steps that one of its runs has made.
     """
 
     columns: dict[str, Any]
@@ -56,6 +57,7 @@ class Setting(NamedTuple):
     pruned: int = 0
     confirmed: Mapping[str, Mean] = {}
     confirming: int = 0
+    step: int = 0
 
 
 def mean_of(numbers: Sequence[float]) -> Mean:
