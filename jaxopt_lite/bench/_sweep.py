@@ -21,6 +21,9 @@ from jaxopt_lite.bench._loops import Training
 Report = Callable[[str], None]
 Loop = Callable[[], list[float]]
 
+HALVING = sweeps.halving(race=True)
+# Scores of which the loss by halving is reported.
+TOLD = ("validation_accuracy", "test_accuracy")
 RATES = tuple(float(f"{rate:.6g}") for rate in np.geomspace(1e-4, 1, 8))
 
 
@@ -44,7 +47,7 @@ class Size(NamedTuple):
     every: int = 4
 
 
-SMALL = Size(steps=5, seeds=1, rates=(0.01, 0.1), repeats=2, every=20)
+SMALL = Size(steps=9, seeds=1, rates=(0.01, 0.1), repeats=2, every=20)
 
 
 class Round(NamedTuple):
@@ -97,7 +100,8 @@ def sweep(*, small: bool = False, progress: Report | None = None) -> dict[str, A
     Returns:
         Figures for `render_sweep`: `ways` (for each way `trainings`, `cores`, `seconds` of each round,
         `trials_per_second`, `compile_seconds`, and the difference of its validation accuracies from the engine's),
-        `ratios` of the engine's trials per second to each way's, the share of the matrix-multiply rate that the engine
+        `ratios` of the engine's trials per second to each way's, `answer` (seconds until the best setting is known
+        with halving, against training all of the grid), the share of the matrix-multiply rate that the engine
         reaches, `sizes`, `load` (mean number of runnable processes before the first measurement), `device`, `versions`.
 
     Example:
@@ -115,13 +119,17 @@ def sweep(*, small: bool = False, progress: Report | None = None) -> dict[str, A
         ways = {"engine": Way(engine, engine.planned.runs, every, cores, engine.facts["compile_seconds"])}
         ways |= _loop_ways(stack, jax.tree.map(np.asarray, task.data), trainings, size, report)
         rate_before = sweeps.matmul_rate(jax.local_devices()[:1], cores)
-        rounds = measured(ways, size.repeats, report)
+        report("engine with halving: tracing")
+        halving = _Engine(task, size, HALVING)
+        timed = ways | {"halving": Way(halving, halving.planned.runs, [], cores, halving.facts["compile_seconds"])}
+        rounds = measured(timed, size.repeats, report)
         rate = statistics.median([rate_before, sweeps.matmul_rate(jax.local_devices()[:1], cores)])
     engine_accuracies = rounds["engine"][-1].accuracies
     figures = {name: way_figures(way, rounds[name], engine_accuracies) for name, way in ways.items()}
     speed = figures["engine"]["trials_per_second"]
     flop = sweeps.estimate(engine.planned)["gflop"] * 1e9 / engine.planned.runs
     return {
+        "answer": _answer(engine, halving, rounds["halving"], figures),
         "ways": figures,
         "ratios": {name: speed / way["trials_per_second"] for name, way in figures.items() if name != "engine"},
         "matmul_gflop_per_second": rate / 1e9,
@@ -133,6 +141,32 @@ def sweep(*, small: bool = False, progress: Report | None = None) -> dict[str, A
         "sizes": size._asdict(),
         "device": f"{jax.local_devices()[0].platform}, {cores} cores, {platform.machine()}",
         "versions": engine.versions | ({"torch": version("torch")} if "torch" in ways else {}),
+    }
+
+
+def _answer(
+    engine: "_Engine", halving: "_Engine", rounds: list[Round], ways: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """Seconds until the best setting is known: with halving, and by training every setting with every seed.
+
+    Args:
+        engine: the full sweep.
+        halving: the sweep that stops settings early.
+        rounds: its timings.
+        ways: the figures of the other ways, from which the time of the full grid follows.
+    """
+    seconds = statistics.median(one.seconds for one in rounds)
+    best, picked = engine.results.best()[0], halving.results.best()[0]
+    (same,) = (s for s in engine.results.settings() if s.columns == picked.columns)
+    grid = {name: engine.planned.runs / way["trials_per_second"] for name, way in ways.items()}
+    return {
+        "rule": repr(HALVING),
+        "seconds": [one.seconds for one in rounds],
+        "share": sum(halving.results.columns["step"]) / (engine.planned.runs * engine.planned.steps),
+        "slots": halving.facts["slots"],
+        "grid_seconds": grid,
+        "ratios": {name: whole / seconds for name, whole in grid.items()},
+        "lost": {name: best.scores[name].mean - same.scores[name].mean for name in TOLD},
     }
 
 
@@ -164,7 +198,7 @@ def _loop_ways(stack: ExitStack, data: Any, trainings: list[Training], size: Siz
 class _Engine:
     """The sweep: compiled when it is made; a call runs it all and returns the first seed's validation accuracies."""
 
-    def __init__(self, task: training.Task, size: Size) -> None:
+    def __init__(self, task: training.Task, size: Size, stop: Any = None) -> None:
         self._task, self._size = task, size
         space = {
             "activation": sweeps.choice({name: activations.CATALOGUE[name].function for name in _loops.ACTIVATIONS}),
@@ -172,8 +206,8 @@ class _Engine:
                 {name: optimizers.CATALOGUE[name].function(sweeps.values(size.rates)) for name in _loops.OPTIMIZERS}
             ),
         }
-        self.planned = sweeps.plan(task, space, seeds=size.seeds, steps=size.steps)
-        results = self._results()
+        self.planned = sweeps.plan(task, space, seeds=size.seeds, steps=size.steps, stop=stop, keep=0)
+        self.results = results = self._results()
         self.facts, self.versions = results.facts["last"], results.facts["versions"]
         self._first = [row for row in results.rows() if row["seed"] == 0]
 

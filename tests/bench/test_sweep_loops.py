@@ -140,6 +140,15 @@ def figures(**speeds):
     return {
         "ways": {"engine": way(100.0, 2, 6.0), "scan": way(speeds["scan"], 2, 5.0), "cached": way(speeds["cached"])},
         "ratios": {name: 100.0 / speed for name, speed in speeds.items()},
+        "answer": {
+            "rule": "halving(...)",
+            "seconds": [3.0, 1.0, 2.0],
+            "share": 0.114,
+            "slots": 0.9,
+            "grid_seconds": {"engine": 4.8, "scan": 10.0},
+            "ratios": {"engine": 2.4, "scan": 5.0},
+            "lost": {"validation_accuracy": 0.001, "test_accuracy": -0.002},
+        },
         "matmul_gflop_per_second": 400.0,
         "share_of_matmul_peak": 0.36,
         "gflop_per_trial": 1.4,
@@ -172,13 +181,15 @@ def test_the_page_has_a_row_per_way():
     assert len(re.findall(r"^\| (this engine|scan|Flax)", page, flags=re.MULTILINE)) == 3
     assert "| 5.00 | 2.50 |" in page
     assert "36%" in page
+    assert "11.4% of the steps" in page and "after 2.00 s (1.00 to 3.00)" in page
+    assert "| scan, one process per core | 10.0 | 5.0 |" in page
     assert "PyTorch" not in page.split("## How")[0]
 
 
 def test_all_ways_run_the_same_trainings(monkeypatch):
     monkeypatch.setattr(_loops, "ACTIVATIONS", {"tanh": _loops.ACTIVATIONS["tanh"]})
     monkeypatch.setattr(_loops, "OPTIMIZERS", {"sgd": _loops.OPTIMIZERS["sgd"]})
-    monkeypatch.setattr(_sweep, "SMALL", _sweep.Size(steps=3, seeds=2, rates=(0.01, 0.1), repeats=2, every=2))
+    monkeypatch.setattr(_sweep, "SMALL", _sweep.Size(steps=9, seeds=2, rates=(0.01, 0.1), repeats=2, every=2))
     choices = []
     if importlib.util.find_spec("torch"):
         from jaxopt_lite.bench import _torch_loop
@@ -197,6 +208,8 @@ def test_all_ways_run_the_same_trainings(monkeypatch):
         assert len(way["seconds"]) == 2, name
         assert way["largest_difference"] <= 1.5 / 360, name
         assert way["trials_per_second"] == way["trainings"] / np.median(way["seconds"])
-    assert lines[-1].startswith("round 2 of 2: vmapped scan")
+    assert lines[-1].startswith("round 2 of 2: halving")
+    assert set(measured["answer"]["ratios"]) == set(ways)
+    assert 0 < measured["answer"]["share"] <= 1
     page = _sweep_page.render_sweep(measured)
     assert all(_sweep_page.NAMES[name] in page for name in ways)
