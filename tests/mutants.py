@@ -63,8 +63,8 @@ MUTANTS = [
     Mutant(
         "the optimizers' rivals are timed twice",
         "jaxopt_lite/bench/_optimizer_times.py",
-        "            jax.block_until_ready(run())\n",
-        "            jax.block_until_ready(run())\n            jax.block_until_ready(run())\n",
+        "            jax.block_until_ready(run())\n            if nth:\n                seconds[name]",
+        "            jax.block_until_ready(run())\n            run()\n            if nth:\n                seconds[name]",
         "tests/bench/test_optimizers.py",
     ),
     Mutant(
@@ -80,6 +80,41 @@ MUTANTS = [
         "_ROOT_FLOOR = 0.25, 2.0**-4",
         "_ROOT_FLOOR = 0.25, 1.0",
         "tests/activations/test_accuracy.py tests/activations/test_bench.py",
+    ),
+    Mutant(
+        "halving continues one trial too many",
+        "jaxopt_lite/sweeps/strategies/_halving.py",
+        "[: math.ceil(len(trials) / eta ** (list(rungs).index(rung) + 1))]",
+        "[: math.ceil(len(trials) / eta ** (list(rungs).index(rung) + 1)) + 1]",
+        "tests/sweeps/test_strategies.py",
+    ),
+    Mutant(
+        "confirmation uses the seeds of the search",
+        "jaxopt_lite/sweeps/_rounds.py",
+        "    seed = max(seeds)\n",
+        "    seed = -1\n    seeds = ()\n",
+        "tests/sweeps/test_rounds.py",
+    ),
+    Mutant(
+        "the states of all runs are kept",
+        "jaxopt_lite/sweeps/_rounds.py",
+        "row.id in stored and row.trial not in best",
+        "row.id in stored and False",
+        "tests/sweeps/test_rounds.py",
+    ),
+    Mutant(
+        "the sampler of each batch has the same seed",
+        "jaxopt_lite/sweeps/strategies/_optuna.py",
+        'f"{seed} {begun}"',
+        'f"{seed}"',
+        "tests/sweeps/test_optuna.py",
+    ),
+    Mutant(
+        "test scores are computed at every rung",
+        "jaxopt_lite/sweeps/_schedule.py",
+        "data, last == self._steps)",
+        "data, True)",
+        "tests/sweeps/test_rounds.py",
     ),
 ]
 

@@ -229,3 +229,28 @@ def test_seeds_that_confirmed_become_seeds_of_the_sweep(tmp_path):
     assert grown.best()[0].columns == whole.best()[0].columns
     assert grown.best()[0].scores == whole.best()[0].scores
     assert grown.best()[0].confirmed == whole.best()[0].confirmed
+
+
+def test_test_scores_are_those_of_finished_runs_only(tmp_path):
+    """`Task.test` is not evaluated at rungs."""
+    from jaxopt_lite.sweeps._ledger import Ledger
+
+    def step(trial, w, data, key):
+        return w - 0.01 * trial["rate"], {"loss": w}
+
+    task = training.Task(
+        lambda trial, key: np.float32(1),
+        step,
+        lambda trial, w, data: {"validation_loss": w},
+        None,
+        objective="validation_loss",
+        test=lambda trial, w, data: {"test_loss": 2 * w},
+    )
+    space = {"rate": sweeps.values([0.25, 0.5, 0.75, 1.0])}
+    found = sweeps.run(task, space, steps=90, stop=sweeps.halving(), store=tmp_path / "s", progress=False)
+    done = [row for row in found.rows() if row["status"] == "done"]
+    assert [row["test_loss"] for row in done] == [2 * row["validation_loss"] for row in done]
+    ledger = Ledger.open(tmp_path / "s", write=False)
+    assert len(ledger.scores(10)) == 4
+    assert all(set(named) == {"validation_loss"} for named in ledger.scores(10).values())
+    ledger.close()
