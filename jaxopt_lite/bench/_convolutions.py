@@ -1,4 +1,4 @@
-"""Sweeps of a CNN, a GRU and a transformer against loops with a jitted step, in one run on one machine."""
+"""Sweeps of CNNs, a GRU and a transformer against loops with a jitted step, in one run on one machine."""
 
 import importlib.util
 import os
@@ -18,7 +18,6 @@ from jaxopt_lite.bench._network_loops import Processes, Work
 from jaxopt_lite.bench._scan_loop import cores
 from jaxopt_lite.bench._sweep import Report, Round, Way, _without_persistent_cache, clocked, measured
 
-
 RATES = tuple(float(f"{rate:.6g}") for rate in np.geomspace(1e-4, 1e-2, 8))
 
 
@@ -36,15 +35,16 @@ class Size(NamedTuple):
     repeats: int = 3
 
 
-FULL = Size({"cnn": 60, "gru": 300, "transformer": 100})
+FULL = Size({"cnn": 60, "cnn-mean": 60, "gru": 200, "transformer": 60})
 SMALL = Size(dict.fromkeys(_networks.NETWORKS, 3), rates=(0.001, 0.01), repeats=1)
 
 
 def convolutions(*, small: bool = False, progress: Report | None = None) -> dict[str, Any]:
-    """Time sweeps of three networks and the same trainings by loops with a jitted step.
+    """Time sweeps of four networks and the same trainings by loops with a jitted step.
 
-    The networks are a CNN, a GRU and a transformer, trained by Adam at 8 learning rates. The loops compile their step
-    once; one uses all cores for each operation, the other runs a process per core. The CNN is also trained by PyTorch.
+    The networks are two CNNs, a GRU and a transformer, trained by Adam at 8 learning rates. The loops compile their
+    step once; one uses all cores for each operation, the other runs a process per core. The CNNs are also trained by
+    PyTorch.
     The ways take turns: each is timed once per round, and medians over the rounds are reported. All start from the same
     weights and visit the same rows in the same order, and all end with the loss on the training and the test rows.
     Compile time is reported apart. Takes about 6 minutes on 2 cores.
@@ -115,7 +115,7 @@ def _network(name: str, size: Size, report: Report) -> tuple[dict[str, Any], dic
         report(f"{name}: compiling the loop in a process per core")
         processes = stack.enter_context(Processes("jitted", work))
         ways["jitted processes"] = _way(clocked(processes), processes.compile_seconds, size, count)
-        if name == "cnn" and importlib.util.find_spec("torch"):
+        if name.startswith("cnn") and importlib.util.find_spec("torch"):
             report(f"{name}: choosing the number of threads of PyTorch")
             torch = _network_loops.torch(work)
             ways["torch"] = _way(clocked(torch), 0.0, size, torch.threads)

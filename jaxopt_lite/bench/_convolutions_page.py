@@ -29,7 +29,7 @@ def render_convolutions(figures: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in figures["versions"].items())
     sizes = figures["sizes"]
     lines = [
-        "# Sweeps of a CNN, a GRU and a transformer against loops with a jitted step",
+        "# Sweeps of CNNs, a GRU and a transformer against loops with a jitted step",
         "",
         f"float32, Adam, {len(sizes['rates'])} trainings. {figures['device']}. {versions}. "
         f"Load average before the first measurement: {figures['load']:.1f}.",
@@ -65,7 +65,7 @@ def render_convolutions(figures: dict[str, Any]) -> str:
         "- All ways start from the same weights, visit the same rows in the same order, and end with the loss on all "
         "training and test rows. The loops copy each batch from NumPy; the engine's data are in its program.",
         "- The jitted step has the learning rate in its state, by `optax.inject_hyperparams`, and compiles once. "
-        "The CNN is an NNX module under `nnx.jit`; the others are Linen modules under `jax.jit`.",
+        "The CNNs are NNX modules under `nnx.jit`; the others are Linen modules under `jax.jit`.",
         "- PyTorch uses fused Adam, and the number of threads and the memory format that are faster.",
         "- Test loss differs by: largest relative difference from the engine's.",
         "",

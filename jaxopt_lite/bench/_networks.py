@@ -21,7 +21,9 @@ LENGTH, UNITS, HEADS = 32, 64, 4
 
 
 class CNN(nnx.Module):
-    """Two convolutions, each with relu and a maximum over 2 × 2 pixels, then two dense layers, on 28 × 28 images."""
+    """Two convolutions, each with relu and a pool of 2 × 2 pixels, then two dense layers, on 28 × 28 images."""
+
+    pool = staticmethod(nnx.max_pool)
 
     def __init__(self, rngs: nnx.Rngs) -> None:
         self.first = nnx.Conv(1, 16, (3, 3), rngs=rngs)
@@ -31,8 +33,14 @@ class CNN(nnx.Module):
 
     def __call__(self, x: Array) -> Array:
         for layer in (self.first, self.second):
-            x = nnx.max_pool(nnx.relu(layer(x)), (2, 2), (2, 2))
+            x = self.pool(nnx.relu(layer(x)), (2, 2), (2, 2))
         return self.outer(nnx.relu(self.inner(x.reshape(len(x), -1))))
+
+
+class MeanCNN(CNN):
+    """The same with means instead of maxima."""
+
+    pool = staticmethod(nnx.avg_pool)
 
 
 class GRU(linen.Module):
@@ -52,13 +60,13 @@ class Transformer(linen.Module):
     characters: int
 
     @linen.compact
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Any) -> Any:
         mask = linen.make_causal_mask(x)
         places = self.param("places", linen.initializers.normal(0.02), (LENGTH, UNITS))
-        x = linen.Embed(self.characters, UNITS)(x) + places
+        x = linen.Embed(self.characters, UNITS)(x) + places[None]
         for _ in range(2):
-            attended: Any = linen.MultiHeadDotProductAttention(HEADS)(linen.LayerNorm()(x), mask=mask)
-            x += attended
+            attention: Any = linen.MultiHeadDotProductAttention(HEADS)
+            x += attention(linen.LayerNorm()(x), mask=mask)
             x += linen.Dense(UNITS)(linen.gelu(linen.Dense(4 * UNITS)(linen.LayerNorm()(x))))
         return linen.Dense(self.characters)(linen.LayerNorm()(x))
 
@@ -81,11 +89,10 @@ class Network(NamedTuple):
 
 def network(name: str) -> Network:
     """One of `NETWORKS`."""
-    if name == "cnn":
-        title = (
-            "CNN on 28 × 28 images: Conv 16, Conv 32 (3 × 3, each with a 2 × 2 maximum), Dense 64, Dense 10; batch 64"
-        )
-        return Network(title, CNN, _images(), 64)
+    if name in ("cnn", "cnn-mean"):
+        build, pool = (CNN, "maximum") if name == "cnn" else (MeanCNN, "mean")
+        layers = f"Conv 16, Conv 32 (3 × 3, each with the {pool} of 2 × 2 pixels), Dense 64, Dense 10"
+        return Network(f"CNN on 28 × 28 images: {layers}; batch 64", build, _images(), 64)
     data, characters = _text()
     if name == "gru":
         title = f"Linen GRU of {UNITS} units on {LENGTH} characters; batch 32"
@@ -94,7 +101,7 @@ def network(name: str) -> Network:
     return Network(title, lambda _: Transformer(characters), data, 32)
 
 
-NETWORKS = ("cnn", "gru", "transformer")
+NETWORKS = ("cnn", "cnn-mean", "gru", "transformer")
 
 
 def cost(outputs: Array, y: Array) -> Array:

@@ -1,4 +1,4 @@
-"""The CNN in PyTorch."""
+"""The CNNs in PyTorch."""
 
 import time
 from typing import Any
@@ -15,6 +15,7 @@ class Loop:
 
     def __init__(self, one: Any, work: Any) -> None:
         self._numbers, self._work = one.data, work
+        self._pool = torch.nn.MaxPool2d if work.name == "cnn" else torch.nn.AvgPool2d
         formats = (torch.contiguous_format, torch.channels_last)
         settings = [(count, form) for count in sorted({1, torch.get_num_threads()}) for form in formats]
         seconds = []
@@ -37,7 +38,7 @@ class Loop:
         return [self._trained(rate, self._work.start.rows) for rate in self._work.rates]
 
     def _trained(self, rate: float, rows: np.ndarray) -> float:
-        model = _model(self._work.start.weights).to(memory_format=self._form)
+        model = _model(self._work.start.weights, self._pool).to(memory_format=self._form)
         optimizer = torch.optim.Adam(model.parameters(), rate, fused=True)
         (x, y), test = self._data
         for batch in torch.from_numpy(np.array(rows)):
@@ -48,7 +49,7 @@ class Loop:
             return [float(torch.nn.functional.cross_entropy(model(a), b)) for a, b in ((x, y), test)][1]
 
 
-def _model(weights: list[np.ndarray]) -> torch.nn.Sequential:
+def _model(weights: list[np.ndarray], pool: type[torch.nn.Module]) -> torch.nn.Sequential:
     (first_bias, first), (inner_bias, inner), (outer_bias, outer), (second_bias, second) = (
         weights[i : i + 2] for i in range(0, 8, 2)
     )
@@ -65,7 +66,7 @@ def _model(weights: list[np.ndarray]) -> torch.nn.Sequential:
         for layer, kernel, bias in zip(layers, kernels, (first_bias, second_bias, inner_bias, outer_bias), strict=True):
             layer.weight.copy_(_tensor(kernel))
             layer.bias.copy_(_tensor(bias))
-    relu, pool = torch.nn.ReLU, torch.nn.MaxPool2d
+    relu = torch.nn.ReLU
     return torch.nn.Sequential(
         *(layers[0], relu(), pool(2), layers[1], relu(), pool(2), torch.nn.Flatten(), layers[2], relu(), layers[3])
     )

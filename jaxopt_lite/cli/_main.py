@@ -155,7 +155,7 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
     kinds = bench.add_subparsers(title="benchmarks", required=True, metavar="WHAT")
     subjects = {
         "sweep": "the default sweep against hand-written loops in JAX, Flax and PyTorch",
-        "convolutions": "sweeps of a CNN, a GRU and a transformer against loops with a jitted step",
+        "convolutions": "sweeps of CNNs, a GRU and a transformer against loops with a jitted step",
         "activations": "accuracy, memory and speed of activations against jax.nn and torch",
         "optimizers": "steps and states of optimizers against optax and torch",
     }
