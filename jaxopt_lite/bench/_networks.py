@@ -50,8 +50,8 @@ class GRU(linen.Module):
 
     @linen.compact
     def __call__(self, x: Array) -> Array:
-        x = linen.RNN(linen.GRUCell(UNITS))(linen.Embed(self.characters, UNITS)(x))
-        return linen.Dense(self.characters)(x)
+        outputs: Any = linen.RNN(linen.GRUCell(UNITS))(linen.Embed(self.characters, UNITS)(x))
+        return linen.Dense(self.characters)(outputs)
 
 
 class Transformer(linen.Module):
