@@ -63,8 +63,8 @@ MUTANTS = [
     Mutant(
         "the optimizers' rivals are timed twice",
         "jaxopt_lite/bench/_optimizer_times.py",
-        "            jax.block_until_ready(run())\n            if nth:\n                seconds[name]",
-        "            jax.block_until_ready(run())\n            run()\n            if nth:\n                seconds[name]",
+        "ready(run())\n            if nth:\n                seconds[name]",
+        "ready(run())\n            run()\n            if nth:\n                seconds[name]",
         "tests/bench/test_optimizers.py",
     ),
     Mutant(

@@ -2,6 +2,8 @@
 
 from jaxopt_lite.bench._activation_page import render_activations as render_activations
 from jaxopt_lite.bench._activations import activations as activations
+from jaxopt_lite.bench._convolutions import convolutions as convolutions
+from jaxopt_lite.bench._convolutions_page import render_convolutions as render_convolutions
 from jaxopt_lite.bench._optimizers import OPTIMIZER_SECTIONS as OPTIMIZER_SECTIONS
 from jaxopt_lite.bench._optimizers import optimizers as optimizers
 from jaxopt_lite.bench._optimizers_page import render_optimizers as render_optimizers

@@ -172,6 +172,7 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
     kinds = bench.add_subparsers(title="benchmarks", required=True, metavar="WHAT")
     subjects = {
         "sweep": "the default sweep against hand-written loops in JAX, Flax and PyTorch",
+        "convolutions": "sweeps of CNNs, a GRU and a transformer against loops with a jitted step",
         "activations": "accuracy, memory and speed of activations against jax.nn and torch",
         "optimizers": "steps and states of optimizers against optax and torch",
     }
@@ -179,7 +180,7 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
         one = kinds.add_parser(kind, help=subject, description=f"Measure {subject}.")
         one.add_argument("--json", action="store_true", help="print the figures as one JSON object")
         one.add_argument("--out", metavar="FILE", help="also write the figures as a Markdown page")
-        if kind != "sweep":
+        if kind in ("activations", "optimizers"):
             what = "activations" if kind == "activations" else "sections of the page"
             one.add_argument("--only", metavar="NAMES", help=f"comma-separated names of {what}")
         small = "tiny sizes, to try the command; the figures mean nothing"

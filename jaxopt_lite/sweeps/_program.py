@@ -11,13 +11,14 @@ import numpy as np
 
 from jaxopt_lite import optimizers
 from jaxopt_lite._names import unknown
+from jaxopt_lite.sweeps._convolutions import for_cpu, has_convolutions
 from jaxopt_lite.sweeps._executables import Lowered, lowered
 from jaxopt_lite.sweeps._group import Group
 from jaxopt_lite.sweeps._layout import Layout
 from jaxopt_lite.sweeps._task_error import TaskError
 from jaxopt_lite.sweeps._width import accelerator_width, bytes_of, cpu_width
 from jaxopt_lite.training import Task, _checked
-from jaxopt_lite.training._run import Curve, advance, blank, real_scalar, start, stride_of
+from jaxopt_lite.training._run import Curve, advance, blank, keys, real_scalar, start, stride_of
 
 Array = jax.Array
 
@@ -114,6 +115,7 @@ def width_of(task: Task, group: Group, layout: Layout, runs: int) -> int:
     """The width C of a group. On CPU it depends on the model alone, since a trial's bits depend on it.
 
     The states of merged optimizers are not counted, since the sweep's other optimizers decide how large those are.
+    On CPU the width of a program with convolutions is 1: under `vmap` they take two to three times as long.
 
     Args:
         task: the training problem.
@@ -132,7 +134,8 @@ def width_of(task: Task, group: Group, layout: Layout, runs: int) -> int:
             state = jax.eval_shape(
                 lambda seed: flattened(start(task, group.example(optimizers.sgd(0.0)), seed))[0], seed
             )
-        return cpu_width(bytes_of(state))
+        width = cpu_width(bytes_of(state))
+        return 1 if width > 1 and _convolves(task, group) else width
 
     def temporary(width: int) -> int:
         memory = trace(task, group, width, device, layout).segment.program.compile().memory_analysis()
@@ -160,8 +163,23 @@ class Widths:
         return self._known[nth]
 
 
+def _convolves(task: Task, group: Group) -> bool:
+    """Whether the step of a task has convolutions."""
+
+    def step(seed: Any, data: Any) -> Any:
+        trial = group.example(optimizers.sgd(0.0))
+        return _checked.step(task, trial, start(task, trial, seed), data, keys(seed)[1])
+
+    with _explained(task):
+        seed, data = jax.ShapeDtypeStruct((), jnp.uint32), jax.tree.map(shape_of, task.data)
+        return has_convolutions(jax.make_jaxpr(step)(seed, data).jaxpr)
+
+
 def trace(task: Task, group: Group, width: int, device: Any, layout: Layout) -> Traced:
     """Trace and lower the programs of a group for `width` trials on one device.
+
+    Programs for CPUs have their convolutions, in the steps and in the evaluation, in the form that is fast there; see
+    `for_cpu`. A program of one trial has no axis of trials, since batched products of one are slower on CPU.
 
     Raises:
         TaskError: the task needs to know a number that is data, or its scores are without its objective.
@@ -186,7 +204,7 @@ def _traced(task: Task, group: Group, width: int, device: Any, vmap_start: bool)
             restores.append(restore)
             return arrays, blank(task, trial, carry, task.data)
 
-        return jax.vmap(one)((numbers, seeds)) if vmap_start else jax.lax.map(one, (numbers, seeds))
+        return _mapped(one, width)((numbers, seeds)) if vmap_start else jax.lax.map(one, (numbers, seeds))
 
     placed = jax.sharding.SingleDeviceSharding(device)
     # unused arguments are kept: programs of equal text then take equal arguments, so that they can be shared
@@ -195,7 +213,16 @@ def _traced(task: Task, group: Group, width: int, device: Any, vmap_start: bool)
     restore = restores[-1]
     carry, points = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), first.program.out_info)
 
-    def segment(branches: Any, numbers: Any, seeds: Any, carry: Any, points: Any, data: Any, bounds: Any) -> Any:
+    def segment(
+        form: Callable[[Any], Any],
+        branches: Any,
+        numbers: Any,
+        seeds: Any,
+        carry: Any,
+        points: Any,
+        data: Any,
+        bounds: Any,
+    ) -> Any:
         def one(numbers: Any, seed: Any, carry: Any, points: Any) -> Any:
             trial = group.rebuilt(branches, numbers)
             state, curve = advance(task, trial, restore(carry), Curve(points, bounds[2]), data, seed, bounds[:2])
@@ -211,10 +238,14 @@ def _traced(task: Task, group: Group, width: int, device: Any, vmap_start: bool)
             scores = scored(_evaluated, 1), scored(_tested, 2) if task.test else {}
             return flattened(state)[0], curve.points, scores
 
-        return jax.vmap(one)(numbers, seeds, carry, points)
+        return _mapped(form(one), width)(numbers, seeds, carry, points)
 
     arguments = (branches, numbers, seeds, carry, points, data, jax.ShapeDtypeStruct((4,), jnp.int32))
-    second = lowered(jax.jit(segment, **options, donate_argnums=(3, 4)), device, arguments)
+    options |= {"donate_argnums": (3, 4)}
+    program = jax.jit(partial(segment, lambda one: one), **options)
+    if device.platform == "cpu" and has_convolutions(program.trace(*arguments).jaxpr.jaxpr):
+        program = jax.jit(partial(segment, for_cpu), **options)
+    second = lowered(program, device, arguments)
     inputs = slice(len(branches), len(branches) + len(numbers))
     used = [any(flags) for flags in zip(first.used[inputs], second.used[inputs], strict=True)]
     evaluation, test = second.program.out_info[2]
@@ -222,6 +253,18 @@ def _traced(task: Task, group: Group, width: int, device: Any, vmap_start: bool)
         if name in evaluation:
             raise TaskError(f"evaluate and test of task {task.name!r} both return a score {name!r}; rename one of them")
     return Traced(first, second, width, carry, (*evaluation, *test), used)
+
+
+def _mapped(function: Callable[..., Any], width: int) -> Callable[..., Any]:
+    """`vmap(function)` for `width` trials; of one trial the axis is removed and put back."""
+    if width > 1:
+        return jax.vmap(function)
+
+    def alone(*inputs: Any) -> Any:
+        out = function(*jax.tree.map(lambda x: jnp.squeeze(x, 0), inputs))
+        return jax.tree.map(lambda x: jnp.expand_dims(x, 0), out)
+
+    return alone
 
 
 def shape_of(leaf: Any) -> jax.ShapeDtypeStruct:
