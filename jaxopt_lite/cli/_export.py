@@ -6,6 +6,7 @@ from typing import Any
 
 from jaxopt_lite.cli import _settings, _tasks
 from jaxopt_lite.cli._usage import Usage
+from jaxopt_lite.flax import arrays_of
 from jaxopt_lite.sweeps import Results, StoreError
 
 
@@ -48,17 +49,3 @@ def _written(folder: Path, model: Any) -> None:
 
     with orbax.checkpoint.StandardCheckpointer() as checkpointer:
         checkpointer.save(folder.absolute(), arrays_of(model))
-
-
-def arrays_of(model: Any) -> Any:
-    """The arrays of a model as nested dicts, without random keys, which Orbax does not write.
-
-    Args:
-        model: an NNX module, or a Linen module with its variables.
-    """
-    from flax import nnx
-
-    if isinstance(model, nnx.Module):
-        state = nnx.state(model, lambda _, leaf: not isinstance(leaf, nnx.RngState))
-        return nnx.to_pure_dict(state)
-    return model[1]

@@ -5,6 +5,7 @@ from jaxopt_lite.flax._dense import GatedDense as GatedDense
 from jaxopt_lite.flax._embedding import Embedding as Embedding
 from jaxopt_lite.flax._embedding import Rows as Rows
 from jaxopt_lite.flax._functional import Weights as Weights
+from jaxopt_lite.flax._functional import arrays_of as arrays_of
 from jaxopt_lite.flax._functional import assembled as assembled
 from jaxopt_lite.flax._functional import initialise as initialise
 from jaxopt_lite.flax._functional import outputs as outputs

@@ -139,6 +139,24 @@ def assembled(build: Callable[[Any, nnx.Rngs], Any], trial: Any, weights: Weight
     return module
 
 
+def arrays_of(model: Any) -> Any:
+    """The arrays of a model as nested dicts, as a checkpoint holds them; random keys and counters are left out.
+
+    Args:
+        model: what `assembled` returns: an NNX module, or a Linen module with its variables.
+
+    Returns:
+        For NNX the state of the module as nested dicts, for Linen its variables.
+
+    Example:
+        >>> sorted(arrays_of(nnx.Linear(4, 3, rngs=nnx.Rngs(0))))
+        ['bias', 'kernel']
+    """
+    if not isinstance(model, nnx.Module):
+        return model[1]
+    return nnx.to_pure_dict(nnx.state(model, lambda _, leaf: not isinstance(leaf, nnx.RngState)))
+
+
 def _streams(key: Array) -> dict[str, Array]:
     """The random keys of a Linen module."""
     return dict(zip(("params", "dropout"), jax.random.split(key), strict=True))

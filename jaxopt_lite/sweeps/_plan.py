@@ -206,7 +206,7 @@ def plan(
         task      digits, 500 steps a run, ranked by validation_accuracy (max)
         trials    100 settings × 3 seeds = 300 runs
         programs  2 training programs for 2 structures; one starting program per initialisation
-        chunks    ... of 8 runs, ... at a time on CPU cores
+        chunks    ... of 2 runs, ... at a time on CPU cores
     """
     _checked.check(task)
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
