@@ -194,7 +194,8 @@ def _dry_run(planned: Any, as_json: bool) -> int:
 def _stored_settings(store: Path | None, given: dict[str, Any], extend: bool) -> dict[str, Any]:
     """The settings of the sweep in the store, which the given ones must equal; with `extend` some may be larger."""
     if store is None:
-        raise Usage("--resume and --extend need --store DIR: the folder of the sweep to continue")
+        flag, verb = ("--extend", "extend") if extend else ("--resume", "continue")
+        raise Usage(f"{flag} needs --store DIR: the folder of the sweep to {verb}")
     from jaxopt_lite.sweeps._ledger import Ledger, StoreError
 
     try:

@@ -102,7 +102,7 @@ def run(
     if store is not None:
         _ledger.check(Path(store), resume or extend)
     elif resume or extend:
-        raise ValueError("resume=True and extend=True need store=..., the folder of the sweep to continue")
+        raise _without_store(extend)
     planned = plan(
         task,
         space,
@@ -162,7 +162,7 @@ def execute(
     _check_note(note)
     if store is None:
         if resume or extend:
-            raise ValueError("resume=True and extend=True need store=..., the folder of the sweep to continue")
+            raise _without_store(extend)
         return _executed(planned, None, None, False, progress, note)
     lock = _ledger.locked(Path(store), resume or extend)
     try:
@@ -170,6 +170,11 @@ def execute(
         return _executed(planned, previous, (Path(store), lock), extend, progress, note)
     finally:
         lock.release(undo=True)  # only if no ledger was opened for writing: that one has released it
+
+
+def _without_store(extend: bool) -> ValueError:
+    name = "extend" if extend else "resume"
+    return ValueError(f"{name}=True needs store=..., the folder of the sweep to {name}")
 
 
 def _check_note(note: dict[str, Any] | None) -> None:

@@ -102,7 +102,7 @@ def test_a_dry_run_says_what_is_stopped(command):
         (["--confirm", "9:1", *SMALL], "needs 9 settings, but the sweep has 2 settings"),
         (["--keep", "-1"], "--keep -1: it must be a number of settings, or all"),
         (["--search", "tpe"], "--search tpe needs --trials N"),
-        (["--extend"], "--resume and --extend need --store DIR"),
+        (["--extend"], "--extend needs --store DIR"),
         (["--extend", "--resume", "--store", "s"], "give one of them"),
     ],
     ids=str,
