@@ -83,7 +83,7 @@ class Error(NamedTuple):
 
 
 def orders(f: Callable[[jax.Array], jax.Array], compiler_options: dict[str, Any] | None = None) -> Evaluate:
-    """f, f', f'' of an elementwise function, each derivative by reverse mode, compiled with the options of `jax.jit`."""
+    """f, f', f'' of an elementwise function, each derivative by reverse mode; options as of `jax.jit`."""
 
     def derivative(g: Callable[[jax.Array], jax.Array]) -> Callable[[jax.Array], jax.Array]:
         return lambda x: jax.vjp(g, x)[1](jnp.ones_like(x))[0]
