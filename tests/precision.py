@@ -1,8 +1,11 @@
-"""float64, switched on for a block of a test."""
+"""What the numbers of a test are computed with: float64, and the compiler's usual fusion."""
 
 from contextlib import AbstractContextManager
 
 import jax
+
+# With the fixture `optimised`, `jax.jit` with these options compiles as it does outside of the tests.
+FUSED = {"xla_cpu_use_fusion_emitters": True}
 
 
 def double() -> AbstractContextManager:

@@ -82,15 +82,15 @@ class Error(NamedTuple):
     strict: float = float("nan")
 
 
-def orders(f: Callable[[jax.Array], jax.Array]) -> Evaluate:
-    """f, f', f'' of an elementwise function, each derivative by reverse mode."""
+def orders(f: Callable[[jax.Array], jax.Array], compiler_options: dict[str, Any] | None = None) -> Evaluate:
+    """f, f', f'' of an elementwise function, each derivative by reverse mode; options as of `jax.jit`."""
 
     def derivative(g: Callable[[jax.Array], jax.Array]) -> Callable[[jax.Array], jax.Array]:
         return lambda x: jax.vjp(g, x)[1](jnp.ones_like(x))[0]
 
     first = derivative(f)
     second = derivative(first)
-    compiled = jax.jit(lambda x: (f(x), first(x), second(x)))
+    compiled = jax.jit(lambda x: (f(x), first(x), second(x)), compiler_options=compiler_options)
     return lambda x: tuple(np.asarray(y) for y in compiled(jnp.asarray(x)))
 
 

@@ -21,7 +21,9 @@ from jaxopt_lite.bench._activation_accuracy import (
     some_singles,
 )
 from jaxopt_lite.bench._activation_truth import TRUTH, truth, truth_by
+from tests.precision import FUSED
 
+pytestmark = pytest.mark.usefixtures("optimised")
 SPECIAL = [-np.inf, np.inf, 0.0, -0.0, np.nan]
 LEARNED = [
     pytest.param(name, setting, entry, id=f"{name}-{setting}-{entry}")
@@ -36,7 +38,7 @@ def results(name: str, dtype: str) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
     """The inputs of one type, sorted, and what the row makes of them; before them the special values."""
     x = some_singles(131071, around=256) if dtype == "float32" else all_halves(dtype)
     x = np.concatenate([np.array(SPECIAL, x.dtype), np.sort(x.astype(np.float64)).astype(x.dtype)])
-    return x[len(SPECIAL) :], orders(CATALOGUE[name].probe)(x)
+    return x[len(SPECIAL) :], orders(CATALOGUE[name].probe, FUSED)(x)
 
 
 def errors(name: str, dtype: str) -> tuple:
@@ -72,7 +74,9 @@ def test_derivatives_in_learned_numbers_are_rounded_right(name: str, setting: st
     start = jnp.asarray(row.initial[setting])
     towards = jnp.ones_like(start) if entry is None else jnp.zeros_like(start).at[entry].set(1.0)
     one = row.probe
-    slope = jax.jit(lambda x: jax.jvp(lambda p: one(x, **{setting: p}), (start,), (towards,))[1])
+    slope = jax.jit(
+        lambda x: jax.jvp(lambda p: one(x, **{setting: p}), (start,), (towards,))[1], compiler_options=FUSED
+    )
     got = np.asarray(slope(jnp.asarray(x)), np.float64)
     true = truth_by(name, x.astype(np.float64), setting, entry, **settings_of(name))
     wide = x.astype(np.float64)

@@ -89,6 +89,7 @@ def test_squareplus_without_a_bend_is_relu() -> None:
     np.testing.assert_array_equal(jax.vmap(jax.grad(lambda x: act.squareplus(x, b=0.0)))(x), [0.0, 0.5, 1.0])
 
 
+@pytest.mark.usefixtures("optimised")
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 @ROWS
 def test_jit_equals_eager_bit_for_bit_in_half_precision(name: str, dtype: str) -> None:
