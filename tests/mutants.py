@@ -70,8 +70,10 @@ MUTANTS = [
     Mutant(
         "an activation keeps half an array more than its row says",
         "jaxopt_lite/activations/_rule/elementwise.py",
-        'kept = {"x": x} if moving',
-        'kept = {"x": x, "more": x[: x.shape[0] // 2] * 2} if moving',
+        "return y, jax.checkpoint(tangent, prevent_cse=False)(kept",
+        "half = jnp.cos(jnp.ravel(x)[: x.size // 2])\n"
+        "        more = lambda *kept: tangent(*kept) * (1 + 0 * half.sum())\n"
+        "        return y, jax.checkpoint(more, prevent_cse=False)(kept",
         "tests/activations/test_memory.py",
     ),
     Mutant(
