@@ -132,3 +132,11 @@ def test_without_optuna_the_extra_is_named(monkeypatch, tmp_path):
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'jaxopt-lite\[optuna\]'"):
         swept(store=tmp_path / "s")
     assert not (tmp_path / "s").exists()
+
+
+def test_every_batch_has_a_sampler_of_another_seed():
+    """With one seed for all, two batches of 7 would be one batch of 14."""
+    sampler = optuna.samplers.RandomSampler
+    halves, whole = (settings(swept(14, sweeps.optuna(sampler, batch=batch))) for batch in (7, 14))
+    assert halves[:7] == whole[:7]
+    assert not set(halves[7:]) & set(whole[7:])
