@@ -13,33 +13,34 @@ class _Fields(NamedTuple):
     race: bool
 
 
-class Halving(_Fields, Stop):
-    """Successive halving; made by `halving`."""
+class _Geometric(_Fields, Stop):
+    """A rule whose rungs grow by the factor `eta`."""
 
     __slots__ = ()
 
     def rungs(self, steps: int) -> tuple[int, ...]:
-        """The steps of the rungs."""
+        """The steps of the rungs, of all brackets if there are several."""
         checked_steps(repr(self), self.first, steps)
         return rungs_of(steps, self.first, self.eta)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__.lower()}(eta={self.eta:g}, first={self.first:.4g}, race={self.race})"
+
+
+class Halving(_Geometric):
+    """Successive halving; made by `halving`."""
+
+    __slots__ = ()
 
     def orders(self, history: History, trials: Sequence[int]) -> list[Order]:
         """The runs of the lowest rung that is not complete; after the last rung, the other seeds of its survivors."""
         return climb(history, trials, self.rungs(history.steps), self.eta, self.race)
 
-    def __repr__(self) -> str:
-        return f"halving(eta={self.eta:g}, first={self.first:.4g}, race={self.race})"
 
-
-class Hyperband(_Fields, Stop):
+class Hyperband(_Geometric):
     """Successive halving with several first rungs; made by `hyperband`."""
 
     __slots__ = ()
-
-    def rungs(self, steps: int) -> tuple[int, ...]:
-        """The steps of the rungs of all brackets."""
-        checked_steps(repr(self), self.first, steps)
-        return rungs_of(steps, self.first, self.eta)
 
     def orders(self, history: History, trials: Sequence[int]) -> list[Order]:
         """The orders of all brackets, which do not wait for each other; with racing, then the best trials' seeds."""
@@ -54,9 +55,6 @@ class Hyperband(_Fields, Stop):
             orders += found
             winners += best
         return orders or (raced(history, winners, self.eta) if self.race else [])
-
-    def __repr__(self) -> str:
-        return f"hyperband(eta={self.eta:g}, first={self.first:.4g}, race={self.race})"
 
 
 def halving(eta: float = 3, first: float = 1 / 9, race: bool = False) -> Stop:

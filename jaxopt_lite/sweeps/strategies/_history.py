@@ -1,6 +1,7 @@
 """What a strategy sees of a sweep, and what it asks for."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -74,20 +75,20 @@ class History(NamedTuple):
         return [Order(trial, seed, step) for trial, seed in runs if self.cost(trial, seed, step) is None]
 
 
-class Stop:
+class Stop(ABC):
     """Decides how far each trial of a batch is trained: a pure function of the history.
 
     `rungs` names the steps at which runs are compared, and `orders` asks for what is missing. `orders` is called when
     all that it asked for before is in the history, or after an interruption, when a part of it is.
     """
 
+    @abstractmethod
     def rungs(self, steps: int) -> tuple[int, ...]:
         """The steps at which runs are scored, in increasing order; the last is `steps`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def orders(self, history: History, trials: Sequence[int]) -> list[Order]:
         """What must run next for a batch of trials; nothing if the batch is finished."""
-        raise NotImplementedError
 
 
 class Never(Stop):
