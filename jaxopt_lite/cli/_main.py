@@ -108,7 +108,10 @@ def _add_sweep(commands: argparse._SubParsersAction) -> None:
         help="low:high:count (logarithmic), a comma-separated list, or low:high with --trials; default 1e-4:1:8",
     )
     add("--trials", type=int, metavar="N", help="number of settings to try; default all combinations")
-    searches = "grid, random, quasi-random (spreads the settings more evenly), or tpe (learns from them; needs Optuna)"
+    searches = (
+        "grid, random, quasi-random (spreads the settings more evenly), tpe (learns from them; needs Optuna), or "
+        "population (settings change during training), with settings as in population:every=50"
+    )
     add("--search", metavar="NAME", help=f"{searches}; default random with --trials, grid without")
     rules = "halving, hyperband or median, with settings as in halving:eta=4,first=1/27,race=false"
     add("--stop", metavar="RULE", help=f"stop bad settings early: {rules}; default none")

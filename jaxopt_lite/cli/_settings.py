@@ -23,8 +23,15 @@ DEFAULTS: dict[str, Any] = {
     "steps": 500,
     "batch_size": None,
 }
-SEARCHES = ("grid", "random", "quasi-random", "tpe")
-# The rules of --stop, with the settings that it takes beside those of `jaxopt_lite.sweeps`.
+# The searches of --search, with their settings.
+SEARCHES: dict[str, dict[str, Any]] = {
+    "grid": {},
+    "random": {},
+    "quasi-random": {},
+    "tpe": {"batch": 16.0},
+    "population": {"every": 0.0, "quantile": 0.25, "resample": 0.25},  # 0 stands for a tenth of the steps
+}
+# The rules of --stop, with their settings.
 RULES: dict[str, dict[str, Any]] = {
     "halving": {"eta": 3.0, "first": 1 / 9, "race": True},
     "hyperband": {"eta": 3.0, "first": 1 / 27, "race": True},
@@ -64,15 +71,23 @@ def check(settings: dict[str, Any]) -> None:
         raise Usage(f"--batch-size {size}: it is for built-in tasks; the task in {task_file} sets its own batch size")
     given = rates(settings["learning_rate"], settings["trials"])
     search, trials = settings["search"], settings["trials"]
-    if search is not None and search not in SEARCHES:
-        raise Usage(unknown("search", search, SEARCHES))
-    if search == "grid" and isinstance(given, tuple):
+    chosen = search_rule(search)
+    if chosen and chosen[0] == "grid" and isinstance(given, tuple):
         raise Usage(f"--search grid needs learning rates to try: add a count ({settings['learning_rate']}:8)")
-    if search in ("random", "quasi-random", "tpe") and trials is None:
+    if chosen and chosen[0] != "grid" and trials is None:
         raise Usage(f"--search {search} needs --trials N, the number of settings to draw")
     stop_rule(settings["stop"])
     confirmed(settings["confirm"])
     kept(settings["keep"])
+
+
+def search_rule(text: str | None) -> tuple[str, dict[str, Any]] | None:
+    """The name of a search of --search and its settings.
+
+    Raises:
+        Usage: there is no such search or setting, or a setting is not a number.
+    """
+    return None if text is None else _rule(text, "--search", "search", SEARCHES)
 
 
 def stop_rule(text: str | None) -> tuple[str, dict[str, Any]] | None:
@@ -81,21 +96,24 @@ def stop_rule(text: str | None) -> tuple[str, dict[str, Any]] | None:
     Raises:
         Usage: there is no such rule or setting, or a setting is not a number.
     """
-    if text in (None, "none"):
-        return None
+    return None if text in (None, "none") else _rule(str(text), "--stop", "rule", RULES)
+
+
+def _rule(text: str, flag: str, kind: str, known: dict[str, dict[str, Any]]) -> tuple[str, dict[str, Any]]:
+    """A name and its settings, from a text such as `halving:eta=3,first=1/9`."""
     name, _, rest = text.partition(":")
-    if name not in RULES:
-        raise Usage(f"--stop {unknown('rule', name, RULES)}")
-    settings = dict(RULES[name])
+    if name not in known:
+        raise Usage(f"{flag} {unknown(kind, name, known)}")
+    settings = dict(known[name])
     for word in filter(None, rest.split(",")):
         key, _, value = word.partition("=")
         if key not in settings:
-            raise Usage(f"--stop {name}: {unknown('setting', key, settings)}")
+            raise Usage(f"{flag} {name}: {unknown('setting', key, settings)}")
         try:
             settings[key] = {"true": True, "false": False}[value] if key == "race" else float(Fraction(value))
         except (ValueError, KeyError, ZeroDivisionError):
             wanted = "true or false" if key == "race" else "a number such as 3 or 1/9"
-            raise Usage(f"--stop {text}: {key} takes {wanted}, got {value!r}") from None
+            raise Usage(f"{flag} {text}: {key} takes {wanted}, got {value!r}") from None
     return name, settings
 
 

@@ -32,6 +32,8 @@ def sweep(options: argparse.Namespace) -> int:
         raise Usage("--resume continues a sweep as it is, --extend makes it larger: give one of them")
     old = options.resume or options.extend
     settings = _stored_settings(store, given, options.extend) if old else _settings.DEFAULTS | given
+    if not old and str(settings["search"]).startswith("population"):
+        settings = settings | {"seeds": given.get("seeds", 1)}
     _settings.check(settings)
 
     _prepare_jax()
@@ -65,7 +67,8 @@ def _chosen(settings: dict[str, Any]) -> dict[str, Any]:
     """
     from jaxopt_lite import sweeps
 
-    out = {name: settings[name] for name in ("trials", "search", "seeds", "steps")}
+    out = {name: settings[name] for name in ("trials", "seeds", "steps")}
+    out["search"] = _search(settings)
     out["confirm"], out["keep"] = _settings.confirmed(settings["confirm"]), _settings.kept(settings["keep"])
     rule = _settings.stop_rule(settings["stop"])
     if rule is not None:
@@ -75,6 +78,39 @@ def _chosen(settings: dict[str, Any]) -> dict[str, Any]:
         except ValueError as error:
             raise Usage(f"--stop {settings['stop']}: {error}") from error
     return out
+
+
+def _search(settings: dict[str, Any]) -> Any:
+    """The argument `search` of `sweeps.plan`.
+
+    Raises:
+        Usage: a setting of the search is out of range.
+    """
+    from jaxopt_lite import sweeps
+
+    name, given = _settings.search_rule(settings["search"]) or (None, {})
+    try:
+        if name == "tpe":
+            return sweeps.optuna("tpe", batch=_whole("batch", given["batch"]))
+        if name == "population":
+            every = given.pop("every") or max(1, settings["steps"] // 10)
+            found = sweeps.population(settings["trials"], _whole("every", every), **given)
+            found.rungs(settings["steps"])
+            return found
+    except ValueError as error:
+        raise Usage(f"--search {settings['search']}: {error}") from error
+    return name
+
+
+def _whole(name: str, number: float) -> int:
+    """The number as an integer.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if number != int(number):
+        raise ValueError(f"{name} must be a whole number, got {number:g}")
+    return int(number)
 
 
 def _run(planned: Any, store: Path, settings: dict[str, Any], options: argparse.Namespace) -> int:

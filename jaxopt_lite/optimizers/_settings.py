@@ -69,6 +69,21 @@ def settings(state: Any) -> dict[str, Any]:
     return {_join(path, name): value for path, node in _places(state, ()) for name, value in node.settings.items()}
 
 
+def is_setting(tree: Any) -> Any:
+    """A tree of the same structure that says of each leaf whether it is a setting in a state of this package."""
+
+    def has_settings(node: Any) -> bool:
+        return "settings" in getattr(node, "_fields", ())
+
+    def marked(node: Any) -> Any:
+        if not has_settings(node):
+            return False
+        fields = {name: is_setting(child) for name, child in node._asdict().items() if name != "settings"}
+        return node._replace(**fields, settings=jax.tree.map(lambda _: True, node.settings))
+
+    return jax.tree.map(marked, tree, is_leaf=has_settings)
+
+
 def with_settings(state: Any, /, **changes: Any) -> Any:
     """The same state with some settings changed; moments and counts stay.
 

@@ -3,6 +3,7 @@
 from typing import Any as _Any
 
 from jaxopt_lite._names import nearest as _nearest
+from jaxopt_lite.sweeps._columns import Generation as Generation
 from jaxopt_lite.sweeps._compare import Difference as Difference
 from jaxopt_lite.sweeps._estimate import estimate as estimate
 from jaxopt_lite.sweeps._estimate import matmul_rate as matmul_rate
@@ -26,6 +27,7 @@ from jaxopt_lite.sweeps.strategies import halving as halving
 from jaxopt_lite.sweeps.strategies import hyperband as hyperband
 from jaxopt_lite.sweeps.strategies import median as median
 from jaxopt_lite.sweeps.strategies import optuna as optuna
+from jaxopt_lite.sweeps.strategies import population as population
 
 
 def __getattr__(name: str) -> _Any:

@@ -1,12 +1,27 @@
 """A ledger's rows as the columns of a table."""
 
 import math
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
 
 from jaxopt_lite.sweeps._database import CONFIRM, Row
 from jaxopt_lite.sweeps._ledger import Ledger
 from jaxopt_lite.training._run import means
+
+
+class Generation(NamedTuple):
+    """How a run continued after a generation of a population.
+
+    Attributes:
+        step: the step of the generation.
+        source: the row from whose state it continued; its own if it continued as it was.
+        columns: its settings from then on, by name.
+    """
+
+    step: int
+    source: int
+    columns: dict[str, Any]
 
 
 def fields_of(ledger: Ledger) -> dict[str, Any]:
@@ -48,4 +63,17 @@ def _fields(ledger: Ledger) -> dict[str, Any]:
         "trials": [row.trial for row in rows],
         "confirming": [row.batch == CONFIRM for row in rows],
         "rungs": [by_step.get(row.id, {}) for row in rows],
+        "generations": _generations(ledger, rows),
     }
+
+
+def _generations(ledger: Ledger, rows: Sequence[Row]) -> list[list[Generation]]:
+    place = {row.id: nth for nth, row in enumerate(rows)}
+    found: list[list[Generation]] = [[] for _ in rows]
+    for id, passed in groupby(ledger.adopted(), lambda one: one.id):
+        steps = list(passed)
+        later = [*(one.columns for one in steps[1:]), rows[place[id]].columns]
+        found[place[id]] = [
+            Generation(one.step, place[one.source], columns) for one, columns in zip(steps, later, strict=True)
+        ]
+    return found

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-FORMAT = 3
+FORMAT = 4
 # Instead of the number of a batch: the run confirms a trial that the search found good.
 CONFIRM = -1
 _TABLES = """
@@ -23,6 +23,8 @@ CREATE TABLE curves (trial INTEGER NOT NULL, name TEXT NOT NULL, dtype TEXT NOT 
                      PRIMARY KEY (trial, name)) WITHOUT ROWID;
 CREATE TABLE carries (trial INTEGER NOT NULL, part INTEGER NOT NULL, step INTEGER NOT NULL, arrays BLOB NOT NULL,
                       digest TEXT NOT NULL, PRIMARY KEY (trial, part));
+CREATE TABLE adoptions (trial INTEGER NOT NULL, step INTEGER NOT NULL, source INTEGER NOT NULL, columns TEXT NOT NULL,
+                        picks TEXT NOT NULL, PRIMARY KEY (trial, step)) WITHOUT ROWID;
 """
 
 

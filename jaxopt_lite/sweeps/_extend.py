@@ -5,21 +5,25 @@ from typing import Any
 import numpy as np
 
 from jaxopt_lite.sweeps._database import CONFIRM
-from jaxopt_lite.sweeps._ledger import Growth, Ledger
+from jaxopt_lite.sweeps._ledger import Growth, Ledger, StoreError
 from jaxopt_lite.sweeps._plan import Plan
+from jaxopt_lite.sweeps.strategies import Population
 
 
-def extend(ledger: Ledger, planned: Plan, facts: dict[str, Any]) -> None:
-    """Add to a ledger what a larger plan of the same sweep has more; what is finished keeps its numbers.
+def growth(ledger: Ledger, planned: Plan, facts: dict[str, Any]) -> Growth:
+    """What a larger plan of the same sweep has more than a ledger; what is finished keeps its numbers.
 
     With more steps, finished runs continue from their final state if it is stored (`keep`) and the curve's stride is a
     multiple of what it was; the others begin again and repeat the same numbers. Runs that confirmed a trial become runs
     of the sweep if their seed is now among its seeds.
 
     Args:
-        ledger: the ledger, open for writing.
+        ledger: the ledger.
         planned: the plan.
         facts: `facts_of(planned)`.
+
+    Raises:
+        StoreError: a member of a population would have to begin again.
     """
     stored, rows = ledger.facts(), ledger.rows()
     batches = {row.trial: row for row in rows if row.batch != CONFIRM}
@@ -30,7 +34,7 @@ def extend(ledger: Ledger, planned: Plan, facts: dict[str, Any]) -> None:
         new += [
             like._replace(seed=seed, status="waiting", step=0) for seed in planned.seeds if (trial, seed) not in there
         ]
-    growth = Growth(
+    found = Growth(
         added=[row._replace(id=len(rows) + i) for i, row in enumerate(new)],
         selected=[
             row._replace(batch=batches[row.trial].batch)
@@ -48,8 +52,14 @@ def extend(ledger: Ledger, planned: Plan, facts: dict[str, Any]) -> None:
         points = ledger.points(stored_states & set(done))
         curves = {row: {name: wider(p, times) for name, p in named.items()} for row, named in points.items()}
         continued = {row: curves.get(row, {}) for row in done if row in stored_states}
-        growth = growth._replace(continued=continued, again=[row for row in done if row not in continued])
-    ledger.extend(growth)
+        found = found._replace(continued=continued, again=[row for row in done if row not in continued])
+    if found.again and isinstance(planned.stop, Population):
+        raise StoreError(
+            f"the population in {ledger.store} cannot get more steps: all members continue from their final states, "
+            f"which keep='all' stores, and the points of their curves, {stored['stride']} steps apart, must fit into "
+            f"those of the longer runs, {facts['stride']} apart"
+        )
+    return found
 
 
 def wider(points: np.ndarray, times: int) -> np.ndarray:

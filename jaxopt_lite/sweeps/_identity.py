@@ -97,7 +97,10 @@ def check_same(ledger: Ledger, planned: Plan, facts: dict[str, Any], extend: boo
             values = "" if key == "data" else f": the store has {stored.get(key)}, requested {facts[key]}"
             raise _differs(ledger, f"in its {key}{values}")
     points = dict(enumerate(planned.rows(planned.points, planned.seeds[:1], 0, 0, 0)))
+    began = {one.id: one for one in reversed(ledger.adopted())}  # the settings before the first generation
     for old in ledger.rows():
+        if old.id in began:
+            old = old._replace(columns=began[old.id].columns, picks=began[old.id].picks)
         new = points.get(old.trial)
         if new and (old.picks != new.picks or json.dumps(old.columns) != json.dumps(new.columns)):  # NaN equals NaN
             raise _differs(ledger, f"in its trials: the store has {_brief(old)}, requested {_brief(new)}")

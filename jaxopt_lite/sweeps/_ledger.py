@@ -64,6 +64,24 @@ class Growth(NamedTuple):
     facts: dict[str, Any]
 
 
+class Adopted(NamedTuple):
+    """How a run continued after a generation of a population.
+
+    Attributes:
+        id: the run's row.
+        step: the step of the generation.
+        source: the row of the run from whose state it continued; its own if it continued as it was.
+        columns: its settings until then, by name.
+        picks: the point of the space until then.
+    """
+
+    id: int
+    step: int
+    source: int
+    columns: dict[str, Any]
+    picks: str
+
+
 class Ledger:
     """Runs, their scores, curves and states; every change is one transaction."""
 
@@ -197,6 +215,38 @@ class Ledger:
         with transaction(self._db) as db:
             db.executemany("UPDATE trials SET status = 'waiting', step = 0 WHERE id = ?", [(row,) for row in rows])
             db.executemany("DELETE FROM curves WHERE trial = ?", [(row,) for row in rows])
+
+    def adopt(self, step: int, runs: Sequence[tuple[Row, int]]) -> None:
+        """Let runs continue from the states of others, with other settings, all or nothing.
+
+        Args:
+            step: the step that all have reached.
+            runs: rows with their new settings, and the row from whose state each continues.
+        """
+        with transaction(self._db) as db:
+            db.executemany(
+                "INSERT INTO adoptions SELECT id, ?, ?, columns, picks FROM trials WHERE id = ?",
+                [(step, source, row.id) for row, source in runs],
+            )
+            for row, source in ((row, source) for row, source in runs if row.id != source):
+                db.execute(
+                    "UPDATE trials SET columns = ?, picks = ?, status = 'running', step = ? WHERE id = ?",
+                    (json.dumps(row.columns), row.picks, step, row.id),
+                )
+                for table in ("curves", "carries"):
+                    db.execute(f"DELETE FROM {table} WHERE trial = ?", (row.id,))
+                db.execute(
+                    "INSERT INTO carries SELECT ?, part, step, arrays, digest FROM carries WHERE trial = ?",
+                    (row.id, source),
+                )
+                db.execute(
+                    "INSERT INTO curves SELECT ?, name, dtype, points FROM curves WHERE trial = ?", (row.id, source)
+                )
+
+    def adopted(self) -> list[Adopted]:
+        """How runs continued after the generations of a population, by run and step."""
+        found = self._db.execute("SELECT trial, step, source, columns, picks FROM adoptions ORDER BY trial, step")
+        return [Adopted(id, step, source, json.loads(columns), picks) for id, step, source, columns, picks in found]
 
     def extend(self, growth: Growth) -> None:
         """Let a sweep grow, all or nothing."""

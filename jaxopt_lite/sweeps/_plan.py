@@ -23,7 +23,7 @@ from jaxopt_lite.sweeps._trials import (
     points,
     structures,
 )
-from jaxopt_lite.sweeps.strategies import History, Never, Optuna, Stop, optuna
+from jaxopt_lite.sweeps.strategies import History, Never, Optuna, Population, Stop, optuna
 from jaxopt_lite.sweeps.strategies._simulate import simulated_steps
 from jaxopt_lite.training import Task, _checked
 
@@ -100,6 +100,8 @@ class Plan(NamedTuple):
     @property
     def share(self) -> float:
         """Expected share of the steps of all runs that will be made; 1 if nothing is stopped."""
+        if not self.stop.stops:
+            return 1.0
         full = self.runs * self.steps
         batch = len(self.points)
         whole, rest = divmod(self.most, batch)
@@ -133,9 +135,11 @@ class Plan(NamedTuple):
         ]
         if self.search is not None:
             lines.append(f"search    {self.search}")
-        if not isinstance(self.stop, Never):
-            rungs = ", ".join(map(str, self.stop.rungs(self.steps)))
+        rungs = ", ".join(map(str, self.stop.rungs(self.steps)))
+        if self.stop.stops:
             lines.append(f"stop      {self.stop!r}, compared at steps {rungs}: about {self.share:.0%} of all steps")
+        elif isinstance(self.stop, Population):
+            lines.append(f"search    {self.stop!r}, scored at steps {rungs}")
         if self.confirm is not None:
             lines.append(
                 f"confirm   the best {count(self.confirm[0], 'setting')} with {count(self.confirm[1], 'seed')}"
@@ -167,7 +171,7 @@ def plan(
     steps: int,
     trials: int | None = None,
     seeds: int | Sequence[int] = 1,
-    search: Search | Optuna | None = None,
+    search: Search | Optuna | Population | None = None,
     stop: Stop | None = None,
     confirm: tuple[int, int] | None = None,
     keep: int | Literal["all"] = 1,
@@ -184,7 +188,7 @@ def plan(
         steps: updates in a run, at least 1.
         trials: number of points of the space, at least 1. Default: all points of its grid, which then must be finite.
         seeds: number of seeds, or a list of different seeds from 0 to 2³² − 1. Default: 1.
-        search: `"grid"`, `"random"`, `"quasi-random"`, `"tpe"` or what `optuna` returns; see `run`.
+        search: `"grid"`, `"random"`, `"quasi-random"`, `"tpe"`, or what `optuna` or `population` returns; see `run`.
         stop: what `halving`, `hyperband` or `median` returns; see `run`. Default: every run goes to its last step.
         confirm: `(k, n)` runs the best k settings with n further seeds; see `run`. Default: none.
         keep: of how many of the best settings the final states are kept; see `run`. Default: 1.
@@ -217,7 +221,9 @@ def plan(
         raise TaskError(f'the modes of task {task.name!r} must be "min" or "max", got {dict(task.modes)!r}')
     chosen = (layout or Layout()).resolved(task.merge)
     listed = _seeds(seeds)
-    rule = _stop(stop, int(steps))
+    if isinstance(search, Population):
+        trials = _members(search, trials, listed, stop, confirm)
+    rule = _stop(search if isinstance(search, Population) else stop, int(steps))
     sampler, most, drawn = _searched(space, search, trials, seed, listed, int(steps), task.mode == "min")
     examples = structures(space)
     if examples is None and sampler is not None:
@@ -254,6 +260,11 @@ def _searched(
     space: Any, search: Any, trials: int | None, seed: int, seeds: tuple[int, ...], steps: int, minimise: bool
 ) -> tuple[Optuna | None, int, list[Picks]]:
     """What proposes later batches, the largest number of trials, and the points of the first batch."""
+    if isinstance(search, Population):
+        drawn = points(space, search.size, "random", seed)
+        if len(drawn) < search.size:
+            raise TaskError(f"{search!r} needs {search.size} different points, and the space has {len(drawn)}")
+        return None, search.size, drawn
     sampler = optuna(search) if search == "tpe" else search
     if not isinstance(sampler, Optuna):
         drawn = points(space, trials, search, seed)
@@ -263,6 +274,25 @@ def _searched(
         raise ValueError(f"search={sampler} needs to know how many trials to ask for, as trials=100")
     history = History(steps, seeds, minimise, (), {})
     return sampler, trials, sampler.next_batch(space, seed, history, [], trials)
+
+
+def _members(search: Population, trials: int | None, seeds: tuple[int, ...], stop: Any, confirm: Any) -> int:
+    """The number of trials of a population.
+
+    Raises:
+        TaskError: another argument does not go with a population.
+    """
+    if trials not in (None, search.size):
+        raise TaskError(f"trials={trials} does not go with {search!r}, which has {search.size}: leave trials out")
+    if len(seeds) > 1:
+        raise TaskError(
+            f"a population has one seed, got {len(seeds)}: each member's settings change during training, so seeds of "
+            "one setting do not exist; run the sweep again with seeds=[1] for another population"
+        )
+    for name, value in (("stop", stop), ("confirm", confirm)):
+        if value is not None:
+            raise TaskError(f"{name}={value!r} does not go with a population, whose settings change during training")
+    return search.size
 
 
 def _stop(stop: Stop | None, steps: int) -> Stop:

@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxopt_lite import optimizers
 from jaxopt_lite._names import unknown
+from jaxopt_lite.optimizers._settings import is_setting
 from jaxopt_lite.sweeps._convolutions import for_cpu, has_convolutions
 from jaxopt_lite.sweeps._executables import Lowered, lowered
 from jaxopt_lite.sweeps._group import Group
@@ -31,15 +32,29 @@ class Chunk(NamedTuple):
 
 
 class Programs(NamedTuple):
-    """The executables of a group on one device, and the width C they are compiled for."""
+    """The executables of a group on one device.
+
+    Attributes:
+        start: starts the trials.
+        segment: advances and scores them.
+        width: the width C they are compiled for.
+        settings: for each array of the carry, whether it is a setting of an optimizer.
+    """
 
     start: Any
     segment: Any
     width: int
+    settings: list[bool]
 
     def started(self, branches: Sequence[int], numbers: list[Any], seeds: Any) -> Chunk:
         """C trials before their first step."""
         return Chunk(*self.start(_indices(branches), numbers, seeds))
+
+    def with_settings(self, branches: Sequence[int], numbers: list[Any], seeds: Any, chunk: Chunk) -> Chunk:
+        """Copies of trials, with the settings of these trials in the states of their optimizers."""
+        fresh = self.started(branches, numbers, seeds)
+        parts = zip(self.settings, fresh.carry, chunk.carry, strict=True)
+        return Chunk([new if setting else old for setting, new, old in parts], chunk.points)
 
     def advanced(
         self,
@@ -75,6 +90,7 @@ class Traced(NamedTuple):
         carry: shapes of the arrays of the state of all trials.
         scores: names of the scores.
         used: for each number of a trial, whether a program uses it.
+        settings: for each array of the carry, whether it is a setting of an optimizer.
     """
 
     start: Lowered
@@ -83,6 +99,7 @@ class Traced(NamedTuple):
     carry: list[Any]
     scores: tuple[str, ...]
     used: list[bool]
+    settings: list[bool]
 
     @property
     def digests(self) -> tuple[str, str]:
@@ -92,7 +109,7 @@ class Traced(NamedTuple):
     def compiled(self) -> tuple[Programs, int]:
         """The executables, and how many of them had to be compiled."""
         (start, new), (segment, newer) = self.start.compiled(), self.segment.compiled()
-        return Programs(start, segment, self.width), new + newer
+        return Programs(start, segment, self.width, self.settings), new + newer
 
 
 @contextmanager
@@ -194,6 +211,7 @@ def _traced(task: Task, group: Group, width: int, device: Any, vmap_start: bool)
     seeds = jax.ShapeDtypeStruct((width,), jnp.uint32)
     data = jax.tree.map(shape_of, task.data)
     restores: list[Callable[[Sequence[Array]], Any]] = []
+    settings: list[bool] = []
 
     def started(branches: Any, numbers: Any, seeds: Any) -> tuple[list[Array], dict[str, Array]]:
         def one(inputs: Any) -> tuple[list[Array], dict[str, Array]]:
@@ -202,6 +220,7 @@ def _traced(task: Task, group: Group, width: int, device: Any, vmap_start: bool)
             carry = start(task, trial, seed)
             arrays, restore = flattened(carry)
             restores.append(restore)
+            settings[:] = jax.tree.leaves(is_setting(carry))
             return arrays, blank(task, trial, carry, task.data)
 
         return _mapped(one, width)((numbers, seeds)) if vmap_start else jax.lax.map(one, (numbers, seeds))
@@ -252,7 +271,7 @@ def _traced(task: Task, group: Group, width: int, device: Any, vmap_start: bool)
     for name in test:
         if name in evaluation:
             raise TaskError(f"evaluate and test of task {task.name!r} both return a score {name!r}; rename one of them")
-    return Traced(first, second, width, carry, (*evaluation, *test), used)
+    return Traced(first, second, width, carry, (*evaluation, *test), used, settings)
 
 
 def _mapped(function: Callable[..., Any], width: int) -> Callable[..., Any]:

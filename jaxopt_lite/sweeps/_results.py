@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxopt_lite._names import unknown
-from jaxopt_lite.sweeps._columns import fields_of
+from jaxopt_lite.sweeps._columns import Generation, fields_of
 from jaxopt_lite.sweeps._compare import Difference, paired, resolution_of
 from jaxopt_lite.sweeps._ledger import Ledger
 from jaxopt_lite.sweeps._model import States
@@ -36,6 +36,7 @@ class Results:
         trials: for each row, the number of its trial. Default: trials follow one another with all seeds each.
         confirming: for each row, whether its seed took no part in the selection (`confirm` of `run`). Default: none.
         rungs: for each row, the objective at each step where the run was scored, by step. Default: none.
+        generations: for each row, how the run continued after each generation of a population. Default: none.
         states: the final states that were kept, for `model`. Default: none.
 
     Example:
@@ -59,6 +60,7 @@ class Results:
     trials: list[int] | None = None
     confirming: list[bool] | None = None
     rungs: list[dict[int, float]] | None = None
+    generations: list[list[Generation]] | None = None
     states: States | None = None
 
     @classmethod

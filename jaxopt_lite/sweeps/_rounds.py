@@ -1,19 +1,20 @@
 """What a sweep runs next: the strategy's orders, as chunks of runs with their states."""
 
 import threading
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxopt_lite.sweeps._database import CONFIRM, Row, decoded
+from jaxopt_lite.sweeps._database import CONFIRM, Row, decoded, encoded
 from jaxopt_lite.sweeps._group import Member
 from jaxopt_lite.sweeps._ledger import FINAL, Ledger, StoreError
 from jaxopt_lite.sweeps._plan import Plan
 from jaxopt_lite.sweeps._program import Chunk
 from jaxopt_lite.sweeps._schedule import Job, Runner
 from jaxopt_lite.sweeps._setting import mean_of
-from jaxopt_lite.sweeps.strategies import History, Order, Run
+from jaxopt_lite.sweeps.strategies import History, Order, Population, Run
 
 
 class State(NamedTuple):
@@ -32,7 +33,7 @@ class Rounds:
 
     def __init__(self, planned: Plan, ledger: Ledger, best: "Best") -> None:
         self._plan, self._ledger, self._best = planned, ledger, best
-        self._placed: dict[int, tuple[int, Member]] = {}  # group and numbers of a trial
+        self._placed: dict[str, tuple[int, Member]] = {}  # group and numbers of a point
         self._replayed = False
 
     def group_of(self, row: Row) -> int:
@@ -45,11 +46,16 @@ class Rounds:
             rows = self._ledger.rows()
             history = self._history(rows)
             wanted: list[Order] = []
+            adopted = False
             for trials in history.batches:
                 orders = self._plan.stop.orders(history, trials)
                 wanted += orders
-                if not orders:
+                if not orders and self._adopt(rows, history, trials):
+                    adopted = True
+                elif not orders:
                     self._prune(rows, trials)
+            if adopted:
+                continue
             if not wanted and self._add_batch(rows, history):
                 continue
             if not wanted and self._add_confirming(rows, history):
@@ -70,25 +76,25 @@ class Rounds:
             StoreError: a state in the ledger is damaged or is not that of this task.
         """
         states = self._states([row for row, _ in runs if row.step], shapes)
+        copies = {one.id: one.step for one in self._ledger.adopted() if one.id != one.source}
         alike: dict[tuple[Any, ...], list[Row]] = {}
         for row, end in runs:
             nth, member = self._place(row)
-            alike.setdefault((nth, member.branches, states[row.id].step if row.id in states else 0, end), []).append(
-                row
-            )
+            step = states[row.id].step if row.id in states else 0
+            alike.setdefault((nth, member.branches, step, end, copies.get(row.id) == step), []).append(row)
         jobs = []
-        for (nth, _, step, end), rows in alike.items():
+        for (nth, _, step, end, copied), rows in alike.items():
             width = self._plan.widths[nth]
             for chunk in (rows[i : i + width] for i in range(0, len(rows), width)):
                 state = _stacked([states[row.id] for row in chunk]) if step else None
                 runners = tuple(Runner(row.id, row.seed, self._place(row)[1]) for row in chunk)
-                jobs.append(Job(nth, runners, step, end, state))
+                jobs.append(Job(nth, runners, step, end, state, copied))
         return sorted(jobs, key=lambda job: job.state is None)
 
     def _place(self, row: Row) -> tuple[int, Member]:
-        if row.trial not in self._placed:
-            self._placed[row.trial] = self._plan.grouping.assign(self._plan.make(decoded(row.picks)).value)
-        return self._placed[row.trial]
+        if row.picks not in self._placed:
+            self._placed[row.picks] = self._plan.grouping.assign(self._plan.make(decoded(row.picks)).value)
+        return self._placed[row.picks]
 
     def _history(self, rows: Sequence[Row]) -> History:
         scores = self._ledger.scores_by_step(self._plan.task.objective)
@@ -96,13 +102,36 @@ class Rounds:
         for row in rows:
             if row.batch != CONFIRM:
                 batches.setdefault(row.batch, {})[row.trial] = None
+        generations = Counter(one.id for one in self._ledger.adopted())
         runs = {
-            (row.trial, row.seed): Run(row.status == "diverged", row.step, scores.get(row.id, {}))
+            (row.trial, row.seed): Run(
+                row.status == "diverged", row.step, scores.get(row.id, {}), generations.get(row.id, 0)
+            )
             for row in rows
             if row.id in scores or row.status == "diverged"
         }
         minimise = self._plan.task.mode == "min"
         return History(self._plan.steps, self._plan.seeds, minimise, tuple(map(tuple, batches.values())), runs)
+
+    def _adopt(self, rows: Sequence[Row], history: History, trials: Sequence[int]) -> bool:
+        """Write how the runs of a batch continue after a generation, if the strategy says so."""
+        by_run = {(row.trial, row.seed): row for row in rows}
+        by_trial = {row.trial: row for row in rows}
+        found = self._plan.stop.adoptions(
+            self._plan.space, self._plan.seed, history, trials, lambda trial: decoded(by_trial[trial].picks)
+        )
+        runs = [
+            (
+                by_run[one.trial, one.seed]._replace(
+                    columns=self._plan.make(one.picks).columns, picks=encoded(one.picks)
+                ),
+                by_run[one.source, one.seed],
+            )
+            for one in found
+        ]
+        if runs:
+            self._ledger.adopt(runs[0][1].step, [(row, source.id) for row, source in runs])
+        return bool(runs)
 
     def _prune(self, rows: Sequence[Row], trials: Iterable[int]) -> None:
         """Give the status `pruned` to the runs of a finished batch that were not brought to their last step."""
@@ -194,7 +223,8 @@ class Best:
     """Which finished runs may be among the best, so that their final states are stored before all runs are known."""
 
     def __init__(self, planned: Plan, ledger: Ledger) -> None:
-        self._all = planned.keep == "all"
+        # the states of a population cannot be made again from its settings, so they are stored until the end
+        self._all = planned.keep == "all" or isinstance(planned.stop, Population)
         self._sign = 1.0 if planned.task.mode == "min" else -1.0
         seeds = len(planned.seeds) + (planned.confirm[1] if planned.confirm else 0)
         self._most = 0 if planned.keep == "all" else planned.keep * seeds

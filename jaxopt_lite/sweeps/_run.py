@@ -10,7 +10,7 @@ import jax
 
 from jaxopt_lite.sweeps import _ledger, _results
 from jaxopt_lite.sweeps._compiler import Compiler
-from jaxopt_lite.sweeps._extend import extend as extended
+from jaxopt_lite.sweeps._extend import growth
 from jaxopt_lite.sweeps._identity import RESERVED, check_same, check_versions, facts_of
 from jaxopt_lite.sweeps._layout import Layout
 from jaxopt_lite.sweeps._ledger import FINAL, Ledger
@@ -22,7 +22,7 @@ from jaxopt_lite.sweeps._results import Results
 from jaxopt_lite.sweeps._rounds import Best, Rounds, assigned
 from jaxopt_lite.sweeps._schedule import Scheduler
 from jaxopt_lite.sweeps._trials import Search
-from jaxopt_lite.sweeps.strategies import Optuna, Stop
+from jaxopt_lite.sweeps.strategies import Optuna, Population, Stop
 from jaxopt_lite.training import Task
 
 
@@ -36,7 +36,7 @@ def run(
     store: str | Path | None = None,
     resume: bool = False,
     extend: bool = False,
-    search: Search | Optuna | None = None,
+    search: Search | Optuna | Population | None = None,
     stop: Stop | None = None,
     confirm: tuple[int, int] | None = None,
     keep: int | Literal["all"] = 1,
@@ -64,8 +64,9 @@ def run(
         extend: continue the sweep in `store` with more trials, seeds or steps than it has; what is finished keeps its
             numbers. All else must match. Default: False.
         search: `"grid"` (all points), `"random"`, `"quasi-random"` (scrambled Sobol points, which leave fewer gaps),
-            `"tpe"` or `optuna(...)` (a sampler of Optuna, which learns from the trials before). Default: `"grid"`
-            without `trials`, else `"random"`, which gives the grid if it has at most `trials` points.
+            `"tpe"` or `optuna(...)` (a sampler of Optuna, which learns from the trials before), or `population(...)`
+            (settings change during training). Default: `"grid"` without `trials`, else `"random"`, which gives the grid
+            if it has at most `trials` points.
         stop: which trials stop early: `halving(...)`, `hyperband(...)` or `median(...)`. Their runs get the status
             `pruned`. Default: every run goes to its last step.
         confirm: `(k, n)` runs the best k settings with n further seeds, which took no part in their selection, when
@@ -199,6 +200,7 @@ def _executed(
     """
     report = Lines(planned.task.objective) if progress is True else progress or (lambda _: None)
     compiler = Compiler(planned, report)
+    grown = None
     try:
         facts, comparable = facts_of(planned), True
         if previous is None:
@@ -216,14 +218,16 @@ def _executed(
             compiler.prepare(sorted(set(groups.values())), remaining, previous)
         facts |= {"digests": compiler.digests, "programs": compiler.programs}
         facts |= note or {}
+        if grow and previous is not None:
+            grown = growth(previous, planned, facts)
     finally:
         if previous is not None:
             previous.close()
     store, lock = place or (None, None)
     if previous is not None and store is not None:
         ledger = Ledger.open(store, write=True, lock=lock)
-        if grow:
-            extended(ledger, planned, facts)
+        if grown is not None:
+            ledger.extend(grown)
         ledger.note(**(note or {}))
     else:
         ledger = Ledger.create(store, facts, rows, lock)

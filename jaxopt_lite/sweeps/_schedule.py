@@ -42,6 +42,7 @@ class Job(NamedTuple):
         step: steps made.
         end: the step to which they are brought, and at which they are scored.
         state: their state, with rows as the runners; None before the first step.
+        copied: whether the state is that of other runs, with other settings inside.
     """
 
     group: int
@@ -49,11 +50,12 @@ class Job(NamedTuple):
     step: int
     end: int
     state: Chunk | None
+    copied: bool = False
 
     @property
-    def chunk_key(self) -> tuple[int, tuple[int, ...], int, int]:
+    def chunk_key(self) -> tuple[int, tuple[int, ...], int, int, bool]:
         """Jobs of equal key may share a chunk."""
-        return self.group, self.runners[0].member.branches, self.step, self.end
+        return self.group, self.runners[0].member.branches, self.step, self.end, self.copied
 
 
 class Finished(NamedTuple):
@@ -166,6 +168,8 @@ class Scheduler:
         seeds = np.array([r.seed for r in _repeated(job.runners, programs.width)], np.uint32)
         begin = time.perf_counter()
         chunk = programs.started(branches, numbers, seeds) if job.state is None else _padded(job.state, programs.width)
+        if job.copied:
+            chunk = programs.with_settings(branches, numbers, seeds, chunk)
         chunk = programs.advanced(branches, numbers, seeds, chunk, data, (job.step, last, self._steps))
         jax.block_until_ready(chunk)  # without metrics there are no points to wait for
         points = jax.device_get(chunk.points)
@@ -252,7 +256,7 @@ def _joined(a: Job, b: Job) -> Job:
     state = None
     if a.state is not None and b.state is not None:
         state = jax.tree.map(lambda x, y: np.concatenate([x, y]), a.state, b.state)
-    return Job(a.group, a.runners + b.runners, a.step, a.end, state)
+    return a._replace(runners=a.runners + b.runners, state=state)
 
 
 def _padded(state: Chunk, width: int) -> Chunk:

@@ -17,6 +17,10 @@ class Distribution(ABC):
     def quantile(self, u: float) -> Any:
         """The number below which a share `u` of the distribution lies, 0 <= u < 1."""
 
+    @abstractmethod
+    def moved(self, number: Any, factor: float) -> Any:
+        """`number` times `factor`, within the bounds; of listed numbers the next larger or smaller one."""
+
     def grid(self) -> Sequence[Any] | None:
         """All its numbers, or None for a continuous range."""
         return None
@@ -34,6 +38,10 @@ class Uniform(Distribution):
         """The number at the share `u` of the way."""
         return self.low + u * (self.high - self.low)
 
+    def moved(self, number: float, factor: float) -> float:
+        """The product, or the bound that it passes."""
+        return min(max(number * factor, self.low), self.high)
+
     def __repr__(self) -> str:
         return f"uniform({self.low:g}, {self.high:g})"
 
@@ -49,6 +57,10 @@ class LogUniform(Distribution):
         """The number at the share `u` of the way, counted in decades."""
         return self.low * (self.high / self.low) ** u
 
+    def moved(self, number: float, factor: float) -> float:
+        """The product, or the bound that it passes."""
+        return min(max(number * factor, self.low), self.high)
+
     def __repr__(self) -> str:
         return f"log_uniform({self.low:g}, {self.high:g})"
 
@@ -62,6 +74,12 @@ class Values(Distribution):
     def quantile(self, u: float) -> Any:
         """The number at the share `u` of the list."""
         return self.numbers[int(u * len(self.numbers))]
+
+    def moved(self, number: Any, factor: float) -> Any:
+        """The next larger number of the list if `factor` is above 1, else the next smaller one."""
+        ordered = sorted(self.numbers)
+        at = ordered.index(number) + (1 if factor > 1 else -1)
+        return ordered[min(max(at, 0), len(ordered) - 1)]
 
     def grid(self) -> list[Any]:
         """The numbers."""
@@ -81,6 +99,12 @@ class Integers(Distribution):
     def quantile(self, u: float) -> int:
         """The number at the share `u` of the range."""
         return self.low + int(u * (self.high - self.low + 1))
+
+    def moved(self, number: int, factor: float) -> int:
+        """The rounded product, at least 1 away from `number`, or the bound that it passes."""
+        product = round(number * factor)
+        wanted = max(product, number + 1) if factor > 1 else min(product, number - 1)
+        return min(max(wanted, self.low), self.high)
 
     def grid(self) -> Sequence[int]:
         """The numbers."""

@@ -2,8 +2,10 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+from jaxopt_lite.sweeps._trials import Picks
 
 
 class Order(NamedTuple):
@@ -20,6 +22,22 @@ class Order(NamedTuple):
     step: int
 
 
+class Adoption(NamedTuple):
+    """How a run continues after a generation of a population.
+
+    Attributes:
+        trial: number of the trial.
+        seed: seed of the run.
+        source: number of the trial whose state it continues from, with its seed; its own to continue as it is.
+        picks: the point of the space from now on.
+    """
+
+    trial: int
+    seed: int
+    source: int
+    picks: Picks
+
+
 class Run(NamedTuple):
     """One run so far.
 
@@ -27,11 +45,13 @@ class Run(NamedTuple):
         diverged: whether its loss or its objective became NaN or infinite.
         step: steps made.
         scores: the objective at each step where the run was scored.
+        generations: how many generations of a population it has passed.
     """
 
     diverged: bool
     step: int
     scores: Mapping[int, float]
+    generations: int = 0
 
 
 class History(NamedTuple):
@@ -82,17 +102,36 @@ class Stop(ABC):
     all that it asked for before is in the history, or after an interruption, when a part of it is.
     """
 
+    stops: ClassVar[bool] = True
+    """Whether runs may end before their last step."""
+
     @abstractmethod
     def rungs(self, steps: int) -> tuple[int, ...]:
         """The steps at which runs are scored, in increasing order; the last is `steps`."""
 
     @abstractmethod
     def orders(self, history: History, trials: Sequence[int]) -> list[Order]:
-        """What must run next for a batch of trials; nothing if the batch is finished."""
+        """What must run next for a batch of trials; nothing if the batch is finished, or `adoptions` are due."""
+
+    def adoptions(
+        self, space: Any, seed: int, history: History, trials: Sequence[int], point: Callable[[int], Picks]
+    ) -> list[Adoption]:
+        """How each run of a batch continues, when nothing is ordered for it; nothing if the batch is finished.
+
+        Args:
+            space: the space of settings.
+            seed: the seed of the sweep.
+            history: what is known.
+            trials: the numbers of the trials of the batch.
+            point: gives the point of the space at which a trial is now.
+        """
+        return []
 
 
 class Never(Stop):
     """Every run goes to its last step."""
+
+    stops = False
 
     def rungs(self, steps: int) -> tuple[int, ...]:
         """The last step alone."""
