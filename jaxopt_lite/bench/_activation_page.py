@@ -30,6 +30,12 @@ ACCURACY = (
     " like) also wherever |x| < ¼. N: finite results that come out NaN or infinite. Limits: how many of the (up "
     "to six) limits at ±inf are wrong, in float32."
 )
+COST = (
+    "Rows of float32 in cache that take more than 1.4 times the rival's time, value / vector-Jacobian product, and the "
+    "largest error of value / slope / curvature in ulp. Here the array is in the cache and nothing else is computed; "
+    "beside a matrix product the difference is that of the blocks above. Where it counts for more than the accuracy, "
+    "use the rival: models, `act_dense` and sweeps take any function, `jax.nn.gelu` as well as `activations.gelu`."
+)
 MEMORY = (
     "Arrays kept per layer, float32, its input counted (1.00 is what the matrix product needs): slope of the "
     "compiled temporary memory from 8 to 24 layers in a `lax.scan` / the same in an unrolled network, one "
@@ -60,7 +66,8 @@ def render_activations(figures: dict[str, Any]) -> str:
     parts = [
         ["# How accurate, lean and fast are the activations?"],
         _paragraph(f"Expected: {EXPECTED}"),
-        _paragraph(f"**Verdict.** {' '.join(verdict(figures))}"),
+        ["**Verdict**"],
+        [line for sentence in verdict(figures) for line in _item(sentence)],
         [_command(figures)],
         [
             f"Device: {figures['device']}, {figures['cores']} cores; load before the run {figures['load']:.1f}.",
@@ -86,6 +93,9 @@ def render_activations(figures: dict[str, Any]) -> str:
             "block written with `jax.nn`."
         ),
         _block_table(figures["blocks"]["time"]),
+        ["### What accuracy costs"],
+        _paragraph(COST),
+        _cost_table(figures),
     ]
     return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
 
@@ -164,16 +174,19 @@ def _more(kept: dict[str, Any], form: str, where: str, bound: float) -> Iterator
 
 
 def _time_sentences(figures: dict[str, Any]) -> Iterator[str]:
-    rows = figures["rows"]
     for size, _ in figures["size"]["shapes"]:
         for dtype in ("float32", "bfloat16"):
-            slower = []
-            for name, row in rows.items():
-                ours, rival = (row["time"][size][dtype].get(k) for k in ("jaxopt_lite", "rival"))
-                if rival and max(a / b for a, b in zip(ours, rival, strict=True)) > SLOWER:
-                    slower.append(f"{name} {_figures(a / b for a, b in zip(ours, rival, strict=True))}")
+            slower = [f"{name} {_figures(ratios)}" for name, ratios in _slower(figures["rows"], size, dtype)]
             yield _sentence(f"slower than 1.4 times the rival, {dtype}, {size} (value / vjp)", slower)
     yield _sentence("blocks slower than 1.4 times the faster rival", _slow_blocks(figures["blocks"]["time"]))
+
+
+def _slower(rows: dict[str, Any], size: str, dtype: str) -> Iterator[tuple[str, list[float]]]:
+    """The rows that take more than `SLOWER` times the rival's time, with both ratios."""
+    for name, row in rows.items():
+        ours, rival = (row["time"][size][dtype].get(k) for k in ("jaxopt_lite", "rival"))
+        if rival and max(ratios := [a / b for a, b in zip(ours, rival, strict=True)]) > SLOWER:
+            yield name, ratios
 
 
 def _slow_blocks(blocks: dict[str, Any]) -> Iterator[str]:
@@ -200,6 +213,11 @@ def _paragraph(text: str, width: int = 118) -> list[str]:
             lines.append("")
         lines[-1] += f" {word}" if lines[-1] else word
     return lines
+
+
+def _item(text: str) -> list[str]:
+    first, *rest = _paragraph(text, 116)
+    return [f"- {first}", *(f"  {line}" for line in rest)]
 
 
 def _table(head: tuple[str, ...], body: list[tuple[str, ...]]) -> list[str]:
@@ -263,3 +281,14 @@ def _block_table(blocks: dict[str, Any]) -> list[str]:
         for name, by_dtype in blocks.items()
     ]
     return _table(head, body)
+
+
+def _cost_table(figures: dict[str, Any]) -> list[str]:
+    rows, body = figures["rows"], []
+    for name, ratios in _slower(rows, figures["size"]["shapes"][0][0], "float32"):
+        found = rows[name]["accuracy"]
+        errors = (
+            _errors(found[library]["float32"]) if library in found else "" for library in ("jaxopt_lite", "jax.nn")
+        )
+        body.append((name, _figures(ratios), *errors))
+    return _table(("function", "time, ours ÷ rival", "error, ours", "error, jax.nn"), body)
