@@ -8,9 +8,6 @@ import jax
 from flax import linen, nnx
 
 Array = jax.Array
-# Before version 0.12 (and `nnx.List`) Flax counts the numbers of a bound activation among the arrays but cannot
-# set them. They are left out: `build` makes them anew from the trial.
-_PARTS: tuple[Any, ...] = (nnx.Param, ...) if hasattr(nnx, "List") else (nnx.Param, nnx.Variable, ...)
 _TRAIN_ARGUMENTS = {"train": True, "training": True, "is_training": True, "deterministic": False}
 
 
@@ -53,9 +50,7 @@ def initialise(build: Callable[[Any, nnx.Rngs], Any], trial: Any, x: Array, key:
     """
     module = build(trial, nnx.Rngs(key))
     if isinstance(module, nnx.Module):
-        nnx.pop(module, nnx.Intermediate)
-        parts: Any = nnx.split(module, *_PARTS)
-        return Weights(*parts[1:3])
+        return _weights(module)
     if isinstance(module, linen.Module):
         variables = module.init(_streams(key), x, **_mode(module, train=False))
         return Weights(variables.get("params", {}), {k: v for k, v in variables.items() if k != "params"})
@@ -100,9 +95,7 @@ def outputs(
             return module(x), weights.state
         module.train()
         y = module(x)
-        nnx.pop(module, nnx.Intermediate)  # sown values are not state of the next step
-        parts: Any = nnx.split(module, *_PARTS)
-        return y, parts[2]
+        return y, _weights(module).state
     variables = {"params": weights.params, **weights.state}
     options = _mode(module, train=train)
     if not train:
@@ -155,6 +148,26 @@ def arrays_of(model: Any) -> Any:
     if not isinstance(model, nnx.Module):
         return model[1]
     return nnx.to_pure_dict(nnx.state(model, lambda _, leaf: not isinstance(leaf, nnx.RngState)))
+
+
+def _weights(module: nnx.Module) -> Weights:
+    """The arrays of an NNX module, without what it has sown, which is not state of the next step.
+
+    The numbers inside callable pytrees, such as bound activations, are left out: Flax cannot set them, and `build`
+    makes them anew from the trial.
+    """
+    nnx.pop(module, nnx.Intermediate)
+    bound = {path for path, node in nnx.iter_graph(module) if _is_bound(node)}
+
+    def in_bound(path: tuple[Any, ...], _: Any) -> bool:
+        return any(path[:length] in bound for length in range(len(path)))
+
+    parts: Any = nnx.split(module, nnx.Param, in_bound, ...)
+    return Weights(parts[1], parts[3])
+
+
+def _is_bound(node: Any) -> bool:
+    return callable(node) and not isinstance(node, nnx.Module) and not jax.tree_util.all_leaves([node])
 
 
 def _streams(key: Array) -> dict[str, Array]:

@@ -2,8 +2,13 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import pytest
 from flax import linen as nn
+from flax import nnx
 
+from jaxopt_lite import activations
+from jaxopt_lite.flax import MLP
 from jaxopt_lite.flax._functional import initialise, outputs
 
 X = jnp.ones((2, 3))
@@ -18,3 +23,43 @@ def test_a_linen_module_without_parameters() -> None:
     for train in (False, True):
         y, state = outputs(build, None, weights, X, jax.random.key(1), train=train)
         assert y.shape == X.shape and state == {}
+
+
+class Features(nnx.Module):
+    """Random features: an array of the module that is no variable."""
+
+    def __init__(self, rngs: nnx.Rngs) -> None:
+        frequencies = jax.random.normal(rngs.params(), (3, 4))
+        self.frequencies = nnx.data(frequencies) if hasattr(nnx, "data") else frequencies
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return jnp.sin(x @ self.frequencies)
+
+
+MODULES = {
+    "an MLP": lambda slope, rngs: MLP((3, 4, 2), slope, rngs=rngs),
+    "a sequence": lambda slope, rngs: nnx.Sequential(
+        nnx.Linear(3, 4, rngs=rngs), slope, nnx.BatchNorm(4, rngs=rngs), nnx.Linear(4, 2, rngs=rngs)
+    ),
+    "random features": lambda slope, rngs: nnx.Sequential(Features(rngs), slope, nnx.Linear(4, 2, rngs=rngs)),
+}
+
+
+@pytest.mark.parametrize("build", MODULES.values(), ids=MODULES)
+def test_a_bound_number_in_a_module_comes_from_the_trial(build) -> None:
+    """Its value is that of the trial in each call, also as a tracer, and it is no part of the weights."""
+    x = jax.random.normal(jax.random.key(3), (6, 3))
+
+    def bound(slope):
+        return activations.bind(activations.leaky_relu, negative_slope=slope)
+
+    def called(slope, key):
+        weights = initialise(lambda trial, rngs: build(bound(trial), rngs), 0.5, x, jax.random.key(0))
+        return outputs(lambda trial, rngs: build(bound(trial), rngs), slope, weights, x, key, train=True)[0]
+
+    expected = [called(np.float32(slope), jax.random.key(1)) for slope in (0.1, 0.5)]
+    assert not np.allclose(*expected)
+    for slope, y in zip((0.1, 0.5), expected, strict=True):
+        np.testing.assert_allclose(jax.jit(called)(slope, jax.random.key(2)), y, rtol=2e-6, atol=1e-6)
+    gradient = jax.grad(lambda slope: called(slope, jax.random.key(1)).sum())(0.1)
+    assert np.isfinite(gradient)
