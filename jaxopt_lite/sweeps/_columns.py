@@ -67,10 +67,13 @@ def _fields(ledger: Ledger) -> dict[str, Any]:
     }
 
 
-def _generations(ledger: Ledger, rows: Sequence[Row]) -> list[list[Generation]]:
+def _generations(ledger: Ledger, rows: Sequence[Row]) -> list[list[Generation]] | None:
+    adopted = ledger.adopted()
+    if not adopted:
+        return None
     place = {row.id: nth for nth, row in enumerate(rows)}
     found: list[list[Generation]] = [[] for _ in rows]
-    for id, passed in groupby(ledger.adopted(), lambda one: one.id):
+    for id, passed in groupby(adopted, lambda one: one.id):
         steps = list(passed)
         later = [*(one.columns for one in steps[1:]), rows[place[id]].columns]
         found[place[id]] = [

@@ -92,6 +92,7 @@ class States(NamedTuple):
                 f"the sweep in {ledger.store} has the settings {', '.join(facts['columns'])}, the space given has "
                 f"{', '.join(make.columns)}"
             )
+        runs = [run._replace(columns={}) for run in runs]  # the table has them
         source = Source(task, make, Groups([make(one).value for one in examples], merge=facts["merge"]))
         blobs = {row: blob for row, _, blob in ledger.carries()} if ledger.store is None else None
         return cls(source, runs, blobs, ledger.store)

@@ -161,10 +161,15 @@ def advance(task: Task, trial: Any, carry: Any, curve: Curve, data: Any, seed: A
 
 def means(points: Any, stride: int, step: int, steps: int) -> np.ndarray:
     """The points of a curve as means over the `step` steps made of a run of `steps`; NaN where none was made."""
+    factors = _factors(stride, step, steps)
+    return np.asarray(points)[: len(factors)] * factors
+
+
+@lru_cache(maxsize=256)
+def _factors(stride: int, step: int, steps: int) -> np.ndarray:
     ends = np.minimum(np.arange(stride, steps + stride, stride), steps)
     counts = np.diff(np.minimum(ends, step), prepend=0)
-    scaled = np.asarray(points)[: len(ends)] * (stride / np.maximum(counts, 1))
-    return np.where(counts > 0, scaled, np.nan)
+    return np.where(counts > 0, stride / np.maximum(counts, 1), np.nan)
 
 
 def run(task: Task, trial: Any, *, steps: int, seed: int = 0) -> Trained:
