@@ -113,8 +113,8 @@ MUTANTS = [
     ),
     Mutant(
         "test scores are computed at every rung",
-        "jaxopt_lite/sweeps/_schedule.py",
-        "data, last == self._steps)",
+        "jaxopt_lite/sweeps/_work.py",
+        "data, work.span[1] == work.span[2])",
         "data, True)",
         "tests/sweeps/test_rounds.py",
     ),

@@ -21,6 +21,7 @@ from jaxopt_lite.sweeps._progress import Progress, Tally
 from jaxopt_lite.sweeps._results import Results
 from jaxopt_lite.sweeps._rounds import Best, Rounds, assigned
 from jaxopt_lite.sweeps._schedule import Scheduler
+from jaxopt_lite.sweeps._threads import Threads
 from jaxopt_lite.sweeps._trials import Search
 from jaxopt_lite.sweeps.strategies import Optuna, Population, Stop
 from jaxopt_lite.training import Task
@@ -236,8 +237,9 @@ def _executed(
         tally = Tally(planned, ledger, report)
         best = Best(planned, ledger)
         data = [jax.device_put(planned.task.data, device) for device in planned.devices]
-        arguments = (planned.steps, planned.task.objective, ledger, planned.workers, best.keeps)
-        scheduler = Scheduler(compiler.ready, data, *arguments)
+        executor = Threads(compiler.ready, data, planned.workers)
+        keeps = best.keeps if planned.keep else None
+        scheduler = Scheduler(executor, planned.widths, planned.steps, planned.task.objective, ledger, keeps)
         rounds = Rounds(planned, ledger, best)
         try:
             while comparable and (runs := rounds.next()):
@@ -247,6 +249,7 @@ def _executed(
                 scheduler.run(rounds.jobs(runs, compiler.shapes), tally)
             tally.end()
         finally:
+            executor.close()
             before = ledger.facts()
             last = {
                 "programs": compiler.used,

@@ -1,25 +1,19 @@
 """The host's side of a sweep: which chunk runs next, how far, and which trials leave it."""
 
-import importlib
-import threading
-import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import Any, NamedTuple
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import NamedTuple, Protocol
 
 import jax
 import numpy as np
 
 from jaxopt_lite.sweeps._group import Member, stacked
 from jaxopt_lite.sweeps._ledger import Ledger, Outcome
-from jaxopt_lite.sweeps._program import Chunk, Programs
+from jaxopt_lite.sweeps._program import Chunk, Widths
+from jaxopt_lite.sweeps._work import Answer, Work, finite_loss
 from jaxopt_lite.training._run import stride_of
 
-# jax.enable_x64 exists since jax 0.8
-_enable_x64: Any = (
-    jax.enable_x64 if hasattr(jax, "enable_x64") else importlib.import_module("jax.experimental").enable_x64
-)
 # Long enough that writing state costs nothing, short enough that a kill loses little.
 SECONDS_A_SEGMENT = 5.0
 _PROBE_STEPS = 32
@@ -58,50 +52,46 @@ class Job(NamedTuple):
         return self.group, self.runners[0].member.branches, self.step, self.end, self.copied
 
 
-class Finished(NamedTuple):
-    """A segment that was run.
+class Executor(Protocol):
+    """What does the works of a sweep: `Threads`, or another that gives the same answers elsewhere.
 
     Attributes:
-        job: what was run.
-        outcomes: what to write for each trial.
-        rest: the trials that continue, None if there are none.
-        seconds_a_step: time of one step of the chunk.
-        score_seconds: time of the evaluation; 0 if there was none.
+        slots: how many works should be submitted at a time.
     """
 
-    job: Job
-    outcomes: list[Outcome]
-    rest: Job | None
-    seconds_a_step: float
-    score_seconds: float
+    slots: int
+
+    def submit(self, work: Work) -> Future[Answer]:
+        """Do a work."""
+        ...
 
 
 class Scheduler:
-    """Runs jobs on every core or device at once and writes what they did, from one thread, to the ledger."""
+    """Cuts jobs into segments, gives them to an executor, and writes what they did, from one thread, to the ledger."""
 
     def __init__(
         self,
-        programs: Mapping[int, Sequence[Programs]],
-        data: Sequence[Any],
+        executor: Executor,
+        widths: Widths | Mapping[int, int],
         steps: int,
         objective: str,
         ledger: Ledger,
-        workers: int,
-        keeps: Callable[[float], bool] = lambda _: False,
+        keeps: Callable[[float], bool] | None = None,
     ) -> None:
-        """`keeps(objective)` says whether the final state of a run of that objective is kept."""
-        self._programs = programs  # by group, then by device
-        self._keeps = keeps
-        self._data = data  # by device
-        self._steps = steps
-        self._objective = objective
-        self._ledger = ledger
-        self._workers = workers
+        """Prepare to run jobs.
+
+        Args:
+            executor: what runs the segments.
+            widths: the number of slots of a chunk, by number of the group.
+            steps: steps of a complete run.
+            objective: name of the score that must be finite.
+            ledger: what the outcomes are written to.
+            keeps: says whether the final state of a run of some objective is kept; None if no final state is.
+        """
+        self._executor, self._widths = executor, widths
+        self._steps, self._objective = steps, objective
+        self._ledger, self._keeps = ledger, keeps
         self._pace: dict[int, float] = {}  # seconds of a step of a chunk, by group
-        self._devices = deque(range(len(data)))
-        self._claim = threading.Lock()
-        self._local = threading.local()
-        self._x64 = jax.config.jax_enable_x64  # type: ignore[attr-defined]
         self.score_seconds = 0.0  # of all evaluations, summed over workers
         self._slots = [0, 0]  # steps of runs, steps that the chunks had room for
 
@@ -117,106 +107,82 @@ class Scheduler:
         On an interrupt the segments that are running are still finished and written, then it is raised again.
         """
         waiting = deque(jobs)
-        running: dict[Future[Finished], Job] = {}
-        with ThreadPoolExecutor(self._workers, initializer=self._claim_device) as pool:
-            try:
-                while waiting or running:
-                    while waiting and len(running) < 2 * self._workers:
-                        job = filled(waiting, self._programs[waiting[0].group][0].width)
-                        running[pool.submit(self._segment, job)] = job
-                    for future in wait(running, return_when=FIRST_COMPLETED).done:
-                        del running[future]
-                        self._settle(future.result(), waiting, done)
-            except BaseException:
-                for future in running:
-                    future.cancel()
-                for future in [f for f in running if not f.cancelled()]:
-                    if future.exception() is None:
-                        self._settle(future.result(), waiting, lambda *_: None)
-                raise
+        running: dict[Future[Answer], tuple[Job, Work]] = {}
+        try:
+            while waiting or running:
+                while waiting and len(running) < self._executor.slots:
+                    job = filled(waiting, self._widths[waiting[0].group])
+                    work = self._work(job)
+                    running[self._executor.submit(work)] = job, work
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    self._settle(*running.pop(future), future.result(), waiting, done)
+        except BaseException:
+            for future in running:
+                future.cancel()
+            for future, (job, work) in running.items():
+                if not future.cancelled() and future.exception() is None:
+                    self._settle(job, work, future.result(), waiting, lambda *_: None)
+            raise
 
-    def _claim_device(self) -> None:
-        """Give a worker thread its device; on a CPU all threads share the one, whose programs run side by side."""
-        with self._claim:
-            self._local.device = self._devices[0]
-            self._devices.rotate(-1)
-
-    def _settle(self, finished: Finished, waiting: deque[Job], done: Callable[[list[Outcome], int], None]) -> None:
-        self._ledger.record(finished.outcomes)
-        self._pace[finished.job.group] = finished.seconds_a_step
-        self.score_seconds += finished.score_seconds
-        job, steps = finished.job, finished.outcomes[0].step - finished.job.step
-        self._slots[0] += steps * len(job.runners)
-        self._slots[1] += steps * self._programs[job.group][0].width
-        done(finished.outcomes, len(finished.outcomes) * (finished.outcomes[0].step - finished.job.step))
-        rest = finished.rest
-        if rest is not None:
-            # a chunk that is more than half full continues at once, so that few states are in memory; the trials of
-            # another wait for trials of other chunks at the same step
-            full = 2 * len(rest.runners) > self._programs[rest.group][0].width
-            (waiting.appendleft if full else waiting.append)(rest)
-
-    def _segment(self, job: Job) -> Finished:
-        with _enable_x64(self._x64):  # the caller's setting, which may hold in the caller's thread alone
-            return self._run_segment(job)
-
-    def _run_segment(self, job: Job) -> Finished:
-        programs, data = self._programs[job.group][self._local.device], self._data[self._local.device]
-        last = self._end(job)
-        branches = job.runners[0].member.branches
-        numbers = stacked([r.member for r in job.runners], programs.width)
-        seeds = np.array([r.seed for r in _repeated(job.runners, programs.width)], np.uint32)
-        begin = time.perf_counter()
-        chunk = programs.started(branches, numbers, seeds) if job.state is None else _padded(job.state, programs.width)
-        if job.copied:
-            chunk = programs.with_settings(branches, numbers, seeds, chunk)
-        chunk = programs.advanced(branches, numbers, seeds, chunk, data, (job.step, last, self._steps))
-        jax.block_until_ready(chunk)  # without metrics there are no points to wait for
-        points = jax.device_get(chunk.points)
-        seconds_a_step = (time.perf_counter() - begin) / (last - job.step)
-        alive = [i for i in range(len(job.runners)) if _finite_loss(points, i)]
-        scores, score_seconds = {}, 0.0
-        if last == job.end and alive:
-            begin = time.perf_counter()
-            chunk, found = programs.scored(branches, numbers, seeds, chunk, data, last == self._steps)
-            scores = jax.device_get(found)
-            score_seconds = time.perf_counter() - begin
-            alive = [i for i in alive if np.isfinite(scores[self._objective][i])]
-        outcomes = self._outcomes(job, last, points, scores, alive)
-        carry = self._fill_in_states(outcomes, chunk, alive)
-        rest = None
-        if last < job.end and alive:
-            state = Chunk([x[alive] for x in carry], {name: p[alive] for name, p in points.items()})
-            rest = Job(job.group, tuple(job.runners[i] for i in alive), last, job.end, state)
-        return Finished(job, outcomes, rest, seconds_a_step, score_seconds)
-
-    def _outcomes(self, job: Job, step: int, points: Any, scores: Any, alive: list[int]) -> list[Outcome]:
-        """What to write of each run: it has diverged if its loss or its objective is not finite."""
-        status = "done" if step == self._steps else "running"
-        outcomes = []
-        for i, runner in enumerate(job.runners):
-            curve = {name: p[i] for name, p in points.items()}
-            values = {name: float(s[i]) for name, s in scores.items()} if i in alive else {}
-            outcomes.append(Outcome(runner.row, status if i in alive else "diverged", step, values, curve, None))
-        return outcomes
-
-    def _fill_in_states(self, outcomes: list[Outcome], chunk: Chunk, alive: list[int]) -> list[np.ndarray]:
-        """Add the states of the runs that continue, and of finished ones that are kept; the arrays of the chunk."""
-        stored = [
-            i for i in alive if outcomes[i].status == "running" or self._keeps(outcomes[i].scores[self._objective])
-        ]
-        if not stored:
-            return []
-        carry = [np.asarray(x) for x in jax.device_get(chunk.carry)]
-        for i in stored:
-            outcomes[i] = outcomes[i]._replace(arrays=[x[i] for x in carry])
-        return carry
+    def _work(self, job: Job) -> Work:
+        """The next segment of a job."""
+        width, end = self._widths[job.group], self._end(job)
+        return Work(
+            group=job.group,
+            branches=job.runners[0].member.branches,
+            numbers=stacked([r.member for r in job.runners], width),
+            seeds=np.array([r.seed for r in _repeated(job.runners, width)], np.uint32),
+            state=job.state and _padded(job.state, width),
+            copied=job.copied,
+            span=(job.step, end, self._steps),
+            score=end == job.end,
+            keep=end < self._steps or self._keeps is not None,
+            runs=len(job.runners),
+        )
 
     def _end(self, job: Job) -> int:
         """The step at which the next segment ends."""
         pace = self._pace.get(job.group)
         length = _PROBE_STEPS if pace is None else int(SECONDS_A_SEGMENT / pace)
         return segment_end(job.step, job.end, length, stride_of(self._steps))
+
+    def _settle(
+        self, job: Job, work: Work, answer: Answer, waiting: deque[Job], done: Callable[[list[Outcome], int], None]
+    ) -> None:
+        """Write what a segment did, and let the runs that continue wait for the next one."""
+        alive = [i for i in range(work.runs) if finite_loss(answer.points, i)]
+        if work.score and alive:
+            alive = [i for i in alive if np.isfinite(answer.scores[self._objective][i])]
+        outcomes = self._outcomes(job, work, answer, alive)
+        self._ledger.record(outcomes)
+        self._pace[job.group] = answer.seconds_a_step
+        self.score_seconds += answer.score_seconds
+        steps = work.span[1] - work.span[0]
+        self._slots[0] += steps * work.runs
+        self._slots[1] += steps * self._widths[job.group]
+        done(outcomes, steps * work.runs)
+        if work.span[1] < job.end and alive:
+            state = Chunk([x[alive] for x in answer.carry], {name: p[alive] for name, p in answer.points.items()})
+            rest = Job(job.group, tuple(job.runners[i] for i in alive), work.span[1], job.end, state)
+            # a chunk that is more than half full continues at once, so that few states are in memory; the trials of
+            # another wait for trials of other chunks at the same step
+            full = 2 * len(rest.runners) > self._widths[rest.group]
+            (waiting.appendleft if full else waiting.append)(rest)
+
+    def _outcomes(self, job: Job, work: Work, answer: Answer, alive: list[int]) -> list[Outcome]:
+        """What to write of each run: it has diverged if its loss or its objective is not finite."""
+        last = work.span[1] == self._steps
+        outcomes = []
+        for i, runner in enumerate(job.runners):
+            curve = {name: p[i] for name, p in answer.points.items()}
+            status, scores, arrays = "diverged", dict[str, float](), None
+            if i in alive:
+                status = "done" if last else "running"
+                scores = {name: float(s[i]) for name, s in answer.scores.items()}
+                if not last or (self._keeps is not None and self._keeps(scores[self._objective])):
+                    arrays = [x[i] for x in answer.carry]
+            outcomes.append(Outcome(runner.row, status, work.span[1], scores, curve, arrays))
+        return outcomes
 
 
 def segment_end(step: int, end: int, length: int, stride: int) -> int:
@@ -227,10 +193,6 @@ def segment_end(step: int, end: int, length: int, stride: int) -> int:
     """
     grid = stride << max(0, (max(1, length) // stride).bit_length() - 1)
     return end if end - step <= 1.5 * length else min(end, (step // grid + 1) * grid)
-
-
-def _finite_loss(points: Any, i: int) -> bool:
-    return "loss" not in points or bool(np.isfinite(points["loss"][i]).all())
 
 
 def filled(waiting: deque[Job], width: int) -> Job:
@@ -261,7 +223,11 @@ def _joined(a: Job, b: Job) -> Job:
 
 def _padded(state: Chunk, width: int) -> Chunk:
     """Rows as many as the program's width; the last one is repeated."""
-    return jax.tree.map(lambda x: np.concatenate([x, np.repeat(x[-1:], width - len(x), axis=0)]), state)
+
+    def filled_up(x: np.ndarray) -> np.ndarray:
+        return x if len(x) == width else np.concatenate([x, np.repeat(x[-1:], width - len(x), axis=0)])
+
+    return jax.tree.map(filled_up, state)
 
 
 def _repeated(runners: Sequence[Runner], width: int) -> list[Runner]:

@@ -1,5 +1,8 @@
 """Sweeps that a strategy stops: the same numbers and decisions whatever happens on the way."""
 
+import pickle
+
+import jax
 import numpy as np
 import pytest
 
@@ -83,6 +86,24 @@ def test_an_interrupted_sweep_makes_the_same_decisions(tmp_path, stop, monkeypat
             pass
     assert attempt > 3
     assert outcomes(found) == expected
+
+
+def test_works_and_answers_can_be_sent_to_another_process(raced, monkeypatch):
+    from jaxopt_lite.sweeps import _run, _threads
+
+    class Sent(_threads.Threads):
+        def submit(self, work):
+            sent = pickle.loads(pickle.dumps(work))
+            assert not [x for x in jax.tree.leaves(sent) if isinstance(x, jax.Array)]
+            return super().submit(sent)
+
+        def _perform(self, work):
+            answer = super()._perform(work)
+            assert not [x for x in jax.tree.leaves(answer) if isinstance(x, jax.Array)]
+            return pickle.loads(pickle.dumps(answer))
+
+    monkeypatch.setattr(_run, "Threads", Sent)
+    assert outcomes(swept(stop=sweeps.halving(eta=3, first=1 / 9, race=True))) == outcomes(raced)
 
 
 def test_confirmation_uses_seeds_that_took_no_part_in_the_selection():

@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from jaxopt_lite.sweeps import _schedule
+from jaxopt_lite.sweeps import _schedule, _work
 from jaxopt_lite.sweeps._group import Member
 from jaxopt_lite.sweeps._ledger import Ledger, Row
 from jaxopt_lite.sweeps._program import Chunk
 from jaxopt_lite.sweeps._schedule import Job, Runner, Scheduler, segment_end
+from jaxopt_lite.sweeps._threads import Threads
 
 STEPS = 400
 
@@ -68,10 +69,12 @@ def scheduled(ends, counting=Counting):
     programs = counting(ends)
     facts = {"objective": "test_loss", "steps": STEPS}
     ledger = Ledger.create(None, facts, [Row(i, {}, i, "waiting", 0) for i in range(len(ends))])
-    scheduler = Scheduler({0: [programs]}, [None], STEPS, "test_loss", ledger, 1)
+    executor = Threads({0: [programs]}, [None], 1)
+    scheduler = Scheduler(executor, {0: programs.width}, STEPS, "test_loss", ledger)
     runners = [Runner(i, i, Member((), ())) for i in range(len(ends))]
     jobs = [Job(0, tuple(runners[i : i + 8]), 0, STEPS, None) for i in range(0, len(runners), 8)]
     scheduler.run(jobs, lambda *_: None)
+    executor.close()
     return programs.calls, ledger.rows()
 
 
@@ -94,7 +97,7 @@ def test_only_finished_trials_are_scored():
 
 def test_the_time_of_an_evaluation_is_not_counted_as_that_of_steps(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(_schedule.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(_work.time, "perf_counter", lambda: now[0])
 
     class Slow(Counting):
         def advanced(self, taken, numbers, seeds, chunk, data, span):
@@ -113,7 +116,7 @@ def test_the_time_of_an_evaluation_is_not_counted_as_that_of_steps(monkeypatch):
 
 def test_the_time_of_steps_without_metrics_includes_the_wait_for_the_device(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(_schedule.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(_work.time, "perf_counter", lambda: now[0])
 
     class Computing:
         """An array that the device computes for 0.01 s a step."""
@@ -149,15 +152,15 @@ def test_every_worker_claims_another_device():
             time.sleep(0.02)
             return found
 
-    ledger = Ledger.create(None, {"objective": "test_loss", "steps": 1}, [])
-    scheduler = Scheduler({}, [None] * 4, 1, "test_loss", ledger, 4)
-    scheduler._devices = Slow(range(4))
+    executor = Threads({}, [None] * 4, 4)
+    executor._devices = Slow(range(4))
     together = threading.Barrier(4)
 
     def claimed(_):
         together.wait()
-        scheduler._claim_device()
-        return scheduler._local.device
+        executor._claim_device()
+        return executor._local.device
 
     with ThreadPoolExecutor(4) as pool:
         assert sorted(pool.map(claimed, range(4))) == [0, 1, 2, 3]
+    executor.close()

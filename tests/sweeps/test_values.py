@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxopt_lite import sweeps, training
-from jaxopt_lite.sweeps import _schedule
+from jaxopt_lite.sweeps import _threads
 
 
 def task(loss=lambda w: w, scores=lambda w: {}, init=lambda trial, key: jnp.float32(1), data=None, **changes):
@@ -64,7 +64,7 @@ def test_a_score_with_the_name_of_a_column_is_refused(name, tmp_path):
 
 
 def test_x64_keeps_float64():
-    with _schedule._enable_x64(True):
+    with _threads._enable_x64(True):
         init = lambda trial, key: jnp.float64(1)  # noqa: E731
         found = swept(init=init, steps=7, rate=1 / 3)
         alone = training.run(task(init=init), {"rate": 1 / 3}, steps=7)

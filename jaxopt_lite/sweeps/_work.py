@@ -1,0 +1,83 @@
+"""What a worker does: bring the runs of a chunk to a step, and score them there if asked."""
+
+import time
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxopt_lite.sweeps._program import Chunk, Programs
+
+
+class Work(NamedTuple):
+    """A segment of a chunk, as plain arrays that can be sent to another process.
+
+    Attributes:
+        group: number of the group, which names the programs.
+        branches: which alternative the runs take in each place of a merged optimizer.
+        numbers: the numbers of the runs, in columns with a row for each slot of the chunk.
+        seeds: the seed of each slot.
+        state: the state before, one row for each slot; None to start the runs.
+        copied: whether the state is that of other runs, with other settings inside.
+        span: the steps `span[0] <= i < span[1]` of runs of `span[2]` steps.
+        score: whether the runs are scored after the segment.
+        keep: whether the state after the segment is part of the answer.
+        runs: the number of slots that hold a run; the others repeat the last one.
+    """
+
+    group: int
+    branches: tuple[int, ...]
+    numbers: list[np.ndarray]
+    seeds: np.ndarray
+    state: Chunk | None
+    copied: bool
+    span: tuple[int, int, int]
+    score: bool
+    keep: bool
+    runs: int
+
+
+class Answer(NamedTuple):
+    """What a segment gave, as plain arrays with a row for each slot.
+
+    Attributes:
+        points: the points of the curves.
+        scores: the scores by name; empty if none were asked for, or every run has diverged.
+        carry: the arrays of the state; empty if it was not asked for, or every run has diverged.
+        seconds_a_step: time of one step of the chunk.
+        score_seconds: time of the evaluation; 0 if there was none.
+    """
+
+    points: dict[str, np.ndarray]
+    scores: dict[str, np.ndarray]
+    carry: list[np.ndarray]
+    seconds_a_step: float
+    score_seconds: float
+
+
+def perform(programs: Programs, data: Any, work: Work) -> Answer:
+    """Do a work with the programs of its group and the data of the task, both on one device."""
+    inputs = (work.branches, work.numbers, work.seeds)
+    begin = time.perf_counter()
+    chunk = programs.started(*inputs) if work.state is None else work.state
+    if work.copied:
+        chunk = programs.with_settings(*inputs, chunk)
+    chunk = programs.advanced(*inputs, chunk, data, work.span)
+    jax.block_until_ready(chunk)  # without metrics there are no points to wait for
+    points = jax.device_get(chunk.points)
+    seconds_a_step = (time.perf_counter() - begin) / (work.span[1] - work.span[0])
+    scores: dict[str, np.ndarray] = {}
+    score_seconds = 0.0
+    alive = any(finite_loss(points, i) for i in range(work.runs))
+    if work.score and alive:
+        begin = time.perf_counter()
+        chunk, found = programs.scored(*inputs, chunk, data, work.span[1] == work.span[2])
+        scores = jax.device_get(found)
+        score_seconds = time.perf_counter() - begin
+    carry = [np.asarray(x) for x in jax.device_get(chunk.carry)] if work.keep and alive else []
+    return Answer(points, scores, carry, seconds_a_step, score_seconds)
+
+
+def finite_loss(points: dict[str, np.ndarray], i: int) -> bool:
+    """Whether the losses of the run in slot `i` were finite so far."""
+    return "loss" not in points or bool(np.isfinite(points["loss"][i]).all())
