@@ -1,16 +1,18 @@
 """One self-contained HTML page of a sweep: opens without a network, in light and dark, on a phone and on paper."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from jaxopt_lite._names import count
-from jaxopt_lite.report._curves import curves, metric_of
 from jaxopt_lite.report._document import document, write
-from jaxopt_lite.report._heatmap import heatmaps
-from jaxopt_lite.report._inline import inline
 from jaxopt_lite.report._line import FEW
 from jaxopt_lite.report._numbers import interval, seconds, usual_decimals
-from jaxopt_lite.report._page_tables import diverged_runs, leaderboard, settings_table
+from jaxopt_lite.report._page_tables import Picture, diverged_runs, leaderboard, settings_table
+from jaxopt_lite.report._pictures._curves import curves, metric_of
+from jaxopt_lite.report._pictures._heatmap import heatmaps
+from jaxopt_lite.report._pictures._inline import inline
+from jaxopt_lite.report._search import compute_of, stopped_early
+from jaxopt_lite.report._search_section import search_section
 from jaxopt_lite.report._study import ENDED, Study, has_score, spoken, study_of
 from jaxopt_lite.report._verdict import UNSEEN, Verdict, named, verdict
 
@@ -20,23 +22,16 @@ if TYPE_CHECKING:
 _IN_TABLE = "The scores are also in the table of all settings."
 
 
-class Picture(NamedTuple):
-    """A figure of the page under a heading."""
-
-    title: str
-    svg: Any
-    note: str = ""
-
-
 def page(results: "Results", path: str | Path) -> Path:
     """Write one self-contained HTML page about a sweep, finished or not.
 
     The page holds the question and the answer with its uncertainty, the best setting of each combination of names,
     heat maps, learning curves, all settings in a table that sorts and filters, the diverged runs, and how the sweep was
-    run. Where a validation score selects, the test score of the selected setting stands beside it. A click on the
-    header of a score sorts the best first, by the directions in `Results.modes`; other columns sort ascending first.
-    The page makes no network requests and follows the reader's light or dark mode. Without matplotlib a sentence stands
-    in place of the pictures. The file is replaced atomically.
+    run. If settings were drawn or stopped early, it shows the rungs, the best score so far against compute, the
+    settings as parallel coordinates, and the importance of each. Where a validation score selects, the test score of
+    the selected setting stands beside it. A click on the header of a score sorts the best first, by the directions in
+    `Results.modes`; other columns sort ascending first. The page makes no network requests and follows the reader's
+    light or dark mode. Without matplotlib a sentence stands in place of the pictures. The file is replaced atomically.
 
     Args:
         results: the results of a sweep.
@@ -62,6 +57,7 @@ def page(results: "Results", path: str | Path) -> Path:
     """
     study = study_of(results)
     findings = verdict(study)
+    pictures = _pictures(study, results)
     text = document(
         "page.html",
         styles=("page.css",),
@@ -78,7 +74,8 @@ def page(results: "Results", path: str | Path) -> Path:
         diverged=diverged_runs(study),
         facts=_facts(study),
         **_answer(study, findings),
-        **_pictures(study, results),
+        search=search_section(study, findings, results, pictures=not pictures["missing"]),
+        **pictures,
     )
     return write(Path(path), text)
 
@@ -101,6 +98,7 @@ def _answer(study: Study, findings: Verdict) -> dict[str, str]:
         else "one seed, no interval",
         "tested": findings.tested,
         "unseen": UNSEEN,
+        "confirmed": findings.confirmed,
     }
 
 
@@ -121,6 +119,7 @@ def _pictures(study: Study, results: "Results") -> dict[str, Any]:
         return shown
     which = "best setting" if has_score(study.settings[0], study.objective) else "setting that came furthest"
     note = f"The {which}{' of each combination' if study.structure.kinds else ''}."
+    note += " The line of one that was stopped early ends there." if stopped_early(study) else ""
     described = f"Learning curves: {spoken(metric_of(study) or '')} against step. {note} {_IN_TABLE}"
     return {**shown, "curves": Picture("Learning curves", inline(drawn, "c", described), note)}
 
@@ -158,10 +157,9 @@ def _programs(facts: dict[str, Any]) -> str:
 
 def _stopped(study: Study) -> str:
     """By which rule runs were stopped, and the share of all steps that was made."""
-    if "pruned" not in study.columns["status"]:
+    if not stopped_early(study):
         return ""
-    made = sum(study.columns["step"]) / (study.runs * study.facts["steps"])
-    return f"{study.facts.get('stop', 'by a rule')}: {made:.0%} of the steps of all runs were made"
+    return f"{study.facts.get('stop', 'by a rule')}: {compute_of(study):.0%} of the steps of all runs were made"
 
 
 def _run_time(study: Study) -> str:
@@ -169,6 +167,6 @@ def _run_time(study: Study) -> str:
     ended = sum(s in ("done", "diverged") for s in study.columns["status"])
     if not spent or not ended:
         return ""
-    if "pruned" in study.columns["status"]:
+    if stopped_early(study):
         return f"{seconds(spent)} without compilation"
     return f"{seconds(spent)} without compilation, {ended / spent:.3g} runs per second"

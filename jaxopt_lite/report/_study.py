@@ -4,7 +4,7 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from jaxopt_lite.sweeps import Results, Setting
+    from jaxopt_lite.sweeps import Range, Results, Setting
 
 
 class Structure(NamedTuple):
@@ -37,6 +37,8 @@ class Study(NamedTuple):
         tied: the settings that cannot be distinguished from the best: the 95 % interval of the difference, paired by
             seed, includes 0 (`Results.tied`). Empty with a single seed, which gives no interval.
         modes: "min" or "max", for the scores whose direction is known.
+        rungs, ranges: as in `Results`; the rungs are empty where the results have none.
+        batches: for each row, the number of the batch with which its trial was added.
     """
 
     columns: dict[str, list[Any]]
@@ -50,6 +52,9 @@ class Study(NamedTuple):
     structure: Structure
     tied: list["Setting"]
     modes: dict[str, str]
+    rungs: list[dict[int, float]]
+    ranges: dict[str, "Range"]
+    batches: list[int]
 
     @property
     def runs(self) -> int:
@@ -72,6 +77,9 @@ def study_of(results: "Results") -> Study:
         structure=_structure(results),
         tied=results.tied() if settings and settings[0].seeds > 1 else [],
         modes=results.modes,
+        rungs=results.rungs or [{} for _ in range(len(results))],
+        ranges=results.ranges,
+        batches=results.batches or [0] * len(results),
     )
 
 
@@ -121,13 +129,17 @@ ENDED = ("done", "diverged", "pruned")
 
 
 def status_of(setting: "Setting") -> str:
-    """`done`, `waiting`, `pruned at step 56`, or how many seeds are done or diverged, as `1 of 3 diverged`."""
+    """`done`, `waiting`, `pruned at step 56`, `pruned after 1 of 3 seeds`, `1 of 3 diverged` or `1 of 3 done`."""
     if setting.diverged:
         return f"{setting.diverged} of {setting.seeds} diverged"
     if setting.done == setting.seeds:
         return "done"
-    if setting.pruned and not setting.done:
-        return f"pruned at step {setting.step:,}"
+    if setting.pruned:
+        return (
+            f"pruned after {setting.done} of {setting.seeds} seeds"
+            if setting.done
+            else f"pruned at step {setting.step:,}"
+        )
     return f"{setting.done} of {setting.seeds} done" if setting.done else "waiting"
 
 

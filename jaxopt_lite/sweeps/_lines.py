@@ -12,10 +12,11 @@ def sentence(progress: Progress, objective: str) -> str:
     """The state of a sweep as one line."""
     if progress.phase == "compile":
         return f"compiling training programs: {progress.programs_ready}/{progress.programs}"
-    parts = [f"{progress.trials_done}/{progress.trials} trials"]
+    pruning = progress.compute_limit < 1 or progress.settings_alive < progress.settings
+    parts = _pruned(progress) if pruning else [f"{progress.trials_done}/{progress.trials} trials"]
     if progress.trials_diverged:
         parts.append(f"{progress.trials_diverged} diverged")
-    if progress.seconds > 0 and progress.trials_ran:
+    if progress.seconds > 0 and progress.trials_ran and not pruning:
         parts.append(f"{progress.trials_ran / progress.seconds:.1f} trials/s")
     if progress.best is not None:
         named = [str(progress.best[key]) for key in ("activation", "optimizer") if progress.best.get(key) is not None]
@@ -24,6 +25,16 @@ def sentence(progress: Progress, objective: str) -> str:
         settings = f" ({' '.join(named)})" if named else ""
         parts.append(f"best {progress.best[objective]:.4f}{settings}")
     return ", ".join(parts)
+
+
+def _pruned(progress: Progress) -> list[str]:
+    """How far a sweep is that stops settings early: who is alive, and the steps made of those of all runs."""
+    state = "done" if progress.trials_done == progress.trials else f"alive, to step {progress.step:,}"
+    limit = f", at most {progress.compute_limit:.0%}" if progress.compute < progress.compute_limit < 1 else ""
+    return [
+        f"{progress.settings_alive}/{progress.settings} settings {state}",
+        f"{progress.compute:.0%} of all steps{limit}",
+    ]
 
 
 class Lines:

@@ -1,14 +1,16 @@
 """The state of a sweep while it runs."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxopt_lite.sweeps._database import Row
+from jaxopt_lite.sweeps._database import CONFIRM, Row
 from jaxopt_lite.sweeps._ledger import FINAL, Ledger, Outcome
 from jaxopt_lite.sweeps._plan import Plan
+from jaxopt_lite.sweeps.strategies import Never
+from jaxopt_lite.sweeps.strategies._halving import Halving, Hyperband
 
 
 class Progress(NamedTuple):
@@ -26,10 +28,17 @@ class Progress(NamedTuple):
         share_ran: share of all steps that were made since this call began.
         seconds: since the phase began.
         best: the settings, seed and objective of the best finished run, by name; None before there is one.
+        settings: number of settings that the sweep may train.
+        settings_alive: number of settings that train now or are done with all seeds; without a rule that stops
+            settings early, all of them.
+        step: the largest step to which runs are being brought, where they are compared.
+        compute: steps that were made, as a share of those of all runs to their end.
+        compute_limit: upper bound of `compute` at the end. Below 1 under `halving` and `hyperband`, in which the number
+            of settings that continue is known beforehand; diverged runs can only make it less.
 
     Example:
         >>> def show(progress):
-        ...     print(f"{progress.phase}: {progress.trials_done} of {progress.trials} runs")
+        ...     print(f"{progress.phase}: {progress.settings_alive} of {progress.settings} settings are alive")
     """
 
     phase: str
@@ -43,6 +52,11 @@ class Progress(NamedTuple):
     share_ran: float
     seconds: float
     best: dict[str, Any] | None
+    settings: int = 0
+    settings_alive: int = 0
+    step: int = 0
+    compute: float = 0.0
+    compute_limit: float = 1.0
 
 
 class Tally:
@@ -51,7 +65,10 @@ class Tally:
     def __init__(self, planned: Plan, ledger: Ledger, tell: Callable[[Progress], None]) -> None:
         self._plan, self._tell, self._ledger = planned, tell, ledger
         self._rows: dict[int, Row] = {}
-        self._expected = planned.runs * planned.steps * planned.share
+        self._full = planned.runs * planned.steps
+        self._expected = self._full * planned.share
+        known = isinstance(planned.stop, Never | Halving | Hyperband)
+        self._limit = planned.share if known else 1.0
         self._steps = self._steps_before = 0
         self._diverged_early = 0  # steps that diverged runs did not make
         self._best: tuple[float, int] | None = None
@@ -61,8 +78,9 @@ class Tally:
             self._consider(row.id, scores.get(row.id, {}))
         self._steps_before = self._steps
         self._begun = time.perf_counter()
-        self.begin()
+        self._read()
         self._before = len(self.finished)
+        self._alive, self._step = planned.most, planned.stop.rungs(planned.steps)[0]
         self._say()
 
     @property
@@ -75,11 +93,28 @@ class Tally:
         """Number of steps that were made since this call began, summed over runs."""
         return self._steps - self._steps_before
 
-    def begin(self) -> None:
-        """Read the runs again: a new round may have added and pruned some."""
+    def begin(self, runs: Sequence[tuple[Row, int]]) -> None:
+        """Report a new round, which may have added and pruned some runs.
+
+        Args:
+            runs: the runs of the round, and the steps to which they are brought.
+        """
+        self._count(runs)
+        self._say()
+
+    def _read(self) -> None:
         self._rows = {row.id: row for row in self._ledger.rows()}
         self.finished = {row.id for row in self._rows.values() if row.status in FINAL}
         self._diverged = sum(row.status == "diverged" for row in self._rows.values())
+
+    def _count(self, runs: Sequence[tuple[Row, int]] = ()) -> None:
+        """Read the runs again, and count the settings that are alive in a round with some runs."""
+        self._read()
+        self._step = max((step for _, step in runs), default=self._plan.steps)
+        if not isinstance(self._plan.stop, Never):
+            begun = {row.trial for row in self._rows.values()}
+            undone = {row.trial for row in self._rows.values() if row.status != "done" and row.batch != CONFIRM}
+            self._alive = len({row.trial for row, _ in runs} | (begun - undone))
 
     def __call__(self, outcomes: list[Outcome], steps: int) -> None:
         """Count a segment.
@@ -101,7 +136,7 @@ class Tally:
 
     def end(self) -> None:
         """Report that nothing is left to run."""
-        self.begin()
+        self._count()
         self._say(finished=True)
 
     def _consider(self, row: int, scores: dict[str, float]) -> None:
@@ -133,5 +168,10 @@ class Tally:
                 share_ran=min(1.0, self.steps_ran / self._expected),
                 seconds=time.perf_counter() - self._begun,
                 best=best,
+                settings=self._plan.most,
+                settings_alive=self._alive,
+                step=self._step,
+                compute=self._steps / self._full,
+                compute_limit=max(self._limit, self._steps / self._full),  # a sweep that grew may have made more
             )
         )

@@ -23,7 +23,7 @@ def results():
 def test_the_page_says_what_was_stopped_and_confirmed(results, tmp_path):
     text = report.page(results, tmp_path / "page.html").read_text(encoding="utf-8")
     assert "12 settings × 2 seeds = 24 runs of 30 steps, and 3 runs to confirm the best" in text
-    assert "0 done, 2 pruned" in text and "2 done" in text
+    assert ">2 pruned</td>" in text and "2 done" in text
     assert "With 3 further seeds, which took no part in the selection: test accuracy" in text
     assert re.search(r"halving\(eta=2, first=0.3333, race=True\): \d+% of the steps of all runs were made", text)
     assert "pruned at step 10" in text

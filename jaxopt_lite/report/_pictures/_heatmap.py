@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jaxopt_lite.report import _style
 from jaxopt_lite.report._numbers import GRID, brief, setting_label, setting_labels, title, usual_decimals
-from jaxopt_lite.report._panels import Panels, panels_of
-from jaxopt_lite.report._scale import Scale, ink_on, scale_of
-from jaxopt_lite.report._strip import strip
+from jaxopt_lite.report._pictures import _style
+from jaxopt_lite.report._pictures._panels import Panels, panels_of
+from jaxopt_lite.report._pictures._scale import Scale, ink_on, scale_of
+from jaxopt_lite.report._pictures._strip import strip
 from jaxopt_lite.report._study import Study, has_score, in_order, spoken, study_of
 
 if TYPE_CHECKING:

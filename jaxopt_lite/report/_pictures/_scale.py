@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxopt_lite.report import _style
+from jaxopt_lite.report._pictures import _style
 from jaxopt_lite.report._study import Study
 
 WIDE = 20.0  # a ratio of the largest to the smallest beyond which a scale is logarithmic
@@ -53,22 +53,18 @@ def scale_of(values: Sequence[float], mode: str) -> Scale:
 
 
 def axis_scale(study: Study, number: str) -> str:
-    """The scale of an axis for a swept number, `"log"` or `"linear"`.
-
-    It is the scale on which the values are spread more evenly: numbers drawn by `log_uniform` are even on a logarithmic
-    axis, those drawn by `uniform` or `integers` on a linear one.
-    """
-    values = np.array([v for v in study.columns[number] if v is not None], float)
-    if values.min() <= 0:
-        return "linear"
-    return "log" if _unevenness(np.log(values)) < _unevenness(values) else "linear"
+    """The scale of an axis for a swept number, `"log"` or `"linear"`: that on which the numbers are spread evenly."""
+    return "log" if study.ranges[number].log else "linear"
 
 
-def _unevenness(values: np.ndarray) -> float:
-    """The largest distance of some different values from equally spaced ones, in units of their range."""
-    values = np.unique(values)
-    places = (values - values[0]) / ((values[-1] - values[0]) or 1.0)
-    return float(np.abs(places - np.linspace(0, 1, len(values))).max())
+def score_axis(axis: Any, scale: Scale) -> None:
+    """Let a vertical axis run as the colours do, so that differences show where they matter."""
+    if scale.way == "logarithmic":
+        axis.set_yscale("log")
+    elif scale.way != "linear":
+        axis.set_yscale("function", functions=(scale.norm, scale.norm.inverse))
+        axis.set_yticks(scale.ticks, [f"{tick:.3g}" for tick in scale.ticks or ()])
+        axis.minorticks_off()
 
 
 def ink_on(colour: Any) -> str:

@@ -1,0 +1,134 @@
+"""The part of a page about the search: rungs, compute, settings and score, and the importance of each setting."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from jaxopt_lite._names import count
+from jaxopt_lite.report._importance import Importance, importance
+from jaxopt_lite.report._numbers import interval, title, usual_decimals
+from jaxopt_lite.report._page_tables import Cell, Head, Picture, Row, Table
+from jaxopt_lite.report._pictures._best_so_far import best_so_far
+from jaxopt_lite.report._pictures._inline import inline
+from jaxopt_lite.report._pictures._parallel import MOST_AXES, MOST_LINES, parallel
+from jaxopt_lite.report._pictures._rungs import rungs
+from jaxopt_lite.report._search import Rung, compute_of, last_score, moments, rungs_of, searched, stopped_early
+from jaxopt_lite.report._study import Study, has_score, spoken
+from jaxopt_lite.report._verdict import UNSEEN, Verdict
+
+if TYPE_CHECKING:
+    from jaxopt_lite.sweeps import Results
+
+FAINT = 0.3  # R² below which the importance of settings says little
+
+
+def search_section(study: Study, findings: Verdict, results: "Results", pictures: bool) -> list[Picture | Table]:
+    """The pictures and tables about the search of a sweep; nothing for a grid that was trained to its end."""
+    if not searched(study):
+        return []
+    parts: list[Picture | Table] = []
+    found = rungs_of(study)
+    if len(found) > 1:
+        if pictures:
+            parts.append(_drawn("Who was stopped where", rungs(results), "r", _rungs_note(study, found)))
+        parts.append(_rung_table(study, found))
+    if pictures and len(moments(study)) > 1:
+        parts.append(_drawn("Best score so far", best_so_far(results), "b", _compute_note(study, findings)))
+    if pictures and findings.best is not None and len(study.structure.varying) > 1:
+        parts.append(_drawn("Settings and their score", parallel(results), "p", _parallel_note(study)))
+    if study.structure.varying and findings.best is not None:
+        parts.append(_importance_table(results))
+    return parts
+
+
+def _drawn(heading: str, figure: Any, name: str, note: str) -> Picture:
+    return Picture(heading, inline(figure, name, f"{heading}. {note}"), note)
+
+
+def _rungs_note(study: Study, found: list[Rung]) -> str:
+    first, best = found[0], study.settings[0]
+    note = (
+        "Each line is a setting, its colour the place at the end. A dash ends the line of a setting that was stopped."
+    )
+    if has_score(best, study.objective) and first.place is not None:
+        note += (
+            f" The best setting at the end had place {first.place} of {len(first.settings):,} at step {first.step:,}, "
+            f"where {first.stopped:,} of them were stopped."
+        )
+    return note
+
+
+def _rung_table(study: Study, found: list[Rung]) -> Table:
+    usual = usual_decimals(rung.best for rung in found)
+    arrow = "↑" if study.mode == "max" else "↓"
+    heads = [Head("rung", number=True), Head("step", number=True), Head("settings compared", number=True)]
+    heads += [Head("seeds"), Head("stopped there", number=True), Head(f"best {spoken(study.objective)} {arrow}")]
+    heads += [Head("place of the final best", number=True)]
+    rows = [
+        Row(
+            [
+                Cell(nth, number=True),
+                Cell(f"{rung.step:,}", number=True),
+                Cell(f"{len(rung.settings):,}", number=True),
+                Cell(" to ".join(map(str, dict.fromkeys(rung.seeds)))),
+                Cell(f"{rung.stopped:,}", number=True),
+                Cell(interval(rung.best, usual)),
+                Cell(rung.place if rung.place and has_score(study.settings[0], study.objective) else "–", number=True),
+            ]
+        )
+        for nth, rung in enumerate(found, 1)
+    ]
+    note = "A score at a rung is the best of many and that of unfinished training; it is shown to compare rungs only."
+    return Table("The rungs", heads, rows, note)
+
+
+def _compute_note(study: Study, findings: Verdict) -> str:
+    unit = "rung" if stopped_early(study) else "setting"
+    note = (
+        f"The {spoken(study.objective)} of the setting that one would have picked after each {unit}: the best of those "
+        f"scored at the latest step with the most seeds. {compute_of(study):.0%} of the steps of all runs were made."
+    )
+    if not stopped_early(study):
+        note += " Settings are in the order of their numbers."
+    tested = f" This score selects, so its best is optimistic; {findings.tested} {UNSEEN}." if findings.tested else ""
+    return note + tested
+
+
+def _parallel_note(study: Study) -> str:
+    ended = sum(last_score(study, s) is not None for s in study.settings)
+    note = f"Each line is one of {count(ended, 'setting')}, its colour the place at the end."
+    if stopped_early(study):
+        note += " The score of a setting that was stopped is that at its last rung."
+    if len(study.structure.varying) > MOST_AXES - 1:
+        note += f" The first {MOST_AXES - 1} of {len(study.structure.varying)} columns that vary are shown."
+    if ended > MOST_LINES:
+        note += f" The best {MOST_LINES} settings are shown."
+    return note
+
+
+def _importance_table(results: "Results") -> Table:
+    heading = "Importance of each setting"
+    try:
+        found = importance(results)
+    except (ModuleNotFoundError, ValueError) as error:
+        return Table(heading, [], [], f"{title(str(error))}.")
+    longest = max(*found.drops.values(), 1e-9)
+    rows = [
+        Row([Cell(spoken(name)), Cell(f"{max(0.0, drop):.2f}", number=True), Cell("", bar=_share(drop, longest))])
+        for name, drop in found.drops.items()
+    ]
+    heads = [Head("setting"), Head("fall of R² when permuted", number=True), Head("")]
+    return Table(heading, heads, rows, _importance_note(found))
+
+
+def _share(drop: float, longest: float) -> float:
+    return round(100 * max(0.0, drop) / longest, 1) if math.isfinite(drop) else 0.0
+
+
+def _importance_note(found: Importance) -> str:
+    diverged = f", {found.diverged:,} of which diverged and count as the worst" if found.diverged else ""
+    note = (
+        f"From the places of {count(found.settings, 'setting')} at step {found.step:,}{diverged}. A random forest "
+        f"explains {max(0.0, found.explained):.0%} of the variance of places that it has not seen (R²). This holds "
+        "within the ranges searched."
+    )
+    return f"{note} That is too little for the order to mean much." if found.explained < FAINT else note
