@@ -39,7 +39,7 @@ def study_of(
         import optuna
     except ModuleNotFoundError:
         raise ModuleNotFoundError("to_optuna needs Optuna: pip install 'jaxopt-lite[optuna]'", name="optuna") from None
-    direction = "maximize" if mode == "max" else "minimize"
+    direction: Any = "maximize" if mode == "max" else "minimize"
     try:
         study = optuna.create_study(storage=storage, study_name=name, direction=direction)
     except optuna.exceptions.DuplicatedStudyError:

@@ -27,10 +27,10 @@ class Progress(NamedTuple):
         share: share of the expected steps that are made, from 0 to 1; those of diverged runs count as made.
         share_ran: share of all steps that were made since this call began.
         seconds: since the phase began.
-        best: the settings, seed and objective of the best finished run, by name; None before there is one.
+        best: of the runs scored at the latest step so far, the best: its settings, seed, step and objective, by name.
+            None before there is one.
         settings: number of settings that the sweep may train.
-        settings_alive: number of settings that train now or are done with all seeds; without a rule that stops
-            settings early, all of them.
+        settings_alive: number of settings that no rule has stopped; at the end, of those that are done with all seeds.
         step: the largest step to which runs are being brought, where they are compared.
         compute: steps that were made, as a share of those of all runs to their end.
         compute_limit: upper bound of `compute` at the end. Below 1 under `halving` and `hyperband`, in which the number
@@ -71,11 +71,12 @@ class Tally:
         self._limit = planned.share if known else 1.0
         self._steps = self._steps_before = 0
         self._diverged_early = 0  # steps that diverged runs did not make
-        self._best: tuple[float, int] | None = None
-        scores = ledger.scores(planned.steps)
+        self._best: tuple[int, float, int] | None = None  # step, score turned so that large is good, row
+        scores = ledger.scores_by_step(planned.task.objective)
         for row in ledger.rows():
             self._steps += row.step
-            self._consider(row.id, scores.get(row.id, {}))
+            for step, score in scores.get(row.id, {}).items():
+                self._consider(row.id, step, score)
         self._steps_before = self._steps
         self._begun = time.perf_counter()
         self._read()
@@ -99,7 +100,12 @@ class Tally:
         Args:
             runs: the runs of the round, and the steps to which they are brought.
         """
-        self._count(runs)
+        self._read()
+        self._step = max(step for _, step in runs)
+        if not isinstance(self._plan.stop, Never):
+            begun = {row.trial for row in self._rows.values()}
+            stopped = begun - self._done() - {row.trial for row, _ in runs}
+            self._alive = self._plan.most - len(stopped)
         self._say()
 
     def _read(self) -> None:
@@ -107,14 +113,10 @@ class Tally:
         self.finished = {row.id for row in self._rows.values() if row.status in FINAL}
         self._diverged = sum(row.status == "diverged" for row in self._rows.values())
 
-    def _count(self, runs: Sequence[tuple[Row, int]] = ()) -> None:
-        """Read the runs again, and count the settings that are alive in a round with some runs."""
-        self._read()
-        self._step = max((step for _, step in runs), default=self._plan.steps)
-        if not isinstance(self._plan.stop, Never):
-            begun = {row.trial for row in self._rows.values()}
-            undone = {row.trial for row in self._rows.values() if row.status != "done" and row.batch != CONFIRM}
-            self._alive = len({row.trial for row, _ in runs} | (begun - undone))
+    def _done(self) -> set[int]:
+        """The trials that are done with all seeds."""
+        rows = self._rows.values()
+        return {r.trial for r in rows} - {r.trial for r in rows if r.status != "done" and r.batch != CONFIRM}
 
     def __call__(self, outcomes: list[Outcome], steps: int) -> None:
         """Count a segment.
@@ -130,29 +132,30 @@ class Tally:
                 self._diverged_early += self._plan.steps - outcome.step
             if outcome.status != "running":
                 self.finished.add(outcome.id)
-                if outcome.status == "done":
-                    self._consider(outcome.id, outcome.scores)
+            if outcome.status != "diverged" and self._plan.task.objective in outcome.scores:
+                self._consider(outcome.id, outcome.step, outcome.scores[self._plan.task.objective])
         self._say()
 
     def end(self) -> None:
         """Report that nothing is left to run."""
-        self._count()
+        self._read()
+        self._step = self._plan.steps
+        if not isinstance(self._plan.stop, Never):
+            self._alive = len(self._done())
         self._say(finished=True)
 
-    def _consider(self, row: int, scores: dict[str, float]) -> None:
-        score = scores.get(self._plan.task.objective)
-        if score is None or not np.isfinite(score):
-            return
+    def _consider(self, row: int, step: int, score: float) -> None:
         better = score if self._plan.task.mode == "max" else -score
-        if self._best is None or better > self._best[0]:
-            self._best = (better, row)
+        if np.isfinite(score) and (self._best is None or (step, better) > self._best[:2]):
+            self._best = (step, better, row)
 
     def _say(self, finished: bool = False) -> None:
         best = None
         if self._best is not None:
-            row = self._rows[self._best[1]]
-            score = self._best[0] if self._plan.task.mode == "max" else -self._best[0]
-            best = {**row.columns, "seed": row.seed, self._plan.task.objective: score}
+            step, better, number = self._best
+            score = better if self._plan.task.mode == "max" else -better
+            row = self._rows[number]
+            best = {**row.columns, "seed": row.seed, "step": step, self._plan.task.objective: score}
         # diverged runs may leave fewer steps to make, further batches more: the share is an estimate until the end
         made = self._steps + self._diverged_early * self._plan.share
         self._tell(

@@ -35,7 +35,7 @@ def drawn_ranges(space: Any) -> dict[str, Range]:
     Columns with listed numbers (`values`) are absent: whether these are even on a logarithmic scale is not stated.
     """
     leaves = {place.path: place.leaf for place in places(space)}
-    named: dict[str, list[Distribution]] = {}
+    named: dict[str, list[Any]] = {}
     for path, name in names_of(space).items():
         if isinstance(leaves[path], Distribution):
             named.setdefault(name, []).append(leaves[path])

@@ -85,7 +85,7 @@ def test_the_picture_of_the_rungs(results: Any) -> None:
     lines = [line for line in axis.get_lines() if line.get_linestyle() == "-"]
     assert sorted(len(line.get_xdata()) for line in lines) == [1] * (18 - diverged(results)) + [2] * 6 + [3] * 3
     ends = [line.get_marker() for line in axis.get_lines() if line.get_linestyle() == "None"]
-    assert ends.count("o") == 1 and ends.count("|") == 26 - diverged(results)
+    assert ends.count("o") == 1 and ends.count("_") == 26 - diverged(results)
     assert axis.get_xlabel() == "step (log)" and [t.get_text() for t in axis.get_xticklabels()] == ["3", "9", "27"]
     assert "validation score at the rung" in axis.get_ylabel()
     assert "place at the end" in bar.get_ylabel()
@@ -130,7 +130,7 @@ def test_parallel_coordinates(complete: Any) -> None:
 
 
 def test_parallel_needs_a_finished_setting(swept: Any) -> None:
-    with pytest.raises(ValueError, match="no setting has finished"):
+    with pytest.raises(ValueError, match="no setting has been scored"):
         report.parallel(swept(grid(learning_rate=RATES), fate=lambda row: "diverged"))
 
 
@@ -149,7 +149,7 @@ def test_the_page_of_a_search(results: Any, tmp_path: Any) -> None:
     assert f"had place 1 of {alive} at step 3, where {alive - 9} of them were stopped." in text
     share = f"{compute_of(study_of(results)):.0%} of the steps of all runs were made"
     assert text.count(share) == 3  # at the picture, in its description, and among the facts
-    assert "The validation score selects, so the best one is optimistic; test score" in text
+    assert "This score selects, so its best is optimistic; test score" in text
     parsed(text)
 
 

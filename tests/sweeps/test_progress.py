@@ -48,11 +48,24 @@ def test_the_line_says_it():
     seen, _ = told()
     middle = next(p for p in seen if p.step == 9)
     text = sentence(middle, "validation_score")
-    assert text.startswith("9/27 settings alive, to step 9, ")
+    assert text.startswith("9/27 alive, to step 9, ")
+    assert middle.best["step"] == 3 and f"best {middle.best['validation_score']:.4f} at step 3, " in text
     assert f"{middle.compute:.0%} of all steps, at most 11%" in text
     last = sentence(seen[-1], "validation_score")
-    assert last.startswith("1/27 settings done, ") and "at most" not in last and "best" in last
+    assert last.startswith("1/27 settings done, best ") and "at most" not in last
+    assert seen[-1].best["step"] == 27
     assert "\n" not in text
+
+
+def test_settings_that_a_search_has_not_proposed_yet_are_alive():
+    pytest.importorskip("optuna")
+    seen, results = told(search=sweeps.optuna("tpe", batch=9), stop=sweeps.halving(eta=3, first=1 / 3))
+    assert next(p.settings_alive for p in seen) == 27
+    alive = list(dict.fromkeys(p.settings_alive for p in seen))
+    stopped = sum(s.pruned == 3 for s in results.settings())
+    assert alive == sorted(alive, reverse=True) and alive[-1] == 27 - stopped - sum(
+        bool(s.diverged) for s in results.settings()
+    )
 
 
 def test_the_bar_stays_on_one_line(monkeypatch):
@@ -72,4 +85,5 @@ def test_the_bar_stays_on_one_line(monkeypatch):
             show(progress)
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue())
     lines = [line for line in re.split(r"[\r\n]+", plain) if line.strip()]
-    assert lines and all(len(line) <= 80 for line in lines) and all("run" in line for line in lines)
+    assert lines and all(len(line) <= 80 and line.rstrip().endswith(("-:--:--", "0:00:00")) for line in lines)
+    assert lines[-1].startswith("1/27 settings done, best ")

@@ -7,7 +7,6 @@ import pytest
 
 from jaxopt_lite import sweeps
 from tests.report import searched as example
-from tests.sweeps import small
 
 optuna = pytest.importorskip("optuna")
 
@@ -74,19 +73,16 @@ def test_a_study_is_not_written_twice(results, tmp_path):
 
 
 def test_settings_to_do_are_left_out_and_the_name_is_that_of_the_store(tmp_path):
-    store = tmp_path / "mine"
-
-    def interrupt(progress):
-        if progress.phase == "run" and progress.trials_done:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        sweeps.run(small.task(), small.space(), seeds=1, steps=40, store=store, progress=interrupt)
-    results = sweeps.Results.load(store)
-    done = results.columns["status"].count("done")
-    study = results.to_optuna()
-    assert study.study_name == "mine" and len(study.trials) == done < len(results)
-    assert study.user_attrs["settings not ended"] == len(results) - done
+    columns = {"rate": [0.1, 0.2, 0.3], "width": [8, 16, 8], "seed": [0] * 3, "status": ["done", "running", "done"]}
+    columns["loss"] = [1.0, math.nan, 0.5]
+    facts = {"seeds": [0], "task": "mine", "steps": 9}
+    for store, name in ((tmp_path / "runs" / "first", "first"), (None, "mine")):
+        table = sweeps.Results(columns, ("rate", "width"), "loss", "min", facts, [{}] * 3, store)
+        study = table.to_optuna()
+        assert study.study_name == name and study.user_attrs["settings not ended"] == 1
+        assert [trial.params["rate"] for trial in study.trials] == [0.1, 0.3]
+        assert study.best_params == {"rate": 0.3, "width": 8}
+        assert study.trials[0].distributions["width"] == optuna.distributions.IntDistribution(8, 16)
 
 
 def test_without_optuna_the_extra_is_named(results, monkeypatch):

@@ -127,8 +127,8 @@ def _legend(drawn: "Figure", labels: list[str], title: str, study: Study) -> Non
         if label
     ]
     if stopped_early(study):
-        hollow = {"marker": "o", "markerfacecolor": "none", "label": "stopped early: score at its last rung"}
-        handles.append(Line2D([], [], color=_style.TICK, linestyle="none", **hollow))
+        hollow: dict[str, Any] = {"marker": "o", "markerfacecolor": "none", "linestyle": "none"}
+        handles.append(Line2D([], [], color=_style.TICK, label="stopped early: score at its last rung", **hollow))
     if "diverged" in study.columns["status"]:
         handles.append(Line2D([], [], color=_style.TICK, marker="x", linestyle="none", label="seeds diverged"))
     if not handles:
