@@ -67,7 +67,11 @@ def importance(results: "Results") -> Importance:
     Reference:
         Breiman (2001), Random forests, section 10.
     """
-    study = study_of(results)
+    return importance_of(study_of(results))
+
+
+def importance_of(study: Study) -> Importance:
+    """`importance` of prepared results."""
     step, scored, diverged = compared(study)
     names = study.structure.varying
     if not names or len(scored) + len(diverged) < LEAST:

@@ -8,8 +8,7 @@ from jaxopt_lite.report._document import document, write
 from jaxopt_lite.report._line import FEW
 from jaxopt_lite.report._numbers import interval, seconds, usual_decimals
 from jaxopt_lite.report._page_tables import Picture, diverged_runs, leaderboard, settings_table
-from jaxopt_lite.report._pictures._curves import curves, metric_of
-from jaxopt_lite.report._pictures._heatmap import heatmaps
+from jaxopt_lite.report._pictures import _curves, _heatmap
 from jaxopt_lite.report._pictures._inline import inline
 from jaxopt_lite.report._search import compute_of, stopped_early
 from jaxopt_lite.report._search_section import search_section
@@ -57,7 +56,7 @@ def page(results: "Results", path: str | Path) -> Path:
     """
     study = study_of(results)
     findings = verdict(study)
-    pictures = _pictures(study, results)
+    pictures = _pictures(study)
     text = document(
         "page.html",
         styles=("page.css",),
@@ -74,7 +73,7 @@ def page(results: "Results", path: str | Path) -> Path:
         diverged=diverged_runs(study),
         facts=_facts(study),
         **_answer(study, findings),
-        search=search_section(study, findings, results, pictures=not pictures["missing"]),
+        search=search_section(study, findings, pictures=not pictures["missing"]),
         **pictures,
     )
     return write(Path(path), text)
@@ -102,12 +101,12 @@ def _answer(study: Study, findings: Verdict) -> dict[str, str]:
     }
 
 
-def _pictures(study: Study, results: "Results") -> dict[str, Any]:
+def _pictures(study: Study) -> dict[str, Any]:
     """The figures as SVG; all but the first few heat maps are folded."""
     nothing: dict[str, Any] = {"pictures": [], "more": [], "more_title": "", "curves": None, "missing": ""}
     try:
-        maps = heatmaps(results)
-        drawn = curves(results) if metric_of(study) else None
+        maps = _heatmap.pictures(study)
+        drawn = _curves.picture(study) if _curves.metric_of(study) else None
     except ModuleNotFoundError as error:
         return {**nothing, "missing": str(error)}
     made = [Picture(t, inline(figure, f"m{i}", f"{t}. {_IN_TABLE}")) for i, (t, figure) in enumerate(maps)]
@@ -120,7 +119,7 @@ def _pictures(study: Study, results: "Results") -> dict[str, Any]:
     which = "best setting" if has_score(study.settings[0], study.objective) else "setting that came furthest"
     note = f"The {which}{' of each combination' if study.structure.kinds else ''}."
     note += " The line of one that was stopped early ends there." if stopped_early(study) else ""
-    described = f"Learning curves: {spoken(metric_of(study) or '')} against step. {note} {_IN_TABLE}"
+    described = f"Learning curves: {spoken(_curves.metric_of(study) or '')} against step. {note} {_IN_TABLE}"
     return {**shown, "curves": Picture("Learning curves", inline(drawn, "c", described), note)}
 
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from jaxopt_lite._names import count
 from jaxopt_lite.report._line import FEW, TIED, Line, leaders, lines, ordered, reach
-from jaxopt_lite.report._numbers import NONE, interval
+from jaxopt_lite.report._numbers import NONE, brief, interval, usual_decimals
 from jaxopt_lite.report._pictures._curves import metric_of
+from jaxopt_lite.report._search import last_score
 from jaxopt_lite.report._study import Study, score_names, spoken
 from jaxopt_lite.report._verdict import Verdict
 
@@ -122,7 +123,8 @@ def settings_table(study: Study, findings: Verdict) -> Table | None:
     if confirmed:
         scores.insert(1, Head("with further seeds", number=True, first=scores[0].first))
     heads = [*ordered(study, _swept_heads(study, sortable=True), scores), Head("seeds", first="ascending")]
-    rows = [Row(_setting(study, line, names, confirmed), line.standing) for line in everyone]
+    usual = usual_decimals(setting.scores[study.objective] for setting in study.settings if setting.scores)
+    rows = [Row(_setting(study, line, names, confirmed, usual), line.standing) for line in everyone]
     better = "higher" if study.mode == "max" else "lower"
     caption = (
         f"{count(len(everyone), 'setting')}; {better} is better in {spoken(study.objective)}. "
@@ -157,13 +159,16 @@ def _leader(study: Study, line: Line, frame: tuple[float, float], diverged: bool
     return [*cells, Cell(line.diverged, number=True)] if diverged else cells
 
 
-def _setting(study: Study, line: Line, names: list[str], confirmed: bool) -> list[Cell]:
+def _setting(study: Study, line: Line, names: list[str], confirmed: bool, usual: int | None) -> list[Cell]:
     setting = line.setting
     swept = []
     for name, text in line.swept.items():
         value = setting.columns[name]
         swept.append(Cell(text, _is_number(study, name), "" if value is None else value))
     texts = {**line.others, study.objective: line.score}
+    reached = last_score(study, setting) if not line.place else None
+    if reached is not None:
+        texts[study.objective] += f": {brief(reached, usual)}"
     scores = [Cell(texts[name], number=True, value=_number(setting.scores.get(name))) for name in names]
     if confirmed:
         mean = setting.confirmed.get(study.objective)

@@ -1,27 +1,23 @@
 """The part of a page about the search: rungs, compute, settings and score, and the importance of each setting."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jaxopt_lite._names import count
-from jaxopt_lite.report._importance import Importance, importance
+from jaxopt_lite.report._importance import Importance, importance_of
 from jaxopt_lite.report._numbers import interval, title, usual_decimals
 from jaxopt_lite.report._page_tables import Cell, Head, Picture, Row, Table
-from jaxopt_lite.report._pictures._best_so_far import best_so_far
+from jaxopt_lite.report._pictures import _best_so_far, _parallel, _rungs
 from jaxopt_lite.report._pictures._inline import inline
-from jaxopt_lite.report._pictures._parallel import MOST_AXES, MOST_LINES, parallel
-from jaxopt_lite.report._pictures._rungs import rungs
+from jaxopt_lite.report._pictures._parallel import MOST_AXES, MOST_LINES
 from jaxopt_lite.report._search import Rung, compute_of, last_score, moments, rungs_of, searched, stopped_early
 from jaxopt_lite.report._study import Study, has_score, spoken
 from jaxopt_lite.report._verdict import UNSEEN, Verdict
 
-if TYPE_CHECKING:
-    from jaxopt_lite.sweeps import Results
-
 FAINT = 0.3  # R² below which the importance of settings says little
 
 
-def search_section(study: Study, findings: Verdict, results: "Results", pictures: bool) -> list[Picture | Table]:
+def search_section(study: Study, findings: Verdict, pictures: bool) -> list[Picture | Table]:
     """The pictures and tables about the search of a sweep; nothing for a grid that was trained to its end."""
     if not searched(study):
         return []
@@ -29,14 +25,14 @@ def search_section(study: Study, findings: Verdict, results: "Results", pictures
     found = rungs_of(study)
     if len(found) > 1:
         if pictures:
-            parts.append(_drawn("Who was stopped where", rungs(results), "r", _rungs_note(study, found)))
+            parts.append(_drawn("Who was stopped where", _rungs.picture(study), "r", _rungs_note(study, found)))
         parts.append(_rung_table(study, found))
     if pictures and len(moments(study)) > 1:
-        parts.append(_drawn("Best score so far", best_so_far(results), "b", _compute_note(study, findings)))
+        parts.append(_drawn("Best score so far", _best_so_far.picture(study), "b", _compute_note(study, findings)))
     if pictures and findings.best is not None and len(study.structure.varying) > 1:
-        parts.append(_drawn("Settings and their score", parallel(results), "p", _parallel_note(study)))
+        parts.append(_drawn("Settings and their score", _parallel.picture(study), "p", _parallel_note(study)))
     if study.structure.varying and findings.best is not None:
-        parts.append(_importance_table(results))
+        parts.append(_importance_table(study))
     return parts
 
 
@@ -54,6 +50,8 @@ def _rungs_note(study: Study, found: list[Rung]) -> str:
             f" The best setting at the end had place {first.place} of {len(first.settings):,} at step {first.step:,}, "
             f"where {first.stopped:,} of them were stopped."
         )
+    if len({study.batches[row] for setting in study.settings for row in setting.trials}) > 1:
+        note += " Settings were compared and stopped batch by batch."
     return note
 
 
@@ -105,10 +103,10 @@ def _parallel_note(study: Study) -> str:
     return note
 
 
-def _importance_table(results: "Results") -> Table:
+def _importance_table(study: Study) -> Table:
     heading = "Importance of each setting"
     try:
-        found = importance(results)
+        found = importance_of(study)
     except (ModuleNotFoundError, ValueError) as error:
         return Table(heading, [], [], f"{title(str(error))}.")
     longest = max(*found.drops.values(), 1e-9)

@@ -15,6 +15,8 @@ from tests.report import searched as example
 from tests.report.conftest import RATES, grid
 from tests.report.test_page import parsed
 
+OTHERS = {f"score_{i}": 0.123456 for i in range(5)}
+
 
 @pytest.fixture(scope="module", params=["min", "max"])
 def results(request: Any) -> Any:
@@ -181,6 +183,20 @@ def test_other_scores_and_settings_fold_away(results: Any, swept: Any, tmp_path:
     assert shown.count('<td class="n settings"') == 3 * 30
     assert "constant" not in re.findall(r"<th[^>]*>(?:<button[^>]*>)?([^<]*)", shown)
     parsed(text)
+
+
+def test_a_table_with_many_columns_fits(swept: Any) -> None:
+    from tests.report.test_table import printed
+
+    numbers = np.random.default_rng(0).uniform(size=(30, 9))
+    cells = [
+        {"activation": "leaky_relu" if i % 2 else "tanh", **{f"long_name_{k}": x for k, x in enumerate(row)}}
+        for i, row in enumerate(numbers)
+    ]
+    results = swept(cells, fate=lambda row: "done" if row.trial % 2 == 0 else "pruned", others=lambda row: OTHERS)
+    text = printed(results, 80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "pruned at step 10" in text and "0.950 ± 0.025" in text and "long" in text
 
 
 @pytest.mark.parametrize("width", [60, 80])

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from jaxopt_lite import sweeps
+from jaxopt_lite.sweeps._ranges import drawn_ranges, range_of
 from tests.sweeps import small
 from tests.sweeps.test_ledger import FACTS, Ledger, Row, outcome
 
@@ -73,3 +74,15 @@ def test_csv_parquet_and_pandas_give_the_table_back(results, tmp_path):
 def test_wrong_settings_are_named_before_anything_runs(options, message):
     with pytest.raises(ValueError, match=message):
         sweeps.run(small.task(), small.space(), **({"steps": 5} | options))
+
+
+def test_ranges_are_those_of_the_space_or_of_the_listed_numbers():
+    space = {"rate": sweeps.log_uniform(1e-5, 10), "kind": sweeps.choice({"a": {"depth": sweeps.integers(2, 9)}})}
+    assert drawn_ranges(space) == {"rate": (1e-5, 10, True, False), "depth": (2, 9, False, True)}
+    both = sweeps.choice({"a": {"rate": sweeps.uniform(0.1, 1)}, "b": {"rate": sweeps.log_uniform(1e-3, 0.5)}})
+    assert drawn_ranges({"kind": both}) == {"rate": (1e-3, 1, False, False)}
+    assert range_of([0.01, 0.1, 1.0]) == (0.01, 1.0, True, False)
+    assert range_of([0.0, 0.5, 1.0]) == (0.0, 1.0, False, False)
+    assert range_of([20.0], drawn_ranges(space)["rate"]) == (1e-5, 20.0, True, False)  # a fixed one lies outside
+    found = sweeps.run(small.task(), small.space((0.1, 0.2)), steps=5, progress=False)
+    assert found.ranges == {"learning_rate": (0.1, 0.2, False, False)}

@@ -6,7 +6,7 @@ from jaxopt_lite._names import count
 from jaxopt_lite.report._pictures import _style
 from jaxopt_lite.report._pictures._scale import scale_of, score_axis
 from jaxopt_lite.report._search import Moment, moments
-from jaxopt_lite.report._study import spoken, study_of
+from jaxopt_lite.report._study import Study, spoken, study_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,7 +44,11 @@ def best_so_far(results: "Results") -> "Figure":
         >>> report.best_so_far(results).axes[0].get_lines()[0].get_ydata()
         array([0.8, 0.4])
     """
-    study = study_of(results)
+    return picture(study_of(results))
+
+
+def picture(study: Study) -> "Figure":
+    """`best_so_far` of prepared results."""
     found = moments(study)
     if not found:
         raise ValueError("there is nothing to show: no run has been scored at a step that the results hold")

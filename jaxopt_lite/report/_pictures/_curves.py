@@ -46,7 +46,11 @@ def curves(results: "Results") -> "Figure":
         >>> report.curves(results).axes[0].get_lines()[0].get_ydata()
         array([1.9, 0.9, 0.5])
     """
-    study = study_of(results)
+    return picture(study_of(results))
+
+
+def picture(study: Study) -> "Figure":
+    """`curves` of prepared results."""
     metric = metric_of(study)
     if metric is None:
         raise ValueError("there are no learning curves yet: no run has got as far as their first point")

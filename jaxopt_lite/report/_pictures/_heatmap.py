@@ -51,7 +51,11 @@ def heatmaps(results: "Results") -> list[tuple[str, "Figure"]]:
         >>> [title for title, figure in report.heatmaps(results)]
         ['Test loss by rate']
     """
-    study = study_of(results)
+    return pictures(study_of(results))
+
+
+def pictures(study: Study) -> list[tuple[str, "Figure"]]:
+    """`heatmaps` of prepared results."""
     scored = [s for s in study.settings if has_score(s, study.objective)]
     if not scored:
         return []

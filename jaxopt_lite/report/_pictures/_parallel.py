@@ -57,7 +57,11 @@ def parallel(results: "Results") -> "Figure":
         >>> [text.get_text() for text in report.parallel(results).axes[0].texts][:2]
         ['activation', 'relu']
     """
-    study = study_of(results)
+    return picture(study_of(results))
+
+
+def picture(study: Study) -> "Figure":
+    """`parallel` of prepared results."""
     scored = [(s, score) for s in study.settings if (score := last_score(study, s)) is not None]
     names = study.structure.varying[: MOST_AXES - 1]
     if not scored or not names:

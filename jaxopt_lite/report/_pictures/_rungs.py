@@ -45,7 +45,11 @@ def rungs(results: "Results") -> "Figure":
         >>> report.rungs(results).axes[0].get_xlabel()
         'step'
     """
-    study = study_of(results)
+    return picture(study_of(results))
+
+
+def picture(study: Study) -> "Figure":
+    """`rungs` of prepared results."""
     found = rungs_of(study)
     if len(found) < 2:
         raise ValueError("there is nothing to show: settings were compared at fewer than two steps")
