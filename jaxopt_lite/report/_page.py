@@ -132,7 +132,7 @@ def _facts(study: Study) -> dict[str, str]:
         "runs": f"{count(len(study.settings), 'setting')} × {count(len(facts['seeds']), 'seed')} = "
         f"{count(study.runs - confirming, 'run')} of {count(facts['steps'], 'step')}"
         + (f", and {count(confirming, 'run')} to confirm the best" if confirming else ""),
-        "search": facts.get("search") if facts.get("search") != "None" else "",
+        "search": _search(study),
         "stopped early": _stopped(study),
         "seeds": ", ".join(map(str, facts["seeds"])),
         "not varied": ", ".join(f"{spoken(k)} {v}" for k, v in study.structure.fixed.items()),
@@ -144,6 +144,12 @@ def _facts(study: Study) -> dict[str, str]:
         "versions": ", ".join(f"{name} {version}" for name, version in facts.get("versions", {}).items()),
     }
     return {label: str(fact) for label, fact in rows.items() if fact not in (None, "")}
+
+
+def _search(study: Study) -> str:
+    """What proposed the settings, if it was neither a list of them nor chance."""
+    search = study.facts.get("stop" if study.population else "search")
+    return search if search and search != "None" else ""
 
 
 def _programs(facts: dict[str, Any]) -> str:

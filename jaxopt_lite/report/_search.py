@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from jaxopt_lite.report._numbers import GRID
-from jaxopt_lite.report._study import Study, has_score
+from jaxopt_lite.report._study import Study, has_score, is_drawn
 
 if TYPE_CHECKING:
     from jaxopt_lite.sweeps import Mean, Setting
@@ -56,8 +55,8 @@ class Moment(NamedTuple):
 
 def searched(study: Study) -> bool:
     """Whether settings were drawn or stopped early, rather than a grid trained to the end."""
-    drawn = any(len({*study.columns[name]}) > GRID for name in study.structure.numbers)
-    return drawn or stopped_early(study) or study.facts.get("search", "None") != "None"
+    drawn = any(is_drawn(study, name) for name in study.structure.numbers)
+    return drawn or study.population or stopped_early(study) or study.facts.get("search", "None") != "None"
 
 
 def stopped_early(study: Study) -> bool:
@@ -107,14 +106,15 @@ def compute_of(study: Study) -> float:
 
 
 def moments(study: Study) -> list[Moment]:
-    """What was known after each round: a round is a rung, or a setting where none was stopped early."""
+    """What was known after each round: a round is a rung, or a setting where there are none."""
     if not any(study.rungs):
         return []
+    by_rung = stopped_early(study) or study.population
     rounds: dict[tuple[int, ...], list[tuple[int, int, int]]] = {}
     for trial, setting in enumerate(sorted(study.settings, key=lambda setting: setting.trials)):
         for row in setting.trials:
             for key, step, made in _events(study, setting, row):
-                rounds.setdefault(key if stopped_early(study) else (trial,), []).append((row, step, made))
+                rounds.setdefault(key if by_rung else (trial,), []).append((row, step, made))
     owner = {row: s.trials for s in study.settings for row in s.trials}
     levels: dict[tuple[int, int], dict[tuple[int, ...], float]] = {}
     scores: dict[tuple[tuple[int, ...], int], list[float]] = {}
@@ -143,7 +143,7 @@ def _events(study: Study, setting: "Setting", row: int) -> list[tuple[tuple[int,
     later = int(bool(reached) and reached[0] > first)  # a seed that began when the rungs were over
     batch = study.batches[row]
     out = [
-        ((batch, later, nth), step, step - before)
+        ((batch, later, step if study.population else nth), step, step - before)
         for nth, (before, step) in enumerate(zip([0, *reached], reached, strict=False))
     ]
     rest = study.columns["step"][row] - reached[-1] if reached else study.columns["step"][row]

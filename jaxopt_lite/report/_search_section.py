@@ -5,7 +5,7 @@ from typing import Any
 
 from jaxopt_lite._names import count
 from jaxopt_lite.report._importance import Importance, importance_of
-from jaxopt_lite.report._numbers import interval, title, usual_decimals
+from jaxopt_lite.report._numbers import NONE, interval, title, usual_decimals
 from jaxopt_lite.report._page_tables import Cell, Head, Picture, Row, Table
 from jaxopt_lite.report._pictures import _best_so_far, _parallel, _rungs
 from jaxopt_lite.report._pictures._inline import inline
@@ -25,7 +25,8 @@ def search_section(study: Study, findings: Verdict, pictures: bool) -> list[Pict
     found = rungs_of(study)
     if len(found) > 1:
         if pictures:
-            parts.append(_drawn("Who was stopped where", _rungs.picture(study), "r", _rungs_note(study, found)))
+            heading = "Scores of the generations" if study.population else "Who was stopped where"
+            parts.append(_drawn(heading, _rungs.picture(study), "r", _rungs_note(study, found)))
         parts.append(_rung_table(study, found))
     if pictures and len(moments(study)) > 1:
         parts.append(_drawn("Best score so far", _best_so_far.picture(study), "b", _compute_note(study, findings)))
@@ -41,6 +42,11 @@ def _drawn(heading: str, figure: Any, name: str, note: str) -> Picture:
 
 
 def _rungs_note(study: Study, found: list[Rung]) -> str:
+    if study.population:
+        return (
+            "Each line is a member, its colour the place at the end. Where a line jumps, the member continued from a "
+            "copy of another with other numbers."
+        )
     first, best = found[0], study.settings[0]
     note = (
         "Each line is a setting, its colour the place at the end. A dash ends the line of a setting that was stopped."
@@ -57,35 +63,31 @@ def _rungs_note(study: Study, found: list[Rung]) -> str:
 
 def _rung_table(study: Study, found: list[Rung]) -> Table:
     usual = usual_decimals(rung.best for rung in found)
-    arrow = "↑" if study.mode == "max" else "↓"
-    heads = [Head("rung", number=True), Head("step", number=True), Head("settings compared", number=True)]
-    heads += [Head("seeds"), Head("stopped there", number=True), Head(f"best {spoken(study.objective)} {arrow}")]
-    heads += [Head("place of the final best", number=True)]
-    rows = [
-        Row(
-            [
-                Cell(nth, number=True),
-                Cell(f"{rung.step:,}", number=True),
-                Cell(f"{len(rung.settings):,}", number=True),
-                Cell(" to ".join(map(str, dict.fromkeys(rung.seeds)))),
-                Cell(f"{rung.stopped:,}", number=True),
-                Cell(interval(rung.best, usual)),
-                Cell(rung.place if rung.place and has_score(study.settings[0], study.objective) else "–", number=True),
-            ]
-        )
-        for nth, rung in enumerate(found, 1)
-    ]
-    note = "A score at a rung is the best of many and that of unfinished training; it is shown to compare rungs only."
-    return Table("The rungs", heads, rows, note)
+    known, stops = has_score(study.settings[0], study.objective), stopped_early(study)
+    columns = {
+        Head("step", number=True): [f"{rung.step:,}" for rung in found],
+        Head("settings compared", number=True): [f"{len(rung.settings):,}" for rung in found],
+        Head("seeds"): [" to ".join(map(str, dict.fromkeys(rung.seeds))) for rung in found],
+        Head("stopped there", number=True): [f"{rung.stopped:,}" for rung in found] if stops else [],
+        Head(f"best {spoken(study.objective)} {'↑' if study.mode == 'max' else '↓'}"): [
+            interval(rung.best, usual) for rung in found
+        ],
+        Head("place of the final best", number=True): [rung.place if rung.place and known else NONE for rung in found],
+    }
+    shown = {head: cells for head, cells in columns.items() if cells}
+    lines = zip(*shown.values(), strict=True)
+    rows = [Row([Cell(text, head.number) for head, text in zip(shown, line, strict=True)]) for line in lines]
+    note = "A score before the last step is that of unfinished training, and the best of many is optimistic."
+    return Table(f"The {study.comparison}s", list(shown), rows, note)
 
 
 def _compute_note(study: Study, findings: Verdict) -> str:
-    unit = "rung" if stopped_early(study) else "setting"
+    unit = study.comparison if study.population or stopped_early(study) else "setting"
     note = (
         f"The {spoken(study.objective)} of the setting that one would have picked after each {unit}: the best of those "
         f"scored at the latest step with the most seeds. {compute_of(study):.0%} of the steps of all runs were made."
     )
-    if not stopped_early(study):
+    if unit == "setting":
         note += " Settings are in the order of their numbers."
     tested = f" This score selects, so its best is optimistic; {findings.tested} {UNSEEN}." if findings.tested else ""
     return note + tested

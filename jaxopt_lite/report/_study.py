@@ -3,8 +3,10 @@
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from jaxopt_lite.report._numbers import GRID
+
 if TYPE_CHECKING:
-    from jaxopt_lite.sweeps import Range, Results, Setting
+    from jaxopt_lite.sweeps import Generation, Range, Results, Setting
 
 
 class Structure(NamedTuple):
@@ -39,6 +41,7 @@ class Study(NamedTuple):
         modes: "min" or "max", for the scores whose direction is known.
         rungs, ranges: as in `Results`; the rungs are empty where the results have none.
         batches: for each row, the number of the batch with which its trial was added.
+        generations: as in `Results`; empty where the sweep is no population.
     """
 
     columns: dict[str, list[Any]]
@@ -55,6 +58,17 @@ class Study(NamedTuple):
     rungs: list[dict[int, float]]
     ranges: dict[str, "Range"]
     batches: list[int]
+    generations: list[list["Generation"]]
+
+    @property
+    def population(self) -> bool:
+        """Whether settings changed during training."""
+        return bool(self.generations)
+
+    @property
+    def comparison(self) -> str:
+        """What a step is called at which settings are compared."""
+        return "generation" if self.population else "rung"
 
     @property
     def runs(self) -> int:
@@ -80,6 +94,7 @@ def study_of(results: "Results") -> Study:
         rungs=results.rungs or [{} for _ in range(len(results))],
         ranges=results.ranges,
         batches=results.batches or [0] * len(results),
+        generations=generations if any(generations := results.generations or []) else [],
     )
 
 
@@ -117,6 +132,12 @@ def in_order(study: Study, column: str) -> list[Any]:
     """The values of a column in the order of the sweep; numbers ascending."""
     values = list(dict.fromkeys(v for v in study.columns[column] if v is not None))
     return sorted(values) if all(map(_is_number, values)) else values
+
+
+def is_drawn(study: Study, column: str) -> bool:
+    """Whether the numbers of a column were drawn from a continuous range, or are too many for a list."""
+    *_, whole = study.facts.get("ranges", {}).get(column, [True])
+    return not whole or len({*study.columns[column]}) > GRID
 
 
 def has_score(setting: "Setting", objective: str) -> bool:

@@ -5,8 +5,8 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from jaxopt_lite._names import count
-from jaxopt_lite.report._numbers import GRID, brief, interval, setting_label, usual_decimals, varies
-from jaxopt_lite.report._study import ENDED, Study, groups, has_score, in_order, spoken
+from jaxopt_lite.report._numbers import brief, interval, setting_label, usual_decimals, varies
+from jaxopt_lite.report._study import ENDED, Study, groups, has_score, in_order, is_drawn, spoken
 
 if TYPE_CHECKING:
     from jaxopt_lite.sweeps import Setting
@@ -49,7 +49,7 @@ def verdict(study: Study) -> Verdict:
     tested = _tested(study, best)
     confirmed = _confirmed(study, best)
     cautions = [*_open(study), *_ties(study, best), *_overtaken(study, best), *_edges(study)]
-    cautions += [*_stopped(study, best), *_selection(study, best, tested)]
+    cautions += [*_stopped(study, best), *_changed(study, best), *_selection(study, best, tested)]
     answer = _answer(study, best, finished) + (f" {confirmed[0].upper()}{confirmed[1:]}." if confirmed else "")
     answer += f" {tested[0].upper()}{tested[1:]} {UNSEEN}." if tested else ""
     return Verdict(_question(study), answer, cautions, best, study.tied, progress(study), tested, confirmed)
@@ -143,6 +143,16 @@ def _overtaken(study: Study, best: "Setting | None") -> list[str]:
     ]
 
 
+def _changed(study: Study, best: "Setting | None") -> list[str]:
+    """A member of a population was not trained with its settings alone."""
+    if best is None or not study.population:
+        return []
+    return [
+        "Settings changed during training, and those at the end are shown: training with them from the start gives "
+        "another score."
+    ]
+
+
 def _stopped(study: Study, best: "Setting | None") -> list[str]:
     """How many settings could not win because they were stopped."""
     stopped = sum(bool(s.pruned) and not s.diverged for s in study.settings)
@@ -210,8 +220,7 @@ def _edges(study: Study) -> list[str]:
         best = settings[0]
         for name in structure.numbers:
             tried = sorted({s.columns[name] for s in settings if s.columns[name] is not None})
-            listed = len(in_order(study, name)) <= GRID
-            if not has_score(best, study.objective) or not listed or len(tried) < 3:
+            if not has_score(best, study.objective) or is_drawn(study, name) or len(tried) < 3:
                 continue
             end = {tried[0]: "lowest", tried[-1]: "highest"}.get(best.columns[name])
             if end and best.columns[name]:  # nobody looks beyond a weight decay of 0

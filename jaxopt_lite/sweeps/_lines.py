@@ -12,10 +12,9 @@ def sentence(progress: Progress, objective: str) -> str:
     """The state of a sweep as one line."""
     if progress.phase == "compile":
         return f"compiling training programs: {progress.programs_ready}/{progress.programs}"
-    pruning = progress.compute_limit < 1 or progress.settings_alive < progress.settings
-    best = _best(progress, objective, at_step=pruning)
+    best = _best(progress, objective, at_step=progress.rungs > 1)
     diverged = [f"{progress.trials_diverged} diverged"] * bool(progress.trials_diverged)
-    if pruning:
+    if progress.rungs > 1:
         return ", ".join([_alive(progress), *best, *_compute(progress), *diverged])
     ran = progress.trials_ran / progress.seconds if progress.seconds > 0 else 0.0
     rate = [f"{ran:.1f} trials/s"] * bool(ran)

@@ -9,7 +9,6 @@ import numpy as np
 from jaxopt_lite.sweeps._database import CONFIRM, Row
 from jaxopt_lite.sweeps._ledger import FINAL, Ledger, Outcome
 from jaxopt_lite.sweeps._plan import Plan
-from jaxopt_lite.sweeps.strategies import Never
 from jaxopt_lite.sweeps.strategies._halving import Halving, Hyperband
 
 
@@ -31,7 +30,8 @@ class Progress(NamedTuple):
             None before there is one.
         settings: number of settings that the sweep may train.
         settings_alive: number of settings that no rule has stopped; at the end, of those that are done with all seeds.
-        step: the largest step to which runs are being brought, where they are compared.
+        rungs: number of steps at which runs are scored: 1 without a rule or a population.
+        step: the largest step to which runs are being brought now.
         compute: steps that were made, as a share of those of all runs to their end.
         compute_limit: upper bound of `compute` at the end. Below 1 under `halving` and `hyperband`, in which the number
             of settings that continue is known beforehand; diverged runs can only make it less.
@@ -54,6 +54,7 @@ class Progress(NamedTuple):
     best: dict[str, Any] | None
     settings: int = 0
     settings_alive: int = 0
+    rungs: int = 1
     step: int = 0
     compute: float = 0.0
     compute_limit: float = 1.0
@@ -67,8 +68,9 @@ class Tally:
         self._rows: dict[int, Row] = {}
         self._full = planned.runs * planned.steps
         self._expected = self._full * planned.share
-        known = isinstance(planned.stop, Never | Halving | Hyperband)
+        known = isinstance(planned.stop, Halving | Hyperband)
         self._limit = planned.share if known else 1.0
+        self._rungs = planned.stop.rungs(planned.steps)
         self._steps = self._steps_before = 0
         self._diverged_early = 0  # steps that diverged runs did not make
         self._best: tuple[int, float, int] | None = None  # step, score turned so that large is good, row
@@ -81,7 +83,7 @@ class Tally:
         self._begun = time.perf_counter()
         self._read()
         self._before = len(self.finished)
-        self._alive, self._step = planned.most, planned.stop.rungs(planned.steps)[0]
+        self._alive, self._step = planned.most, self._rungs[0]
         self._say()
 
     @property
@@ -102,7 +104,7 @@ class Tally:
         """
         self._read()
         self._step = max(step for _, step in runs)
-        if not isinstance(self._plan.stop, Never):
+        if self._plan.stop.stops:
             begun = {row.trial for row in self._rows.values()}
             stopped = begun - self._done() - {row.trial for row, _ in runs}
             self._alive = self._plan.most - len(stopped)
@@ -140,7 +142,7 @@ class Tally:
         """Report that nothing is left to run."""
         self._read()
         self._step = self._plan.steps
-        if not isinstance(self._plan.stop, Never):
+        if self._plan.stop.stops:
             self._alive = len(self._done())
         self._say(finished=True)
 
@@ -173,6 +175,7 @@ class Tally:
                 best=best,
                 settings=self._plan.most,
                 settings_alive=self._alive,
+                rungs=len(self._rungs),
                 step=self._step,
                 compute=self._steps / self._full,
                 compute_limit=max(self._limit, self._steps / self._full),  # a sweep that grew may have made more

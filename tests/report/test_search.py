@@ -1,12 +1,13 @@
 """What the report shows of a search: rungs, compute, parallel coordinates, and the page's sections."""
 
+import itertools
 import re
 from typing import Any
 
 import numpy as np
 import pytest
 
-from jaxopt_lite import report
+from jaxopt_lite import report, sweeps
 from jaxopt_lite.report._page_tables import settings_table
 from jaxopt_lite.report._search import compute_of, moments, rungs_of, searched
 from jaxopt_lite.report._study import study_of
@@ -153,6 +154,30 @@ def test_the_page_of_a_search(results: Any, tmp_path: Any) -> None:
     assert text.count(share) == 3  # at the picture, in its description, and among the facts
     assert "This score selects, so its best is optimistic; test score" in text
     parsed(text)
+
+
+def test_a_population(tmp_path: Any) -> None:
+    results = example.swept(trials=None, seeds=1, stop=None, search=sweeps.population(8, every=9, quantile=0.5))
+    assert [rung.step for rung in rungs_of(study_of(results))] == [9, 18, 27]
+    found = moments(study_of(results))
+    begun = sum(9 in scores for scores in results.rungs)  # the others diverged, and continued from a copy
+    assert [moment.compute for moment in found] == pytest.approx([begun / 24, 2 / 3, 1])
+    assert [moment.settings for moment in found] == [begun, 8, 8]
+    axis = report.rungs(results).axes[0]
+    lines = [line.get_xydata() for line in axis.get_lines() if line.get_linestyle() == "-"]
+    jumps = sorted((a[0], b[1]) for line in lines for a, b in itertools.pairwise(line) if a[0] == b[0])
+    copies = sorted(
+        (one.step, results.rungs[one.source][one.step])
+        for row, passed in enumerate(results.generations)
+        for one in passed
+        if one.source != row and one.step in results.rungs[row]
+    )
+    assert len(copies) > 2 and jumps == copies
+    assert "at the generation" in axis.get_ylabel()
+    text = report.page(results, tmp_path / "page.html").read_text()
+    assert "Scores of the generations" in text and "stopped" not in re.sub(r"<style>.*?</style>", "", text, flags=re.S)
+    assert "Settings changed during training, and those at the end are shown" in text
+    assert "<dd>population(size=8, every=9" in text
 
 
 def test_a_grid_trained_to_its_end_has_no_section_about_the_search(mixed: Any) -> None:

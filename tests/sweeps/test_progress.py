@@ -57,6 +57,15 @@ def test_the_line_says_it():
     assert "\n" not in text
 
 
+def test_a_population_is_alive_and_makes_all_steps():
+    seen, _ = told(trials=None, seeds=1, stop=None, search=sweeps.population(8, every=9))
+    assert {(p.settings_alive, p.settings, p.compute_limit, p.rungs) for p in seen} == {(8, 8, 1.0, 3)}
+    assert list(dict.fromkeys(p.step for p in seen)) == [9, 18, 27]
+    last = next(p for p in seen if p.step == 27)
+    assert sentence(last, "validation_score").startswith("8/8 alive, to step 27, best ")
+    assert seen[-1].compute == pytest.approx(1.0)
+
+
 def test_settings_that_a_search_has_not_proposed_yet_are_alive():
     pytest.importorskip("optuna")
     seen, results = told(search=sweeps.optuna("tpe", batch=9), stop=sweeps.halving(eta=3, first=1 / 3))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from jaxopt_lite.sweeps import Results
 
-LABELLED = 8  # with more rounds than this they are not labelled
+LABELLED = 5  # with more rounds than this they are not labelled
 
 
 def best_so_far(results: "Results") -> "Figure":
@@ -55,7 +55,7 @@ def picture(study: Study) -> "Figure":
     with _style.look():
         drawn, axis = _style.figure(width=7.6, height=3.6)
         compute, scores = [100 * moment.compute for moment in found], [moment.score for moment in found]
-        score_axis(axis, scale_of(scores, study.mode))
+        score_axis(axis, scale_of(scores, study.mode), margin=0.25)
         few = len(found) <= LABELLED
         axis.plot(compute, scores, color=_style.PALETTE[0], marker="o" if few else None, drawstyle="steps-post")
         if few:
@@ -66,7 +66,7 @@ def picture(study: Study) -> "Figure":
         axis.set_xlabel(f"compute, % of the steps of all {full}")
         better = "higher is better" if study.mode == "max" else "lower is better"
         axis.set_ylabel(_style.plain(f"{spoken(study.objective)}\nof the setting picked then ({better})"))
-        axis.margins(y=0.2)
+        axis.margins(y=0.25)
         return drawn
 
 

@@ -7,7 +7,7 @@ from jaxopt_lite._names import count
 from jaxopt_lite.report._pictures import _style
 from jaxopt_lite.report._pictures._places import place_bar, place_colour
 from jaxopt_lite.report._pictures._scale import scale_of, score_axis
-from jaxopt_lite.report._search import Rung, rungs_of, stopped_at
+from jaxopt_lite.report._search import rungs_of, stopped_at, stopped_early
 from jaxopt_lite.report._study import Study, has_score, spoken, study_of
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ def picture(study: Study) -> "Figure":
             _draw(axis, study, setting, len(places), places[setting.trials])
         _step_axis(axis, [rung.step for rung in found])
         better = "higher is better" if study.mode == "max" else "lower is better"
-        axis.set_ylabel(_style.plain(f"{spoken(study.objective)} at the rung\n({better})"))
-        _legend(drawn, axis, study, found)
+        axis.set_ylabel(_style.plain(f"{spoken(study.objective)} at the {study.comparison}\n({better})"))
+        _legend(drawn, study)
         place_bar(drawn, axis, len(places))
         return drawn
 
@@ -73,7 +73,7 @@ def _ranked(study: Study) -> list["Setting"]:
 
 
 def _draw(axis: Any, study: Study, setting: "Setting", places: int, place: int) -> None:
-    steps, means = list(setting.rungs), [mean.mean for mean in setting.rungs.values()]
+    steps, means = _path(study, setting)
     colour, best = place_colour(place, places), place == 1
     width, order = (2.8, 4) if best else (1.0, 2)
     axis.plot(steps, means, color=colour, linewidth=width, zorder=order)
@@ -82,6 +82,23 @@ def _draw(axis: Any, study: Study, setting: "Setting", places: int, place: int) 
         return
     style = {"marker": DONE, "markersize": 6 if best else 4.5} if done else {"marker": STOPPED, "markersize": 9}
     axis.plot(steps[-1:], means[-1:], color=colour, linestyle="none", zorder=order + 1, **style)
+
+
+def _path(study: Study, setting: "Setting") -> tuple[list[int], list[float]]:
+    """Steps and scores of a line; that of a member of a population jumps to the score of the one that it copied."""
+    copied = {
+        one.step: study.rungs[one.source].get(one.step)
+        for row in setting.trials
+        for one in (study.generations[row] if study.population else ())
+        if one.source != row
+    }
+    points: list[tuple[int, float]] = []
+    for step, mean in setting.rungs.items():
+        points.append((step, mean.mean))
+        source = copied.get(step)
+        if source is not None:
+            points.append((step, source))
+    return [step for step, _ in points], [score for _, score in points]
 
 
 def _step_axis(axis: Any, steps: list[int]) -> None:
@@ -95,17 +112,20 @@ def _step_axis(axis: Any, steps: list[int]) -> None:
     axis.minorticks_off()
 
 
-def _legend(drawn: "Figure", axis: Any, study: Study, found: list[Rung]) -> None:
+def _legend(drawn: "Figure", study: Study) -> None:
     from matplotlib.lines import Line2D
 
     best = study.settings[0]
     handles = []
     if has_score(best, study.objective):
         handles.append(Line2D([], [], color=_style.PALETTE[0], linewidth=2.8, marker=DONE, label="the best at the end"))
-    handles += [
-        Line2D([], [], color=_style.TICK, marker=DONE, linewidth=0.9, label="trained to the end with all seeds"),
-        Line2D([], [], color=_style.TICK, marker=STOPPED, markersize=9, linestyle="none", label="stopped"),
-    ]
+    if any(has_score(setting, study.objective) for setting in study.settings):
+        label = "trained to the end with all seeds"
+        handles.append(Line2D([], [], color=_style.TICK, marker=DONE, linewidth=0.9, label=label))
+    if stopped_early(study):
+        handles.append(
+            Line2D([], [], color=_style.TICK, marker=STOPPED, markersize=9, linestyle="none", label="stopped")
+        )
     unseen = sum(bool(setting.diverged) and not setting.rungs for setting in study.settings)
     if unseen:
         label = f"not drawn: {count(unseen, 'setting')} diverged before the first rung"

@@ -58,7 +58,7 @@ def axis_scale(study: Study, number: str) -> str:
     return "log" if study.ranges[number].log else "linear"
 
 
-def score_axis(axis: Any, scale: Scale) -> None:
+def score_axis(axis: Any, scale: Scale, margin: float = 0.06) -> None:
     """Let a vertical axis run as the colours do, to show differences where they matter, and end at the scores."""
     if scale.way == "logarithmic":
         axis.set_yscale("log")
@@ -67,7 +67,7 @@ def score_axis(axis: Any, scale: Scale) -> None:
         axis.set_yticks(scale.ticks, [f"{tick:.3g}" for tick in scale.ticks or ()])
         axis.minorticks_off()
     if scale.way != "linear":
-        axis.set_ylim(*(float(scale.norm.inverse(end)) for end in (-0.06, 1.06)))
+        axis.set_ylim(*(float(scale.norm.inverse(end)) for end in (-margin, 1 + margin)))
 
 
 def ink_on(colour: Any) -> str:

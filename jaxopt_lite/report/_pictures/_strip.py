@@ -3,12 +3,11 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-from jaxopt_lite.report._numbers import GRID
 from jaxopt_lite.report._pictures import _style
 from jaxopt_lite.report._pictures._panels import axes_for, best_first, having, hide_rest, omitted, panels_of
 from jaxopt_lite.report._pictures._scale import WIDE, axis_scale, scale_of, score_axis
 from jaxopt_lite.report._search import last_score, stopped_early
-from jaxopt_lite.report._study import Study, has_score, spoken
+from jaxopt_lite.report._study import Study, has_score, is_drawn, spoken
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,7 +60,7 @@ def _draw(axis: Any, study: Study, number: str, settings: list["Setting"], style
     means = [s.scores[study.objective] for s in scored]
     wide = [m.half_width if math.isfinite(m.half_width) else 0.0 for m in means]
     colour = _style.PALETTE[style % len(_style.PALETTE)]
-    listed = len(set(study.columns[number])) <= GRID and len(set(x)) == len(x)
+    listed = not is_drawn(study, number) and len(set(x)) == len(x)
     axis.errorbar(
         x,
         [m.mean for m in means],
