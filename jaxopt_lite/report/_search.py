@@ -3,8 +3,6 @@
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from jaxopt_lite.report._study import Study, has_score, is_drawn
 
 if TYPE_CHECKING:
@@ -116,23 +114,23 @@ def moments(study: Study) -> list[Moment]:
             for key, step, made in _events(study, setting, row):
                 rounds.setdefault(key if by_rung else (trial,), []).append((row, step, made))
     owner = {row: s.trials for s in study.settings for row in s.trials}
-    levels: dict[tuple[int, int], dict[tuple[int, ...], float]] = {}
     scores: dict[tuple[tuple[int, ...], int], list[float]] = {}
+    levels: dict[tuple[int, int], tuple[float, int]] = {}  # by step and seeds: the least cost, and how many settings
     made, found = 0, []
     for _, events in sorted(rounds.items()):
         made += sum(steps for *_, steps in events)
-        for row, step, _ in events:
-            if step:
-                scores.setdefault((owner[row], step), []).append(study.rungs[row][step])
-        for row, step, _ in events:
-            known = scores.get((owner[row], step), [])
-            if known and all(map(math.isfinite, known)):
-                levels.setdefault((step, len(known)), {})[owner[row]] = float(np.mean(known))
+        reached = [(owner[row], step, study.rungs[row][step]) for row, step, _ in events if step]
+        for trials, step, score in reached:
+            scores.setdefault((trials, step), []).append(score)
+        for trials, step in dict.fromkeys(where[:2] for where in reached):
+            known = scores[trials, step]
+            if all(map(math.isfinite, known)):
+                least, settings = levels.get((step, len(known)), (math.inf, 0))
+                levels[step, len(known)] = min(least, cost(study, sum(known) / len(known))), settings + 1
         if levels:
             step, seeds = max(levels)
-            there = levels[step, seeds].values()
-            best = max(there) if study.mode == "max" else min(there)
-            found.append(Moment(made / _full(study), best, step, seeds, len(there)))
+            least, settings = levels[step, seeds]
+            found.append(Moment(made / _full(study), cost(study, least), step, seeds, settings))
     return found
 
 

@@ -82,13 +82,14 @@ def _rung_table(study: Study, found: list[Rung]) -> Table:
 
 
 def _compute_note(study: Study, findings: Verdict) -> str:
-    unit = study.comparison if study.population or stopped_early(study) else "setting"
-    note = (
-        f"The {spoken(study.objective)} of the setting that one would have picked after each {unit}: the best of those "
-        f"scored at the latest step with the most seeds. {compute_of(study):.0%} of the steps of all runs were made."
-    )
-    if unit == "setting":
-        note += " Settings are in the order of their numbers."
+    objective, share = spoken(study.objective), f"{compute_of(study):.0%} of the steps of all runs were made."
+    if study.population or stopped_early(study):
+        note = (
+            f"The {objective} of the setting that one would have picked after each {study.comparison}: the best of "
+            f"those scored at the latest step with the most seeds. {share}"
+        )
+    else:
+        note = f"The {objective} of the best setting so far, with the settings in the order of their numbers. {share}"
     tested = f" This score selects, so its best is optimistic; {findings.tested} {UNSEEN}." if findings.tested else ""
     return note + tested
 
@@ -101,7 +102,7 @@ def _parallel_note(study: Study) -> str:
     if len(study.structure.varying) > MOST_AXES - 1:
         note += f" The first {MOST_AXES - 1} of {len(study.structure.varying)} columns that vary are shown."
     if ended > MOST_LINES:
-        note += f" The best {MOST_LINES} settings are shown."
+        note += f" The best {MOST_LINES // 3} and {MOST_LINES - MOST_LINES // 3} of the others are shown."
     return note
 
 

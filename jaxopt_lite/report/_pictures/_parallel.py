@@ -42,7 +42,8 @@ def parallel(results: "Results") -> "Figure":
         results: the results of a sweep, finished or not.
 
     Returns:
-        A matplotlib figure, with the first 8 columns that vary and the best 300 settings.
+        A matplotlib figure, with the first 8 columns that vary, and of more than 300 settings with the best 100 and 200
+        of the others.
 
     Raises:
         ValueError: no setting has been scored, or nothing varies.
@@ -74,7 +75,7 @@ def picture(study: Study) -> "Figure":
         for setting in diverged[: max(0, MOST_LINES - len(scored))]:
             heights = _heights(study, axes[:-1], setting)
             axis.plot(range(len(heights)), heights, color=_style.FRAME, linewidth=0.8, linestyle=":")
-        for place, (setting, score) in reversed(list(enumerate(scored[:MOST_LINES], 1))):
+        for place, (setting, score) in reversed(_shown(list(enumerate(scored, 1)))):
             heights = [*_heights(study, axes[:-1], setting), axes[-1].height(score)]
             width, order = (2.8, 5) if place == 1 else (1.0, 3)
             colour = place_colour(place, len(scored))
@@ -84,6 +85,13 @@ def picture(study: Study) -> "Figure":
             place_bar(drawn, axis, len(scored))
         _legend(drawn, bool(diverged))
         return drawn
+
+
+def _shown(lines: list[Any]) -> list[Any]:
+    """Of many lines, the best third and a part of the others, evenly over their places."""
+    best, others = lines[: MOST_LINES // 3], lines[MOST_LINES // 3 :]
+    most = MOST_LINES - MOST_LINES // 3
+    return best + [others[i * len(others) // most] for i in range(most)] if len(others) > most else lines
 
 
 def _swept_axis(study: Study, name: str) -> _Axis:
