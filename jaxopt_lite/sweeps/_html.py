@@ -12,43 +12,45 @@ MOST_COLUMNS = 6
 
 
 def html_of(
-    heading: str, settings: Sequence[Setting], tied: set[tuple[int, ...]], columns: Sequence[str], scores: Sequence[str]
+    heading: str,
+    settings: Sequence[Setting],
+    tied: set[tuple[int, ...]],
+    columns: Sequence[str],
+    objective: str,
+    tested: str | None,
 ) -> str:
     """A heading and a table with a row for each setting; all names and values are escaped.
 
     Args:
         heading: the text above the table.
-        settings: the settings of the rows; the first is the best.
+        settings: the settings of the rows, best first.
         tied: the settings, by `trials`, that are marked `≈`.
         columns: the columns that are shown; of more than 6, the first 6.
-        scores: the scores that are shown.
+        objective: the score that is shown.
+        tested: the score on the test part, which is shown for the best setting alone; None if there is none.
     """
-    shown = columns[:MOST_COLUMNS]
-    heads = [
-        ("", "right"),
-        *((name, "left") for name in shown),
-        *((name, "right") for name in scores),
-        ("runs", "left"),
-    ]
+    shown, rest = columns[:MOST_COLUMNS], columns[MOST_COLUMNS:]
+    heads = [("", "right"), *((name, "left") for name in shown), (objective, "right"), ("runs", "left")]
     head = "".join(f"<th {_CELL.format(side)}>{escape(name)}</th>" for name, side in heads)
-    rows = "".join(_row(nth, setting, setting.trials in tied, shown, scores) for nth, setting in enumerate(settings, 1))
-    notes = (
-        ["≈ not distinguishable from 1 by the difference paired by seed"] if tied & {s.trials for s in settings} else []
-    )
-    notes += [f"not shown: {', '.join(columns[MOST_COLUMNS:])}"] if columns[MOST_COLUMNS:] else []
-    note = f"<p><small>{escape('; '.join(notes))}</small></p>" if notes else ""
-    return (
-        f"<div><p>{escape(heading)}</p><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{note}</div>"
-    )
+    rows = "".join(_row(nth, s, s.trials in tied, shown, objective) for nth, s in enumerate(settings, 1))
+    notes = []
+    if any(setting.trials in tied for setting in settings):
+        notes.append("≈ not distinguishable from 1: the 95 % interval of the difference, paired by seed, includes 0")
+    if tested and settings and math.isfinite(settings[0].scores[tested].mean):
+        notes.append(f"{tested} of 1, which took no part in the selection: {_score(settings[0].scores[tested])}")
+    if rest:
+        notes.append(f"not shown: {', '.join(rest)}")
+    below = "".join(f"<br>{escape(note)}" for note in notes)
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return f"<div><p>{escape(heading)}</p>{table}<p><small>{below.removeprefix('<br>')}</small></p></div>"
 
 
-def _row(nth: int, setting: Setting, tied: bool, columns: Sequence[str], scores: Sequence[str]) -> str:
-    place = f"{'≈ ' if tied else ''}{nth}" if any(math.isfinite(s.mean) for s in setting.scores.values()) else ""
+def _row(nth: int, setting: Setting, tied: bool, columns: Sequence[str], objective: str) -> str:
+    score = setting.scores.get(objective)
+    place = f"{'≈ ' if tied else ''}{nth}" if score is not None and math.isfinite(score.mean) else ""
     cells = [(place, "right"), *((_text(setting.columns[name]), "left") for name in columns)]
-    cells += [(_score(setting.scores.get(name)), "right") for name in scores]
-    return (
-        f"<tr>{''.join(f'<td {_CELL.format(s)}>{escape(t)}</td>' for t, s in [*cells, (_runs(setting), 'left')])}</tr>"
-    )
+    cells += [(_score(score), "right"), (_runs(setting), "left")]
+    return f"<tr>{''.join(f'<td {_CELL.format(side)}>{escape(text)}</td>' for text, side in cells)}</tr>"
 
 
 def _text(value: Any) -> str:
@@ -56,7 +58,9 @@ def _text(value: Any) -> str:
 
 
 def _score(mean: Mean | None) -> str:
-    return f"{mean:.4g}" if mean is not None and math.isfinite(mean.mean) else "–"
+    if mean is None or not math.isfinite(mean.mean):
+        return "–"
+    return f"{mean.mean:.4g}" + (f" ± {mean.half_width:.2g}" if math.isfinite(mean.half_width) else "")
 
 
 def _runs(setting: Setting) -> str:

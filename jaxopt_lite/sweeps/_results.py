@@ -144,9 +144,9 @@ class Results:
         settings = self.settings()
         differing = [name for name in self.swept if len({repr(x) for x in self.columns[name]}) > 1]
         part, _, score = self.objective.partition("_")
-        tested = [name for name in self.score_names() if part == "validation" and name == f"test_{score}"]
+        tested = f"test_{score}" if part == "validation" and f"test_{score}" in self.score_names() else None
         tied = {setting.trials for setting in self.tied()} if len(self.facts["seeds"]) > 1 else set()
-        return html_of(self._heading(), settings[:5], tied, differing or self.swept, [self.objective, *tested])
+        return html_of(self._heading(), settings[:5], tied, differing or self.swept, self.objective, tested)
 
     def _heading(self) -> str:
         status = self.columns["status"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxopt_lite import report
-from jaxopt_lite.report._importance import compared
+from jaxopt_lite.report._importance import _places, compared
 from jaxopt_lite.report._study import study_of
 from tests.report import searched as example
 
@@ -57,9 +57,16 @@ def test_it_is_computed_where_most_settings_were_compared_and_counts_diverged_as
     step, scored, diverged = compared(study)
     lost = sum(setting.columns["rate"] > 1 for setting in study.settings)
     assert (step, len(scored), len(diverged)) == (3, 27 - lost, lost)
+    places = _places(study, step, scored, lost)
+    assert places[: 27 - lost].tolist() == pytest.approx(np.argsort(np.argsort(costs(scored))) / 26)
+    assert places[27 - lost :].tolist() == [(27 - lost + 26) / 2 / 26] * lost  # they share the last places
     found = report.importance(results)
     assert next(iter(found.drops)) == "rate"
     assert (found.step, found.settings, found.diverged) == (3, 27, lost)
+
+
+def costs(settings: Any) -> list[float]:
+    return [setting.rungs[3].mean for setting in settings]
 
 
 def test_few_settings_are_refused() -> None:

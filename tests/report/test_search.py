@@ -10,7 +10,7 @@ import pytest
 from jaxopt_lite import report, sweeps
 from jaxopt_lite.report._page_tables import settings_table
 from jaxopt_lite.report._search import compute_of, moments, rungs_of, searched
-from jaxopt_lite.report._study import study_of
+from jaxopt_lite.report._study import is_drawn, study_of
 from jaxopt_lite.report._verdict import verdict
 from tests.report import searched as example
 from tests.report.conftest import RATES, grid
@@ -177,6 +177,7 @@ def test_a_population(tmp_path: Any) -> None:
     text = report.page(results, tmp_path / "page.html").read_text()
     assert "Scores of the generations" in text and "stopped" not in re.sub(r"<style>.*?</style>", "", text, flags=re.S)
     assert "Settings changed during training, and those at the end are shown" in text
+    assert is_drawn(study_of(results), "rate")  # few numbers, and no list
     assert "<dd>population(size=8, every=9" in text
 
 

@@ -22,10 +22,13 @@ def test_the_best_settings_with_intervals_and_how_their_runs_ended(results):
     rows = re.findall(r"<tr>(.*?)</tr>", text)
     assert len(rows) == 6
     best = results.best()[0]
-    for shown in (f"{best.scores['validation_score']:.4g}", f"{best.scores['test_score']:.4g}", "3 done"):
+    score, tested = (best.scores[name] for name in ("validation_score", "test_score"))
+    for shown in (f"{score.mean:.4g} ± {score.half_width:.2g}", "3 done"):
         assert f">{shown}</td>" in rows[1]
+    test = f"test_score of 1, which took no part in the selection: {tested.mean:.4g} ± {tested.half_width:.2g}"
+    assert test in text and text.count("test_score") == 1  # that of other settings would select
     assert "1 done, 2 pruned" in rows[2] and "3 pruned at step 9" in rows[4]
-    assert re.findall(r"<th[^>]*>(.*?)</th>", rows[0])[-3:] == ["validation_score", "test_score", "runs"]
+    assert re.findall(r"<th[^>]*>(.*?)</th>", rows[0])[-2:] == ["validation_score", "runs"]
 
 
 def test_settings_that_cannot_be_distinguished_are_marked_and_constants_left_out():
