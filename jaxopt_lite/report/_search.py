@@ -111,7 +111,7 @@ def moments(study: Study) -> list[Moment]:
     rounds: dict[tuple[int, ...], list[tuple[int, int, int]]] = {}
     for trial, setting in enumerate(sorted(study.settings, key=lambda setting: setting.trials)):
         for row in setting.trials:
-            for key, step, made in _events(study, setting, row):
+            for key, step, made in _events(study, row):
                 rounds.setdefault(key if by_rung else (trial,), []).append((row, step, made))
     owner = {row: s.trials for s in study.settings for row in s.trials}
     scores: dict[tuple[tuple[int, ...], int], list[float]] = {}
@@ -134,11 +134,11 @@ def moments(study: Study) -> list[Moment]:
     return found
 
 
-def _events(study: Study, setting: "Setting", row: int) -> list[tuple[tuple[int, ...], int, int]]:
+def _events(study: Study, row: int) -> list[tuple[tuple[int, ...], int, int]]:
     """For each round in which a run took part: the round, the rung that it reached or 0, and the steps that it made."""
     reached = sorted(study.rungs[row])
-    first = min((min(study.rungs[r], default=0) for r in setting.trials if study.rungs[r]), default=0)
-    later = int(bool(reached) and reached[0] > first)  # a seed that began when the rungs were over
+    race = "race=True" in study.facts.get("stop", "")  # the other seeds begin when the rungs of the first are over
+    later = int(race and study.columns["seed"][row] != study.facts["seeds"][0])
     batch = study.batches[row]
     out = [
         ((batch, later, step if study.population else nth), step, step - before)

@@ -66,6 +66,14 @@ def test_compute_is_the_share_of_the_steps_of_all_runs(results: Any) -> None:
     assert found[-1].score == results.best()[0].scores["validation_score"].mean
 
 
+def test_with_brackets_the_other_seeds_come_last() -> None:
+    study = study_of(example.swept(stop=sweeps.hyperband(eta=3, first=1 / 9, race=True)))
+    found = moments(study)
+    assert [moment.seeds for moment in found] == [1] * (len(found) - 1) + [3]
+    assert found[-1].compute == pytest.approx(compute_of(study))
+    assert found[-1].score == study.settings[0].scores["validation_score"].mean
+
+
 def test_without_a_rule_every_setting_is_a_moment(complete: Any) -> None:
     found, study = moments(study_of(complete)), study_of(complete)
     scores = [s.scores["validation_score"].mean for s in sorted(study.settings, key=lambda s: s.trials)]

@@ -1,5 +1,6 @@
 """The best score so far against the compute spent."""
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from jaxopt_lite._names import count
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
 
     from jaxopt_lite.sweeps import Results
 
-LABELLED = 5  # with more rounds than this they are not labelled
+MARKED = 8  # with more rounds than this they have neither points nor labels
+ROOM = 0.17  # width of a label as a share of the axis
 
 
 def best_so_far(results: "Results") -> "Figure":
@@ -56,7 +58,7 @@ def picture(study: Study) -> "Figure":
         drawn, axis = _style.figure(width=7.6, height=3.6)
         compute, scores = [100 * moment.compute for moment in found], [moment.score for moment in found]
         score_axis(axis, scale_of(scores, study.mode), margin=0.25)
-        few = len(found) <= LABELLED
+        few = len(found) <= MARKED
         axis.plot(compute, scores, color=_style.PALETTE[0], marker="o" if few else None, drawstyle="steps-post")
         if few:
             _label(axis, found)
@@ -72,8 +74,12 @@ def picture(study: Study) -> "Figure":
 
 def _label(axis: Any, found: list[Moment]) -> None:
     """What was compared at each point, on the side of the point where there is no line."""
+    labelled = -math.inf
     for nth, moment in enumerate(found):
         last = nth == len(found) - 1
+        if not last and moment.compute - labelled < ROOM * found[-1].compute:
+            continue
+        labelled = moment.compute
         before, after = (found[nth - 1], moment) if last else (moment, found[nth + 1])
         above = (after.score > before.score) == last
         axis.annotate(

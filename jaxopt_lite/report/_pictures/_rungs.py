@@ -128,6 +128,6 @@ def _legend(drawn: "Figure", study: Study) -> None:
         )
     unseen = sum(bool(setting.diverged) and not setting.rungs for setting in study.settings)
     if unseen:
-        label = f"not drawn: {count(unseen, 'setting')} diverged before the first rung"
+        label = f"not drawn: {count(unseen, 'setting')} diverged before their first rung"
         handles.append(Line2D([], [], linestyle="none", label=label))
     drawn.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=8.5)
