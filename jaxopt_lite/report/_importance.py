@@ -61,7 +61,7 @@ def importance(results: "Results") -> Importance:
         ...            "loss": [(rate - 0.5) ** 2 for rate in rates]}
         >>> results = sweeps.Results(columns, ("rate", "decay"), "loss", "min", {"seeds": [0], "steps": 9}, [{}] * 40,
         ...                          None)
-        >>> list(report.importance(results).drops)  # doctest: +SKIP
+        >>> list(report.importance(results).drops)
         ['rate', 'decay']
 
     Reference:
