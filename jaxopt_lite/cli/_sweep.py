@@ -147,10 +147,18 @@ def _run(planned: Any, store: Path, settings: dict[str, Any], options: argparse.
         last = results.facts["last"]
         print(
             f"{count(last['programs'], 'program')} ready in {last['compile_seconds']:.1f} s, "
-            f"{count(last['trials'], 'training')} in {last['run_seconds']:.1f} s ({_rate(last) or 0:.0f} trials/s)\n"
+            f"{_trained(results)} in {last['run_seconds']:.1f} s\n"
             f"store  {store}\npage   {page or 'none'}"
         )
     return 0
+
+
+def _trained(results: Any) -> str:
+    """What the last call trained: runs that ended, or steps if some of those were stopped early or never begun."""
+    last = results.facts["last"]
+    if "pruned" in results.columns["status"]:
+        return f"{last['steps']:,} training steps"
+    return f"{count(last['trials'], 'training')} ({_rate(last) or 0:.0f} trials/s)"
 
 
 def _show(results: Any) -> None:

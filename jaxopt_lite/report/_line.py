@@ -56,9 +56,9 @@ def _for_all(study: Study, line: Line, settings: Sequence["Setting"]) -> Line:
     if line.place:
         return line
     runs, diverged = sum(s.seeds for s in settings), sum(s.diverged for s in settings)
-    done, pruned = sum(s.done for s in settings), max((s.step for s in settings if s.pruned), default=0)
+    done, pruned = sum(s.done for s in settings), [status_of(s) for s in settings if s.pruned and not s.diverged]
     text = f"{diverged} of {runs} diverged" if diverged else f"{done} of {runs} done" if done else "waiting"
-    text = f"pruned at step {pruned:,}" if pruned and not diverged and not done else text
+    text = pruned[0] if pruned else text  # that of the setting that came furthest
     swept = {name: NONE if name in study.structure.numbers else label for name, label in line.swept.items()}
     return line._replace(score=text, swept=swept)
 

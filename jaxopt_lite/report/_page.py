@@ -1,16 +1,17 @@
 """One self-contained HTML page of a sweep: opens without a network, in light and dark, on a phone and on paper."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from jaxopt_lite._names import count
-from jaxopt_lite.report._curves import curves, metric_of
 from jaxopt_lite.report._document import document, write
-from jaxopt_lite.report._heatmap import heatmaps
-from jaxopt_lite.report._inline import inline
 from jaxopt_lite.report._line import FEW
 from jaxopt_lite.report._numbers import interval, seconds, usual_decimals
-from jaxopt_lite.report._page_tables import diverged_runs, leaderboard, settings_table
+from jaxopt_lite.report._page_tables import Picture, diverged_runs, leaderboard, settings_table
+from jaxopt_lite.report._pictures import _curves, _heatmap
+from jaxopt_lite.report._pictures._inline import inline
+from jaxopt_lite.report._search import compute_of, stopped_early
+from jaxopt_lite.report._search_section import search_section
 from jaxopt_lite.report._study import ENDED, Study, has_score, spoken, study_of
 from jaxopt_lite.report._verdict import UNSEEN, Verdict, named, verdict
 
@@ -20,23 +21,16 @@ if TYPE_CHECKING:
 _IN_TABLE = "The scores are also in the table of all settings."
 
 
-class Picture(NamedTuple):
-    """A figure of the page under a heading."""
-
-    title: str
-    svg: Any
-    note: str = ""
-
-
 def page(results: "Results", path: str | Path) -> Path:
     """Write one self-contained HTML page about a sweep, finished or not.
 
     The page holds the question and the answer with its uncertainty, the best setting of each combination of names,
     heat maps, learning curves, all settings in a table that sorts and filters, the diverged runs, and how the sweep was
-    run. Where a validation score selects, the test score of the selected setting stands beside it. A click on the
-    header of a score sorts the best first, by the directions in `Results.modes`; other columns sort ascending first.
-    The page makes no network requests and follows the reader's light or dark mode. Without matplotlib a sentence stands
-    in place of the pictures. The file is replaced atomically.
+    run. If settings were drawn or stopped early, it shows the rungs, the best score so far against compute, the
+    settings as parallel coordinates, and the importance of each. Where a validation score selects, the test score of
+    the selected setting stands beside it. A click on the header of a score sorts the best first, by the directions in
+    `Results.modes`; other columns sort ascending first. The page makes no network requests and follows the reader's
+    light or dark mode. Without matplotlib a sentence stands in place of the pictures. The file is replaced atomically.
 
     Args:
         results: the results of a sweep.
@@ -62,6 +56,7 @@ def page(results: "Results", path: str | Path) -> Path:
     """
     study = study_of(results)
     findings = verdict(study)
+    pictures = _pictures(study)
     text = document(
         "page.html",
         styles=("page.css",),
@@ -78,7 +73,8 @@ def page(results: "Results", path: str | Path) -> Path:
         diverged=diverged_runs(study),
         facts=_facts(study),
         **_answer(study, findings),
-        **_pictures(study, results),
+        search=search_section(study, findings, pictures=not pictures["missing"]),
+        **pictures,
     )
     return write(Path(path), text)
 
@@ -101,15 +97,16 @@ def _answer(study: Study, findings: Verdict) -> dict[str, str]:
         else "one seed, no interval",
         "tested": findings.tested,
         "unseen": UNSEEN,
+        "confirmed": findings.confirmed,
     }
 
 
-def _pictures(study: Study, results: "Results") -> dict[str, Any]:
+def _pictures(study: Study) -> dict[str, Any]:
     """The figures as SVG; all but the first few heat maps are folded."""
     nothing: dict[str, Any] = {"pictures": [], "more": [], "more_title": "", "curves": None, "missing": ""}
     try:
-        maps = heatmaps(results)
-        drawn = curves(results) if metric_of(study) else None
+        maps = _heatmap.pictures(study)
+        drawn = _curves.picture(study) if _curves.metric_of(study) else None
     except ModuleNotFoundError as error:
         return {**nothing, "missing": str(error)}
     made = [Picture(t, inline(figure, f"m{i}", f"{t}. {_IN_TABLE}")) for i, (t, figure) in enumerate(maps)]
@@ -121,7 +118,8 @@ def _pictures(study: Study, results: "Results") -> dict[str, Any]:
         return shown
     which = "best setting" if has_score(study.settings[0], study.objective) else "setting that came furthest"
     note = f"The {which}{' of each combination' if study.structure.kinds else ''}."
-    described = f"Learning curves: {spoken(metric_of(study) or '')} against step. {note} {_IN_TABLE}"
+    note += " The line of one that was stopped early ends there." if stopped_early(study) else ""
+    described = f"Learning curves: {spoken(_curves.metric_of(study) or '')} against step. {note} {_IN_TABLE}"
     return {**shown, "curves": Picture("Learning curves", inline(drawn, "c", described), note)}
 
 
@@ -134,7 +132,7 @@ def _facts(study: Study) -> dict[str, str]:
         "runs": f"{count(len(study.settings), 'setting')} × {count(len(facts['seeds']), 'seed')} = "
         f"{count(study.runs - confirming, 'run')} of {count(facts['steps'], 'step')}"
         + (f", and {count(confirming, 'run')} to confirm the best" if confirming else ""),
-        "search": facts.get("search") if facts.get("search") != "None" else "",
+        "search": _search(study),
         "stopped early": _stopped(study),
         "seeds": ", ".join(map(str, facts["seeds"])),
         "not varied": ", ".join(f"{spoken(k)} {v}" for k, v in study.structure.fixed.items()),
@@ -148,6 +146,12 @@ def _facts(study: Study) -> dict[str, str]:
     return {label: str(fact) for label, fact in rows.items() if fact not in (None, "")}
 
 
+def _search(study: Study) -> str:
+    """What proposed the settings, if it was neither a list of them nor chance."""
+    search = study.facts.get("stop" if study.population else "search")
+    return search if search and search != "None" else ""
+
+
 def _programs(facts: dict[str, Any]) -> str:
     if "programs" not in facts:
         return ""
@@ -158,10 +162,9 @@ def _programs(facts: dict[str, Any]) -> str:
 
 def _stopped(study: Study) -> str:
     """By which rule runs were stopped, and the share of all steps that was made."""
-    if "pruned" not in study.columns["status"]:
+    if not stopped_early(study):
         return ""
-    made = sum(study.columns["step"]) / (study.runs * study.facts["steps"])
-    return f"{study.facts.get('stop', 'by a rule')}: {made:.0%} of the steps of all runs were made"
+    return f"{study.facts.get('stop', 'by a rule')}: {compute_of(study):.0%} of the steps of all runs were made"
 
 
 def _run_time(study: Study) -> str:
@@ -169,6 +172,6 @@ def _run_time(study: Study) -> str:
     ended = sum(s in ("done", "diverged") for s in study.columns["status"])
     if not spent or not ended:
         return ""
-    if "pruned" in study.columns["status"]:
+    if stopped_early(study):
         return f"{seconds(spent)} without compilation"
     return f"{seconds(spent)} without compilation, {ended / spent:.3g} runs per second"

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from jaxopt_lite._names import count
-from jaxopt_lite.report._curves import metric_of
-from jaxopt_lite.report._line import TIED, Line, leaders, lines, ordered, reach
+from jaxopt_lite.report._line import FEW, TIED, Line, leaders, lines, ordered, reach
+from jaxopt_lite.report._numbers import NONE, brief, interval, usual_decimals
+from jaxopt_lite.report._pictures._curves import metric_of
+from jaxopt_lite.report._search import last_score
 from jaxopt_lite.report._study import Study, score_names, spoken
 from jaxopt_lite.report._verdict import Verdict
 
@@ -19,12 +21,21 @@ MOST = 24  # rows of the leaderboard; the table of all settings has the others
 
 
 class Head(NamedTuple):
-    """A column header; `first` is the order after the first click, `sorted` whether the column is sorted already."""
+    """A column header.
+
+    Attributes:
+        text: the name of the column.
+        number: whether the column holds numbers.
+        first: the order after the first click; None for a column that does not sort.
+        sorted: whether the column is sorted already.
+        fold: name of the fold of the table that hides the column; empty for one that always shows.
+    """
 
     text: str
     number: bool = False
     first: str | None = None
     sorted: bool = False
+    fold: str = ""
 
 
 class Interval(NamedTuple):
@@ -45,6 +56,7 @@ class Cell(NamedTuple):
     value: Any = None
     diverged: bool = False
     interval: Interval | None = None
+    bar: float | None = None  # length of a bar in percent
 
 
 class Row(NamedTuple):
@@ -55,7 +67,7 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table under a heading; one with an `id` sorts and filters."""
+    """A table under a heading; one with an `id` sorts and filters. `folds` are labels of what it hides, by name."""
 
     title: str
     heads: list[Head]
@@ -64,6 +76,15 @@ class Table(NamedTuple):
     caption: str = ""
     id: str = ""
     tall: bool = False
+    folds: dict[str, str] = {}  # noqa: RUF012 - a NamedTuple, never changed
+
+
+class Picture(NamedTuple):
+    """A figure of the page under a heading."""
+
+    title: str
+    svg: Any
+    note: str = ""
 
 
 def leaderboard(study: Study, findings: Verdict) -> Table | None:
@@ -84,7 +105,8 @@ def leaderboard(study: Study, findings: Verdict) -> Table | None:
     note = f"Means and 95 % intervals over {count(seeds, 'seed')}." if several else "One seed."
     if any(line.standing == "tied" for line in shown):
         note = f"{TIED}. {note}"
-    return Table(f"Best of each {' × '.join(map(spoken, study.structure.kinds))}{more}", heads, rows, note)
+    title = f"Best of each {' × '.join(map(spoken, study.structure.kinds))}{more}"
+    return Table(title, heads, rows, note, folds=_folds(heads))
 
 
 def settings_table(study: Study, findings: Verdict) -> Table | None:
@@ -95,14 +117,20 @@ def settings_table(study: Study, findings: Verdict) -> Table | None:
     names = [study.objective, *(name for name in score_names(study) if name != study.objective)]
     scores = [Head(spoken(name), number=True, first=_best_first(study, name)) for name in names]
     scores[0] = scores[0]._replace(sorted=True)
+    if len(scores) > 2:
+        scores[1:] = [head._replace(fold="scores") for head in scores[1:]]
+    confirmed = any(setting.confirmed for setting in study.settings)
+    if confirmed:
+        scores.insert(1, Head("with further seeds", number=True, first=scores[0].first))
     heads = [*ordered(study, _swept_heads(study, sortable=True), scores), Head("seeds", first="ascending")]
-    rows = [Row(_setting(study, line, names), line.standing) for line in everyone]
+    usual = usual_decimals(setting.scores[study.objective] for setting in study.settings if setting.scores)
+    rows = [Row(_setting(study, line, names, confirmed, usual), line.standing) for line in everyone]
     better = "higher" if study.mode == "max" else "lower"
     caption = (
         f"{count(len(everyone), 'setting')}; {better} is better in {spoken(study.objective)}. "
         "Click on a header to sort."
     )
-    return Table("All settings", heads, rows, caption=caption, id="all", tall=True)
+    return Table("All settings", heads, rows, caption=caption, id="all", tall=True, folds=_folds(heads))
 
 
 def diverged_runs(study: Study) -> Table:
@@ -131,24 +159,30 @@ def _leader(study: Study, line: Line, frame: tuple[float, float], diverged: bool
     return [*cells, Cell(line.diverged, number=True)] if diverged else cells
 
 
-def _setting(study: Study, line: Line, names: list[str]) -> list[Cell]:
+def _setting(study: Study, line: Line, names: list[str], confirmed: bool, usual: int | None) -> list[Cell]:
     setting = line.setting
     swept = []
     for name, text in line.swept.items():
         value = setting.columns[name]
         swept.append(Cell(text, _is_number(study, name), "" if value is None else value))
     texts = {**line.others, study.objective: line.score}
-    scores = [Cell(texts[name], number=True, value=_sort_value(line, name)) for name in names]
+    reached = last_score(study, setting) if not line.place else None
+    if reached is not None:
+        texts[study.objective] += f": {brief(reached, usual)}"
+    scores = [Cell(texts[name], number=True, value=_number(setting.scores.get(name))) for name in names]
+    if confirmed:
+        mean = setting.confirmed.get(study.objective)
+        scores.insert(1, Cell(interval(mean) if mean else NONE, number=True, value=_number(mean)))
     counts = {"done": setting.done, "diverged": setting.diverged, "pruned": setting.pruned}
-    ended = ", ".join(f"{n} {status}" for status, n in counts.items() if n or status == "done")
+    ended = ", ".join(f"{n} {status}" for status, n in counts.items() if n) or "0 done"
     if sum(counts.values()) < setting.seeds:
         ended += f" of {setting.seeds}"
     return [*ordered(study, swept, scores), Cell(ended, value=ended, diverged=bool(setting.diverged))]
 
 
-def _sort_value(line: Line, name: str) -> str:
-    mean = line.setting.scores[name].mean if name in line.setting.scores else math.nan
-    return repr(mean) if math.isfinite(mean) else ""
+def _number(mean: "Mean | None") -> str:
+    """The number that a cell sorts by; empty without one."""
+    return repr(mean.mean) if mean is not None and math.isfinite(mean.mean) else ""
 
 
 def _interval(score: "Mean", low: float, high: float) -> Interval:
@@ -195,7 +229,16 @@ def _best_first(study: Study, name: str) -> str:
 
 def _swept_heads(study: Study, sortable: bool = False) -> list[Head]:
     names = study.structure.varying or study.swept
-    return [Head(spoken(name), _is_number(study, name), "ascending" if sortable else None) for name in names]
+    heads = [Head(spoken(name), _is_number(study, name), "ascending" if sortable else None) for name in names]
+    shown = len(study.structure.kinds) + FEW
+    many = len(names) > shown + 1  # a fold that hides one column saves nothing
+    return [head._replace(fold="settings") if many and nth >= shown else head for nth, head in enumerate(heads)]
+
+
+def _folds(heads: list[Head]) -> dict[str, str]:
+    """What the folds of a table hide, as labels of their check boxes."""
+    counts = {fold: sum(head.fold == fold for head in heads) for fold in ("scores", "settings")}
+    return {fold: count(number, f"other {fold[:-1]}") for fold, number in counts.items() if number}
 
 
 def _is_number(study: Study, name: str) -> bool:

@@ -3,8 +3,10 @@
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from jaxopt_lite.report._numbers import GRID
+
 if TYPE_CHECKING:
-    from jaxopt_lite.sweeps import Results, Setting
+    from jaxopt_lite.sweeps import Generation, Range, Results, Setting
 
 
 class Structure(NamedTuple):
@@ -37,6 +39,9 @@ class Study(NamedTuple):
         tied: the settings that cannot be distinguished from the best: the 95 % interval of the difference, paired by
             seed, includes 0 (`Results.tied`). Empty with a single seed, which gives no interval.
         modes: "min" or "max", for the scores whose direction is known.
+        rungs, ranges: as in `Results`; the rungs are empty where the results have none.
+        batches: for each row, the number of the batch with which its trial was added.
+        generations: as in `Results`; empty where the sweep is no population.
     """
 
     columns: dict[str, list[Any]]
@@ -50,6 +55,20 @@ class Study(NamedTuple):
     structure: Structure
     tied: list["Setting"]
     modes: dict[str, str]
+    rungs: list[dict[int, float]]
+    ranges: dict[str, "Range"]
+    batches: list[int]
+    generations: list[list["Generation"]]
+
+    @property
+    def population(self) -> bool:
+        """Whether settings changed during training."""
+        return bool(self.generations)
+
+    @property
+    def comparison(self) -> str:
+        """What a step is called at which settings are compared."""
+        return "generation" if self.population else "rung"
 
     @property
     def runs(self) -> int:
@@ -72,6 +91,10 @@ def study_of(results: "Results") -> Study:
         structure=_structure(results),
         tied=results.tied() if settings and settings[0].seeds > 1 else [],
         modes=results.modes,
+        rungs=results.rungs or [{} for _ in range(len(results))],
+        ranges=results.ranges,
+        batches=results.batches or [0] * len(results),
+        generations=generations if any(generations := results.generations or []) else [],
     )
 
 
@@ -111,6 +134,12 @@ def in_order(study: Study, column: str) -> list[Any]:
     return sorted(values) if all(map(_is_number, values)) else values
 
 
+def is_drawn(study: Study, column: str) -> bool:
+    """Whether the numbers of a column were drawn from a continuous range, or are too many for a list."""
+    *_, whole = study.facts.get("ranges", {}).get(column, [True])
+    return not whole or len({*study.columns[column]}) > GRID
+
+
 def has_score(setting: "Setting", objective: str) -> bool:
     """Whether all seeds of the setting are done and their objective is a number."""
     return objective in setting.scores and math.isfinite(setting.scores[objective].mean)
@@ -121,13 +150,17 @@ ENDED = ("done", "diverged", "pruned")
 
 
 def status_of(setting: "Setting") -> str:
-    """`done`, `waiting`, `pruned at step 56`, or how many seeds are done or diverged, as `1 of 3 diverged`."""
+    """`done`, `waiting`, `pruned at step 56`, `pruned after 1 of 3 seeds`, `1 of 3 diverged` or `1 of 3 done`."""
     if setting.diverged:
         return f"{setting.diverged} of {setting.seeds} diverged"
     if setting.done == setting.seeds:
         return "done"
-    if setting.pruned and not setting.done:
-        return f"pruned at step {setting.step:,}"
+    if setting.pruned:
+        return (
+            f"pruned after {setting.done} of {setting.seeds} seeds"
+            if setting.done
+            else f"pruned at step {setting.step:,}"
+        )
     return f"{setting.done} of {setting.seeds} done" if setting.done else "waiting"
 
 

@@ -139,6 +139,8 @@ class Leaderboard:
             notes.append(TIED)
         if self._findings.tested:
             notes.append(f"{self._findings.tested} {UNSEEN}")
+        if self._findings.confirmed:
+            notes.append(f"1 {self._findings.confirmed}")
         if self._study.structure.numbers[FEW:] and _OTHERS not in heads and self._findings.best is not None:
             notes.append("other settings of 1: " + self._others(self._lines[0]).replace("\xa0", " "))
         made = [str(facts.get("task", "")), count(facts.get("steps", 0), "step"), seeds, progress(self._study)]

@@ -5,8 +5,8 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from jaxopt_lite._names import count
-from jaxopt_lite.report._numbers import GRID, brief, interval, setting_label, usual_decimals, varies
-from jaxopt_lite.report._study import ENDED, Study, groups, has_score, in_order, spoken
+from jaxopt_lite.report._numbers import brief, interval, setting_label, usual_decimals, varies
+from jaxopt_lite.report._study import ENDED, Study, groups, has_score, in_order, is_drawn, spoken
 
 if TYPE_CHECKING:
     from jaxopt_lite.sweeps import Setting
@@ -29,6 +29,7 @@ class Verdict(NamedTuple):
             seed, includes 0.
         progress: how many runs are done, diverged or still to do.
         tested: the test score of the best setting, where a validation score has selected it; else empty.
+        confirmed: the scores of the best setting with seeds that took no part in its selection; empty without them.
     """
 
     question: str
@@ -38,6 +39,7 @@ class Verdict(NamedTuple):
     tied: list["Setting"]
     progress: str
     tested: str = ""
+    confirmed: str = ""
 
 
 def verdict(study: Study) -> Verdict:
@@ -45,10 +47,12 @@ def verdict(study: Study) -> Verdict:
     finished = [s for s in study.settings if has_score(s, study.objective)]
     best = finished[0] if finished else None
     tested = _tested(study, best)
-    cautions = [*_open(study), *_ties(study, best), *_edges(study), *_selection(study, best, tested)]
-    answer = _answer(study, best, finished)
+    confirmed = _confirmed(study, best)
+    cautions = [*_open(study), *_ties(study, best), *_overtaken(study, best), *_edges(study)]
+    cautions += [*_stopped(study, best), *_changed(study, best), *_selection(study, best, tested)]
+    answer = _answer(study, best, finished) + (f" {confirmed[0].upper()}{confirmed[1:]}." if confirmed else "")
     answer += f" {tested[0].upper()}{tested[1:]} {UNSEEN}." if tested else ""
-    return Verdict(_question(study), answer, cautions, best, study.tied, progress(study), tested)
+    return Verdict(_question(study), answer, cautions, best, study.tied, progress(study), tested, confirmed)
 
 
 def progress(study: Study) -> str:
@@ -109,15 +113,55 @@ def _answer(study: Study, best: "Setting | None", finished: list["Setting"]) -> 
     usual = usual_decimals(s.scores[study.objective] for s in finished)
     seeds = f"mean and 95 % interval over {count(best.seeds, 'seed')}" if best.seeds > 1 else "one seed, no interval"
     value = f"{spoken(study.objective)} {interval(score, usual)} ({seeds})"
-    return f"{named(best, study.structure.varying or study.swept)}: {value}.{_confirmed(study, best)}"
+    return f"{named(best, study.structure.varying or study.swept)}: {value}."
 
 
-def _confirmed(study: Study, best: "Setting") -> str:
+def _confirmed(study: Study, best: "Setting | None") -> str:
     """The best setting's scores on seeds that took no part in its selection, if there are any."""
+    if best is None:
+        return ""
     names = [name for name in (study.objective, _tested_name(study)) if name in best.confirmed]
     means = [f"{spoken(n)} {interval(m, None)}" for n in names if math.isfinite((m := best.confirmed[n]).mean)]
     seeds = count(best.confirming, "further seed")
-    return f" With {seeds}, which took no part in the selection: {', '.join(means)}." if means else ""
+    return f"with {seeds}, which took no part in the selection: {', '.join(means)}" if means else ""
+
+
+def _overtaken(study: Study, best: "Setting | None") -> list[str]:
+    """Whether another setting does better with the seeds that took no part in the selection."""
+    name, sign = study.objective, 1 if study.mode == "max" else -1
+    known = [s for s in study.settings if name in s.confirmed and math.isfinite(s.confirmed[name].mean)]
+    if best is None or best not in known:
+        return []
+    top = max(known, key=lambda s: sign * s.confirmed[name].mean)
+    if sign * top.confirmed[name].mean <= sign * best.confirmed[name].mean:
+        return []
+    usual = usual_decimals(s.confirmed[name] for s in known)
+    first, second = (interval(s.confirmed[name], usual) for s in (top, best))
+    return [
+        f"With the further seeds {named(top, study.structure.varying)} does better, {first} against {second}: "
+        "the selection may have been chance."
+    ]
+
+
+def _changed(study: Study, best: "Setting | None") -> list[str]:
+    """A member of a population was not trained with its settings alone."""
+    if best is None or not study.population:
+        return []
+    return [
+        "Settings changed during training, and those at the end are shown: training with them from the start gives "
+        "another score."
+    ]
+
+
+def _stopped(study: Study, best: "Setting | None") -> list[str]:
+    """How many settings could not win because they were stopped."""
+    stopped = sum(bool(s.pruned) and not s.diverged for s in study.settings)
+    if best is None or not stopped:
+        return []
+    return [
+        f"{stopped:,} of {count(len(study.settings), 'setting')} were stopped early by their score until then: "
+        "one that learns late may be among them."
+    ]
 
 
 def _tested(study: Study, best: "Setting | None") -> str:
@@ -176,8 +220,7 @@ def _edges(study: Study) -> list[str]:
         best = settings[0]
         for name in structure.numbers:
             tried = sorted({s.columns[name] for s in settings if s.columns[name] is not None})
-            listed = len(in_order(study, name)) <= GRID
-            if not has_score(best, study.objective) or not listed or len(tried) < 3:
+            if not has_score(best, study.objective) or is_drawn(study, name) or len(tried) < 3:
                 continue
             end = {tried[0]: "lowest", tried[-1]: "highest"}.get(best.columns[name])
             if end and best.columns[name]:  # nobody looks beyond a weight decay of 0
@@ -195,9 +238,10 @@ def _selection(study: Study, best: "Setting | None", tested: str) -> list[str]:
     scores = [s.scores[study.objective] for s in study.settings if has_score(s, study.objective)]
     sources = ["on data that the sweep did not use"] if study.facts.get("data") != _NO_DATA else []
     sources += ["with other seeds"] if any(varies(m) for m in scores) else []
-    if best is None or len(scores) < 10 or not sources:
+    candidates = len(scores) + sum(bool(s.pruned) and not s.diverged for s in study.settings)
+    if best is None or candidates < 10 or not sources:
         return []
-    chosen = f"Selected as the best of {count(len(scores), 'setting')} by"
+    chosen = f"Selected as the best of {count(candidates, 'setting')} by"
     if tested:
         objective = spoken(study.objective)
         return [f"{chosen} {objective}, which makes its {objective} optimistic; its test score is not affected."]

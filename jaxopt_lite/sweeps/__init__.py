@@ -12,6 +12,7 @@ from jaxopt_lite.sweeps._ledger import StoreError as StoreError
 from jaxopt_lite.sweeps._plan import Plan as Plan
 from jaxopt_lite.sweeps._plan import plan as plan
 from jaxopt_lite.sweeps._progress import Progress as Progress
+from jaxopt_lite.sweeps._ranges import Range as Range
 from jaxopt_lite.sweeps._results import Results as Results
 from jaxopt_lite.sweeps._run import execute as execute
 from jaxopt_lite.sweeps._run import run as run

@@ -64,6 +64,7 @@ def _fields(ledger: Ledger) -> dict[str, Any]:
         "confirming": [row.batch == CONFIRM for row in rows],
         "rungs": [by_step.get(row.id, {}) for row in rows],
         "generations": _generations(ledger, rows),
+        "batches": [row.batch for row in rows],
     }
 
 

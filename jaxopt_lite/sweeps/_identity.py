@@ -16,6 +16,7 @@ from jaxopt_lite.sweeps._executables import update
 from jaxopt_lite.sweeps._ledger import Ledger, Row, StoreError
 from jaxopt_lite.sweeps._plan import Plan
 from jaxopt_lite.sweeps._program import Traced
+from jaxopt_lite.sweeps._ranges import drawn_ranges
 from jaxopt_lite.sweeps._task_error import TaskError
 from jaxopt_lite.sweeps._trials import OTHER_COLUMNS
 from jaxopt_lite.training._run import stride_of
@@ -24,7 +25,7 @@ from jaxopt_lite.training._run import stride_of
 RESERVED = (
     *("task", "objective", "mode", "modes", "steps", "stride", "seeds", "columns", "settings", "structures", "widths"),
     *("numbers", "data", "device", "processor", "workers", "versions", "digests", "format", "last", "compile_seconds"),
-    *("run_seconds", "programs", "search", "stop", "confirm", "merge"),
+    *("run_seconds", "programs", "search", "stop", "confirm", "merge", "ranges"),
 )
 
 
@@ -40,6 +41,7 @@ def facts_of(planned: Plan) -> dict[str, Any]:
         "stride": stride_of(planned.steps),
         "seeds": list(planned.seeds),
         "columns": planned.make.columns,
+        "ranges": drawn_ranges(planned.space),
         "settings": planned.most,
         "search": repr(planned.search),
         "stop": repr(planned.stop),

@@ -12,18 +12,36 @@ def sentence(progress: Progress, objective: str) -> str:
     """The state of a sweep as one line."""
     if progress.phase == "compile":
         return f"compiling training programs: {progress.programs_ready}/{progress.programs}"
-    parts = [f"{progress.trials_done}/{progress.trials} trials"]
-    if progress.trials_diverged:
-        parts.append(f"{progress.trials_diverged} diverged")
-    if progress.seconds > 0 and progress.trials_ran:
-        parts.append(f"{progress.trials_ran / progress.seconds:.1f} trials/s")
-    if progress.best is not None:
-        named = [str(progress.best[key]) for key in ("activation", "optimizer") if progress.best.get(key) is not None]
-        rate = progress.best.get("learning_rate")
-        named += [f"{rate:.3g}"] if isinstance(rate, float) else []
-        settings = f" ({' '.join(named)})" if named else ""
-        parts.append(f"best {progress.best[objective]:.4f}{settings}")
-    return ", ".join(parts)
+    best = _best(progress, objective, at_step=progress.rungs > 1)
+    diverged = [f"{progress.trials_diverged} diverged"] * bool(progress.trials_diverged)
+    if progress.rungs > 1:
+        return ", ".join([_alive(progress), *best, *_compute(progress), *diverged])
+    ran = progress.trials_ran / progress.seconds if progress.seconds > 0 else 0.0
+    rate = [f"{ran:.1f} trials/s"] * bool(ran)
+    return ", ".join([f"{progress.trials_done}/{progress.trials} trials", *diverged, *rate, *best])
+
+
+def _best(progress: Progress, objective: str, at_step: bool) -> list[str]:
+    if progress.best is None:
+        return []
+    named = [str(progress.best[key]) for key in ("activation", "optimizer") if progress.best.get(key) is not None]
+    rate = progress.best.get("learning_rate")
+    named += [f"{rate:.3g}"] if isinstance(rate, float) else []
+    settings = f" ({' '.join(named)})" if named else ""
+    step = f" at step {progress.best['step']:,}" if at_step else ""
+    return [f"best {progress.best[objective]:.4f}{step}{settings}"]
+
+
+def _alive(progress: Progress) -> str:
+    counts = f"{progress.settings_alive}/{progress.settings}"
+    done = progress.trials_done == progress.trials
+    return f"{counts} settings done" if done else f"{counts} alive, to step {progress.step:,}"
+
+
+def _compute(progress: Progress) -> list[str]:
+    """The steps made, of those of all runs to their end, and how many it will be at most if that is known."""
+    limit = [f"at most {progress.compute_limit:.0%}"] if progress.compute < progress.compute_limit < 1 else []
+    return [f"{progress.compute:.0%} of all steps", *limit]
 
 
 class Lines:

@@ -1,14 +1,15 @@
 """The state of a sweep while it runs."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxopt_lite.sweeps._database import Row
+from jaxopt_lite.sweeps._database import CONFIRM, Row
 from jaxopt_lite.sweeps._ledger import FINAL, Ledger, Outcome
 from jaxopt_lite.sweeps._plan import Plan
+from jaxopt_lite.sweeps.strategies._halving import Halving, Hyperband
 
 
 class Progress(NamedTuple):
@@ -25,11 +26,19 @@ class Progress(NamedTuple):
         share: share of the expected steps that are made, from 0 to 1; those of diverged runs count as made.
         share_ran: share of all steps that were made since this call began.
         seconds: since the phase began.
-        best: the settings, seed and objective of the best finished run, by name; None before there is one.
+        best: of the runs scored at the latest step so far, the best: its settings, seed, step and objective, by name.
+            None before there is one.
+        settings: number of settings that the sweep may train.
+        settings_alive: number of settings that no rule has stopped; at the end, of those that are done with all seeds.
+        rungs: number of steps at which runs are scored: 1 without a rule or a population.
+        step: the largest step to which runs are being brought now.
+        compute: steps that were made, as a share of those of all runs to their end.
+        compute_limit: upper bound of `compute` at the end. Below 1 under `halving` and `hyperband`, in which the number
+            of settings that continue is known beforehand; diverged runs can only make it less.
 
     Example:
         >>> def show(progress):
-        ...     print(f"{progress.phase}: {progress.trials_done} of {progress.trials} runs")
+        ...     print(f"{progress.phase}: {progress.settings_alive} of {progress.settings} settings are alive")
     """
 
     phase: str
@@ -43,6 +52,12 @@ class Progress(NamedTuple):
     share_ran: float
     seconds: float
     best: dict[str, Any] | None
+    settings: int = 0
+    settings_alive: int = 0
+    rungs: int = 1
+    step: int = 0
+    compute: float = 0.0
+    compute_limit: float = 1.0
 
 
 class Tally:
@@ -51,18 +66,24 @@ class Tally:
     def __init__(self, planned: Plan, ledger: Ledger, tell: Callable[[Progress], None]) -> None:
         self._plan, self._tell, self._ledger = planned, tell, ledger
         self._rows: dict[int, Row] = {}
-        self._expected = planned.runs * planned.steps * planned.share
+        self._full = planned.runs * planned.steps
+        self._expected = self._full * planned.share
+        known = isinstance(planned.stop, Halving | Hyperband)
+        self._limit = planned.share if known else 1.0
+        self._rungs = planned.stop.rungs(planned.steps)
         self._steps = self._steps_before = 0
         self._diverged_early = 0  # steps that diverged runs did not make
-        self._best: tuple[float, int] | None = None
-        scores = ledger.scores(planned.steps)
+        self._best: tuple[int, float, int] | None = None  # step, score turned so that large is good, row
+        scores = ledger.scores_by_step(planned.task.objective)
         for row in ledger.rows():
             self._steps += row.step
-            self._consider(row.id, scores.get(row.id, {}))
+            for step, score in scores.get(row.id, {}).items():
+                self._consider(row.id, step, score)
         self._steps_before = self._steps
         self._begun = time.perf_counter()
-        self.begin()
+        self._read()
         self._before = len(self.finished)
+        self._alive, self._step = planned.most, self._rungs[0]
         self._say()
 
     @property
@@ -75,11 +96,29 @@ class Tally:
         """Number of steps that were made since this call began, summed over runs."""
         return self._steps - self._steps_before
 
-    def begin(self) -> None:
-        """Read the runs again: a new round may have added and pruned some."""
+    def begin(self, runs: Sequence[tuple[Row, int]]) -> None:
+        """Report a new round, which may have added and pruned some runs.
+
+        Args:
+            runs: the runs of the round, and the steps to which they are brought.
+        """
+        self._read()
+        self._step = max(step for _, step in runs)
+        if self._plan.stop.stops:
+            begun = {row.trial for row in self._rows.values()}
+            stopped = begun - self._done() - {row.trial for row, _ in runs}
+            self._alive = self._plan.most - len(stopped)
+        self._say()
+
+    def _read(self) -> None:
         self._rows = {row.id: row for row in self._ledger.rows()}
         self.finished = {row.id for row in self._rows.values() if row.status in FINAL}
         self._diverged = sum(row.status == "diverged" for row in self._rows.values())
+
+    def _done(self) -> set[int]:
+        """The trials that are done with all seeds."""
+        rows = self._rows.values()
+        return {r.trial for r in rows} - {r.trial for r in rows if r.status != "done" and r.batch != CONFIRM}
 
     def __call__(self, outcomes: list[Outcome], steps: int) -> None:
         """Count a segment.
@@ -95,29 +134,30 @@ class Tally:
                 self._diverged_early += self._plan.steps - outcome.step
             if outcome.status != "running":
                 self.finished.add(outcome.id)
-                if outcome.status == "done":
-                    self._consider(outcome.id, outcome.scores)
+            if outcome.status != "diverged" and self._plan.task.objective in outcome.scores:
+                self._consider(outcome.id, outcome.step, outcome.scores[self._plan.task.objective])
         self._say()
 
     def end(self) -> None:
         """Report that nothing is left to run."""
-        self.begin()
+        self._read()
+        self._step = self._plan.steps
+        if self._plan.stop.stops:
+            self._alive = len(self._done())
         self._say(finished=True)
 
-    def _consider(self, row: int, scores: dict[str, float]) -> None:
-        score = scores.get(self._plan.task.objective)
-        if score is None or not np.isfinite(score):
-            return
+    def _consider(self, row: int, step: int, score: float) -> None:
         better = score if self._plan.task.mode == "max" else -score
-        if self._best is None or better > self._best[0]:
-            self._best = (better, row)
+        if np.isfinite(score) and (self._best is None or (step, better) > self._best[:2]):
+            self._best = (step, better, row)
 
     def _say(self, finished: bool = False) -> None:
         best = None
         if self._best is not None:
-            row = self._rows[self._best[1]]
-            score = self._best[0] if self._plan.task.mode == "max" else -self._best[0]
-            best = {**row.columns, "seed": row.seed, self._plan.task.objective: score}
+            step, better, number = self._best
+            score = better if self._plan.task.mode == "max" else -better
+            row = self._rows[number]
+            best = {**row.columns, "seed": row.seed, "step": step, self._plan.task.objective: score}
         # diverged runs may leave fewer steps to make, further batches more: the share is an estimate until the end
         made = self._steps + self._diverged_early * self._plan.share
         self._tell(
@@ -133,5 +173,11 @@ class Tally:
                 share_ran=min(1.0, self.steps_ran / self._expected),
                 seconds=time.perf_counter() - self._begun,
                 best=best,
+                settings=self._plan.most,
+                settings_alive=self._alive,
+                rungs=len(self._rungs),
+                step=self._step,
+                compute=self._steps / self._full,
+                compute_limit=max(self._limit, self._steps / self._full),  # a sweep that grew may have made more
             )
         )

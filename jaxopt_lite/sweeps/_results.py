@@ -9,11 +9,15 @@ from typing import Any
 import numpy as np
 
 from jaxopt_lite._names import unknown
+from jaxopt_lite.sweeps._aggregate import aggregated
 from jaxopt_lite.sweeps._columns import Generation, fields_of
 from jaxopt_lite.sweeps._compare import Difference, paired, resolution_of
+from jaxopt_lite.sweeps._html import html_of
 from jaxopt_lite.sweeps._ledger import Ledger
 from jaxopt_lite.sweeps._model import States
-from jaxopt_lite.sweeps._setting import Mean, Setting, mean_of
+from jaxopt_lite.sweeps._optuna_study import study_of
+from jaxopt_lite.sweeps._ranges import Range, range_of
+from jaxopt_lite.sweeps._setting import Mean, Setting
 from jaxopt_lite.sweeps._trials import OTHER_COLUMNS
 from jaxopt_lite.training import Task
 
@@ -37,6 +41,7 @@ class Results:
         confirming: for each row, whether its seed took no part in the selection (`confirm` of `run`). Default: none.
         rungs: for each row, the objective at each step where the run was scored, by step. Default: none.
         generations: for each row, how the run continued after each generation of a population. Default: none.
+        batches: for each row, the number of the batch with which its trial was added. Default: one batch.
         states: the final states that were kept, for `model`. Default: none.
 
     Example:
@@ -61,6 +66,7 @@ class Results:
     confirming: list[bool] | None = None
     rungs: list[dict[int, float]] | None = None
     generations: list[list[Generation]] | None = None
+    batches: list[int] | None = None
     states: States | None = None
 
     @classmethod
@@ -100,13 +106,29 @@ class Results:
         """
         return {**self.facts.get("modes", {}), self.objective: self.mode}
 
+    @property
+    def ranges(self) -> dict[str, Range]:
+        """The range of each swept column of numbers, by its name, as the space has it.
+
+        For listed numbers (`values`), and tables that do not come from a sweep, it is that of the numbers in the table,
+        and `log` says whether they are more evenly spread on a logarithmic scale.
+
+        Example:
+            >>> from jaxopt_lite import sweeps
+            >>> columns = {"rate": [0.1, 0.01, 0.001], "seed": [0] * 3, "status": ["done"] * 3, "loss": [1.0, 2.0, 3.0]}
+            >>> sweeps.Results(columns, ("rate",), "loss", "min", {"seeds": [0]}, [{}] * 3, None).ranges["rate"]
+            Range(low=0.001, high=0.1, log=True, whole=False)
+        """
+        drawn = {name: Range(*given) for name, given in self.facts.get("ranges", {}).items()}
+        found = {name: [x for x in self.columns[name] if x is not None] for name in self.swept}
+        numbers = {name: values for name, values in found.items() if values and all(map(_is_number, values))}
+        return {name: range_of(values, drawn.get(name)) for name, values in numbers.items()}
+
     def __len__(self) -> int:
         return len(self.columns["status"])
 
     def __repr__(self) -> str:
-        status = self.columns["status"]
-        counts = ", ".join(f"{status.count(s)} {s}" for s in dict.fromkeys(status))
-        lines = [f"Results of {self.facts['task']}: {len(self)} runs ({counts}), best by {self.objective}:"]
+        lines = [self._heading()]
         for setting in self.settings()[:5]:
             columns = ", ".join(
                 f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}"
@@ -117,6 +139,21 @@ class Results:
             lines.append(f"  {score:.4f}  {columns}" if score else f"  {columns}")
         return "\n".join(lines)
 
+    def _repr_html_(self) -> str:
+        """The five best settings as a table, which notebooks display."""
+        settings = self.settings()
+        differing = [name for name in self.swept if len({repr(x) for x in self.columns[name]}) > 1]
+        part, _, score = self.objective.partition("_")
+        tested = f"test_{score}" if part == "validation" and f"test_{score}" in self.score_names() else None
+        tied = {setting.trials for setting in self.tied()} if len(self.facts["seeds"]) > 1 else set()
+        return html_of(self._heading(), settings[:5], tied, differing or self.swept, self.objective, tested)
+
+    def _heading(self) -> str:
+        status = self.columns["status"]
+        counts = ", ".join(f"{status.count(s)} {s}" for s in dict.fromkeys(status))
+        task = self.facts.get("task", "a task")
+        return f"Results of {task}: {len(self)} runs ({counts}), best by {self.objective}:"
+
     def rows(self) -> list[dict[str, Any]]:
         """The table as one dict per row, from column name to value."""
         return [dict(zip(self.columns, values, strict=True)) for values in zip(*self.columns.values(), strict=True)]
@@ -125,16 +162,17 @@ class Results:
         """The trials with their seeds aggregated.
 
         Returns:
-            One record per trial, the best objective first; then those that came furthest.
+            One record per trial, the best objective first; then those that came furthest, of which the best at their
+            last rung come first.
         """
-        names, rows = self.score_names(), range(len(self))
+        rows, scores = range(len(self)), self.score_names()
         trials = self.trials or [row // len(self.facts["seeds"]) for row in rows]
         confirming = self.confirming or [False] * len(self)
         by_trial: dict[int, tuple[list[int], list[int]]] = {}
         for row in rows:
             by_trial.setdefault(trials[row], ([], []))[confirming[row]].append(row)
-        found = [self._setting(*both, names) for both in by_trial.values()]
-        return sorted(found, key=lambda setting: (self._rank(setting), -setting.step))
+        found = [aggregated(self.columns, self.swept, scores, self.rungs or (), *both) for both in by_trial.values()]
+        return sorted(found, key=lambda setting: (self._rank(setting), -setting.step, self._last_cost(setting)))
 
     def best(self, *by: str) -> list[Setting]:
         """The best finished setting, or the best one for each combination of some columns.
@@ -332,28 +370,50 @@ class Results:
         parquet.write_table(pyarrow.table(self.columns), path)
         return Path(path)
 
-    def _setting(self, rows: list[int], confirming: list[int], names: list[str]) -> Setting:
-        status = [self.columns["status"][row] for row in rows]
-        return Setting(
-            columns={name: self.columns[name][rows[0]] for name in self.swept},
-            seeds=len(rows),
-            done=status.count("done"),
-            diverged=status.count("diverged"),
-            scores={name: self._mean(name, rows) for name in names},
-            trials=tuple(rows),
-            pruned=status.count("pruned"),
-            confirmed={name: self._mean(name, confirming) for name in names} if confirming else {},
-            confirming=len(confirming),
-            step=max((self.columns["step"][row] for row in rows), default=0) if "step" in self.columns else 0,
-        )
+    def to_optuna(self, storage: Any = None, study_name: str | None = None) -> Any:
+        """Write the settings as the trials of a new study of Optuna, for its plots and for optuna-dashboard.
 
-    def _mean(self, name: str, rows: list[int]) -> Mean:
-        complete = all(self.columns["status"][row] == "done" for row in rows)
-        return mean_of([self.columns[name][row] for row in rows] if complete else [])
+        The value of a trial is the mean of the objective over the seeds, and its intermediate values are the means over
+        the seeds that were scored at a rung (with `race=True` the first seed alone). A setting that is done with all
+        seeds is COMPLETE, one that was stopped early is PRUNED, and one with a diverged seed is FAIL, since the mean of
+        the other seeds would be biased. Settings that are still to be run are left out. Distributions are those of
+        the space; listed numbers become a range from the lowest to the highest. Half-widths of intervals, other scores,
+        and the means over the seeds of `confirm` are user attributes.
+
+        Args:
+            storage: a storage of Optuna, or its URL as `"sqlite:///study.db"`. Default: in memory.
+            study_name: name of the new study. Default: the name of the store's folder, or of the task without a store.
+
+        Returns:
+            The `optuna.Study`.
+
+        Raises:
+            ModuleNotFoundError: Optuna is not installed.
+            ValueError: the storage has a study of that name already, which would hold the trials twice.
+
+        Example:
+            >>> from jaxopt_lite import sweeps
+            >>> columns = {"rate": [0.1, 0.1, 0.2, 0.2], "seed": [0, 1, 0, 1], "status": ["done"] * 4,
+            ...            "test_loss": [0.50, 0.41, 0.53, 0.45]}
+            >>> table = sweeps.Results(columns, ("rate",), "test_loss", "min", {"seeds": [0, 1]}, [{}] * 4, None)
+            >>> study = table.to_optuna(study_name="rates")  # doctest: +SKIP
+            >>> study.best_params  # doctest: +SKIP
+            {'rate': 0.1}
+        """
+        made = sorted(self.settings(), key=lambda setting: setting.trials)
+        name = study_name or (self.store.resolve().name if self.store else self.facts.get("task", "sweep"))
+        return study_of(made, self.ranges, self.objective, self.mode, self.facts, storage, name)
 
     def _rank(self, setting: Setting) -> float:
-        value = setting.scores[self.objective].mean if self.objective in setting.scores else math.nan
-        return math.inf if math.isnan(value) else -value if self.mode == "max" else value
+        return self._cost(setting.scores.get(self.objective))
+
+    def _last_cost(self, setting: Setting) -> float:
+        return self._cost(setting.rungs[max(setting.rungs)] if setting.rungs else None)
+
+    def _cost(self, score: Mean | None) -> float:
+        if score is None or math.isnan(score.mean):
+            return math.inf
+        return -score.mean if self.mode == "max" else score.mean
 
 
 def read(ledger: Ledger, task: Task | None = None, space: Any = None) -> Results:
@@ -361,3 +421,7 @@ def read(ledger: Ledger, task: Task | None = None, space: Any = None) -> Results
     fields = fields_of(ledger)
     states = None if task is None else States.of(ledger, task, space, fields["facts"])
     return Results(**fields, states=states)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)

@@ -245,7 +245,7 @@ def _executed(
             while comparable and (runs := rounds.next()):
                 coming = sorted({rounds.group_of(row) for row, _ in runs})
                 compiler.prepare(coming, coming)
-                tally.begin()
+                tally.begin(runs)
                 scheduler.run(rounds.jobs(runs, compiler.shapes), tally)
             tally.end()
         finally:

@@ -46,6 +46,8 @@ class Setting(NamedTuple):
         confirmed: mean over the seeds of `confirm`, by name of the score; empty without them, NaN unless all are done.
         confirming: number of seeds of `confirm`.
         step: the most steps that one of its runs has made.
+        rungs: mean of the objective over the seeds that were scored at a step, by step. Steps by which a seed had
+            diverged are absent.
     """
 
     columns: dict[str, Any]
@@ -58,6 +60,7 @@ class Setting(NamedTuple):
     confirmed: Mapping[str, Mean] = {}
     confirming: int = 0
     step: int = 0
+    rungs: Mapping[int, Mean] = {}
 
 
 def mean_of(numbers: Sequence[float]) -> Mean:

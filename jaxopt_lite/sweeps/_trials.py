@@ -222,8 +222,7 @@ class Trials:
             ValueError: an entry of the space has the name of another column of the table.
         """
         self._space = space
-        varying = [place.path for place in places(space) if _varies(place.leaf)]
-        self._names = _names(varying)
+        self._names = names_of(space)
         self._swept = set(self._names.values())
         for name in self._swept & set(OTHER_COLUMNS):
             raise ValueError(
@@ -235,7 +234,7 @@ class Trials:
             if not _varies(value) and (callable(value) or hasattr(value, "name"))
         }
         used = {name for picks in examples for name in self._made(picks).columns}
-        order = dict.fromkeys([*self._fixed, *(self._names[path] for path in varying), "learning_rate"])
+        order = dict.fromkeys([*self._fixed, *self._names.values(), "learning_rate"])
         self.columns = sorted((n for n in order if n in used), key=lambda n: n not in ("activation", "optimizer"))
 
     def __call__(self, picks: Picks) -> Trial:
@@ -281,9 +280,12 @@ def _column(path: Path, value: Any, names: dict[Path, str], columns: dict[str, A
         columns[name] = value
 
 
-def _names(paths: list[Path]) -> dict[Path, str]:
-    """A name for each place: what follows the last alternative, or all of its path where that is ambiguous."""
-    brief = {path: _brief(path) for path in paths}
+def names_of(space: Any) -> dict[Path, str]:
+    """A name for each place of a space that varies: what follows the last alternative, or all of its path.
+
+    Like-named places in different alternatives share a column. The whole path is for names that are ambiguous.
+    """
+    brief = {place.path: _brief(place.path) for place in places(space) if _varies(place.leaf)}
     ways: dict[str, set[str]] = {}
     for path, name in brief.items():
         ways.setdefault(name, set()).add(_dotted(path))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxopt_lite import report
-from jaxopt_lite.report._curves import POINTS, band, stretch
+from jaxopt_lite.report._pictures._curves import POINTS, band, stretch
 from jaxopt_lite.report._study import study_of
 
 

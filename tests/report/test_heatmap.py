@@ -8,8 +8,8 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 
 from jaxopt_lite import report
-from jaxopt_lite.report import _style
-from jaxopt_lite.report._scale import scale_of
+from jaxopt_lite.report._pictures import _style
+from jaxopt_lite.report._pictures._scale import scale_of
 
 
 def texts(axis: Any) -> list[str]:

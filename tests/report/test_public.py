@@ -11,7 +11,7 @@ import pytest
 
 from jaxopt_lite import report
 
-MODULES = [module.name for module in pkgutil.iter_modules(report.__path__, "jaxopt_lite.report.")]
+MODULES = [module.name for module in pkgutil.walk_packages(report.__path__, "jaxopt_lite.report.")]
 FUNCTIONS = {name: value for name, value in vars(report).items() if inspect.isfunction(value)}
 ROOT = Path(__file__).parents[2]
 
@@ -21,11 +21,15 @@ def test_public_names() -> None:
         "activation_card",
         "activation_gallery",
         "activation_picture",
+        "best_so_far",
         "curves",
         "heatmaps",
+        "importance",
         "optimizer_card",
         "optimizer_picture",
         "page",
+        "parallel",
+        "rungs",
         "table",
     ]
 

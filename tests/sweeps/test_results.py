@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from jaxopt_lite import sweeps
+from jaxopt_lite.sweeps._ranges import drawn_ranges, range_of
 from tests.sweeps import small
 from tests.sweeps.test_ledger import FACTS, Ledger, Row, outcome
 
@@ -73,3 +74,28 @@ def test_csv_parquet_and_pandas_give_the_table_back(results, tmp_path):
 def test_wrong_settings_are_named_before_anything_runs(options, message):
     with pytest.raises(ValueError, match=message):
         sweeps.run(small.task(), small.space(), **({"steps": 5} | options))
+
+
+def test_ranges_are_those_of_the_space_or_of_the_listed_numbers():
+    space = {"rate": sweeps.log_uniform(1e-5, 10), "kind": sweeps.choice({"a": {"depth": sweeps.integers(2, 9)}})}
+    assert drawn_ranges(space) == {"rate": (1e-5, 10, True, False), "depth": (2, 9, False, True)}
+    both = sweeps.choice({"a": {"rate": sweeps.uniform(0.1, 1)}, "b": {"rate": sweeps.log_uniform(1e-3, 0.5)}})
+    assert drawn_ranges({"kind": both}) == {"rate": (1e-3, 1, False, False)}
+    assert range_of([0.01, 0.1, 1.0]) == (0.01, 1.0, True, False)
+    assert range_of([0.0, 0.5, 1.0]) == (0.0, 1.0, False, False)
+    assert range_of([20.0], drawn_ranges(space)["rate"]) == (1e-5, 20.0, True, False)  # a fixed one lies outside
+    found = sweeps.run(small.task(), small.space((0.1, 0.2)), steps=5, progress=False)
+    assert found.ranges == {"learning_rate": (0.1, 0.2, False, False)}
+
+
+def test_scores_at_rungs_are_means_over_seeds_until_one_diverges():
+    columns = {"rate": [0.1] * 2 + [0.2] * 2, "seed": [0, 1] * 2, "status": ["done", "diverged", "pruned", "pruned"]}
+    columns |= {"step": [9, 4, 3, 0], "loss": [0.5, math.nan, math.nan, math.nan]}
+    rungs = [{3: 0.7, 9: 0.5}, {3: 0.9}, {3: 0.6}, {}]
+    facts = {"seeds": [0, 1], "steps": 9}
+    table = sweeps.Results(columns, ("rate",), "loss", "min", facts, [{}] * 4, None, rungs=rungs)
+    first, second = sorted(table.settings(), key=lambda setting: setting.trials)
+    assert {step: mean.mean for step, mean in first.rungs.items()} == pytest.approx(
+        {3: 0.8}
+    )  # one seed has no score at 9
+    assert {step: mean.mean for step, mean in second.rungs.items()} == {3: 0.6}  # a race: the other seed never began

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxopt_lite.report import _style
+from jaxopt_lite.report._pictures import _style
 from jaxopt_lite.report._study import Study
 
 WIDE = 20.0  # a ratio of the largest to the smallest beyond which a scale is logarithmic
@@ -20,12 +20,14 @@ class Scale(NamedTuple):
         colours: matplotlib's map from [0, 1] to colours.
         ticks: where the colour bar has labels, None for matplotlib's choice.
         way: how the scale runs, in words: linear, logarithmic, or logarithmic in 1 − score.
+        functions: for a scale in 1 − score, the function of the score that is linear in colour, and its inverse.
     """
 
     norm: Any
     colours: Any
     ticks: list[float] | None
     way: str
+    functions: tuple[Any, Any] | None = None
 
     def colour(self, value: float) -> Any:
         """Red, green, blue and opacity."""
@@ -43,32 +45,29 @@ def scale_of(values: Sequence[float], mode: str) -> Scale:
         return Scale(colors.Normalize(low - 0.5, high + 0.5), colours, [low], "linear")
     if mode == "max" and low >= 0 and high <= 1 and (1 - low) > 3 * (1 - high):
         least = max((1 - high) / 2, 1e-4)
-        norm = colors.FuncNorm(
-            (lambda v: -np.log(np.maximum(1 - v, 0) + least), lambda u: 1 + least - np.exp(-u)), low, high
-        )
-        return Scale(norm, colours, _spread([low, *_TICKS, high], norm), "logarithmic in 1 − score")
+        functions = (lambda v: -np.log(np.maximum(1 - v, 0) + least)), (lambda u: 1 + least - np.exp(-u))
+        norm = colors.FuncNorm(functions, low, high)
+        return Scale(norm, colours, _spread([low, *_TICKS, high], norm), "logarithmic in 1 − score", functions)
     if mode == "min" and low > 0 and high / low > WIDE:
         return Scale(colors.LogNorm(low, high), colours, None, "logarithmic")
     return Scale(colors.Normalize(low, high), colours, None, "linear")
 
 
 def axis_scale(study: Study, number: str) -> str:
-    """The scale of an axis for a swept number, `"log"` or `"linear"`.
-
-    It is the scale on which the values are spread more evenly: numbers drawn by `log_uniform` are even on a logarithmic
-    axis, those drawn by `uniform` or `integers` on a linear one.
-    """
-    values = np.array([v for v in study.columns[number] if v is not None], float)
-    if values.min() <= 0:
-        return "linear"
-    return "log" if _unevenness(np.log(values)) < _unevenness(values) else "linear"
+    """The scale of an axis for a swept number, `"log"` or `"linear"`: that on which the numbers are spread evenly."""
+    return "log" if study.ranges[number].log else "linear"
 
 
-def _unevenness(values: np.ndarray) -> float:
-    """The largest distance of some different values from equally spaced ones, in units of their range."""
-    values = np.unique(values)
-    places = (values - values[0]) / ((values[-1] - values[0]) or 1.0)
-    return float(np.abs(places - np.linspace(0, 1, len(values))).max())
+def score_axis(axis: Any, scale: Scale, margin: float = 0.06) -> None:
+    """Let a vertical axis run as the colours do, to show differences where they matter, and end at the scores."""
+    if scale.way == "logarithmic":
+        axis.set_yscale("log")
+    elif scale.functions is not None:
+        axis.set_yscale("function", functions=scale.functions)
+        axis.set_yticks(scale.ticks, [f"{tick:.3g}" for tick in scale.ticks or ()])
+        axis.minorticks_off()
+    if scale.way != "linear":
+        axis.set_ylim(*(float(scale.norm.inverse(end)) for end in (-margin, 1 + margin)))
 
 
 def ink_on(colour: Any) -> str:

@@ -19,6 +19,7 @@ DIVERGED, DIVERGED_INK, OPEN = "#f4cfca", "#96182d", "#eef1f4"  # diverged, its 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.2, 1.2)), (0, (5, 1.4, 1.2, 1.4)))
 MAP = "viridis"  # perceptually uniform, and read alike with any colour vision; bright is always good
+RANKS = (PALETTE[0], FRAME, PALETTE[3])  # from the best to the worst; lines in these read on white and on near black
 
 RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -41,6 +42,13 @@ RC: dict[Any, Any] = {
     "svg.fonttype": "path",
     "svg.hashsalt": "jaxopt_lite",
 }
+
+
+def ranks() -> Any:
+    """A map from a place as a share, 0 for the best and 1 for the worst, to a colour."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("ranks", RANKS)
 
 
 def look() -> AbstractContextManager[None]:

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jaxopt_lite.report import _style
-from jaxopt_lite.report._numbers import GRID, brief, setting_label, setting_labels, title, usual_decimals
-from jaxopt_lite.report._panels import Panels, panels_of
-from jaxopt_lite.report._scale import Scale, ink_on, scale_of
-from jaxopt_lite.report._strip import strip
-from jaxopt_lite.report._study import Study, has_score, in_order, spoken, study_of
+from jaxopt_lite.report._numbers import brief, setting_label, setting_labels, title, usual_decimals
+from jaxopt_lite.report._pictures import _style
+from jaxopt_lite.report._pictures._panels import Panels, panels_of
+from jaxopt_lite.report._pictures._scale import Scale, ink_on, scale_of
+from jaxopt_lite.report._pictures._strip import strip
+from jaxopt_lite.report._study import Study, has_score, in_order, is_drawn, spoken, study_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,7 +31,8 @@ def heatmaps(results: "Results") -> list[tuple[str, "Figure"]]:
     Colour and number of a cell are the mean of the objective over seeds. Where a cell holds several settings, because
     another number varies too, it shows the best of them. The best cell of each row is framed. `✕` marks cells in which
     all runs diverged, and `✕ 1/3` cells in which one of three did: these have no mean, because the mean over the other
-    seeds would be biased. A number with more than 16 values gives points with intervals instead of cells.
+    seeds would be biased. A number that was drawn from a continuous range, or has more than 16 values, gives points
+    with intervals instead of cells.
 
     Args:
         results: the results of a sweep, finished or not.
@@ -51,7 +52,11 @@ def heatmaps(results: "Results") -> list[tuple[str, "Figure"]]:
         >>> [title for title, figure in report.heatmaps(results)]
         ['Test loss by rate']
     """
-    study = study_of(results)
+    return pictures(study_of(results))
+
+
+def pictures(study: Study) -> list[tuple[str, "Figure"]]:
+    """`heatmaps` of prepared results."""
     scored = [s for s in study.settings if has_score(s, study.objective)]
     if not scored:
         return []
@@ -60,7 +65,7 @@ def heatmaps(results: "Results") -> list[tuple[str, "Figure"]]:
         drawn: list[tuple[str, Figure]] = []
         for number in _spread(study):
             across = _across(study, number)
-            if across is None or len(in_order(study, number)) > GRID:
+            if across is None or is_drawn(study, number):
                 drawn.append((f"{title(spoken(study.objective))} by {spoken(number)}", strip(study, number)))
             else:
                 drawn += _pages(study, number, across, scale)
@@ -80,7 +85,7 @@ def _across(study: Study, number: str) -> Panels | None:
         return panels_of(study)
     for other in _spread(study):
         values = in_order(study, other)
-        if other != number and len(values) <= GRID:
+        if other != number and not is_drawn(study, other):
             labels = setting_labels(values)
             by_label: dict[str, list[Setting]] = {labels[value]: [] for value in values}
             for setting in study.settings:

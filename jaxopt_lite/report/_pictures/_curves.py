@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxopt_lite._names import count
-from jaxopt_lite.report import _style
-from jaxopt_lite.report._panels import axes_for, best_first, hide_rest, omitted, panels_of
-from jaxopt_lite.report._scale import WIDE
+from jaxopt_lite.report._pictures import _style
+from jaxopt_lite.report._pictures._panels import axes_for, best_first, hide_rest, omitted, panels_of
+from jaxopt_lite.report._pictures._scale import WIDE
 from jaxopt_lite.report._study import Study, has_score, spoken, study_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ def curves(results: "Results") -> "Figure":
 
     The line is the mean over seeds, the band goes from the lowest to the highest seed. Each point is the mean over the
     same number of steps, which the label of the axis states, and lies at their middle. Combinations without a finished
-    setting are omitted. If no setting has finished, each combination shows its longest runs.
+    setting are omitted, unless settings were stopped early: then, and if no setting has finished, each combination
+    shows its longest runs, and the line ends where they were stopped.
 
     Args:
         results: the results of a sweep, finished or not. The metric is `loss`, or the first by name.
@@ -45,7 +46,11 @@ def curves(results: "Results") -> "Figure":
         >>> report.curves(results).axes[0].get_lines()[0].get_ydata()
         array([1.9, 0.9, 0.5])
     """
-    study = study_of(results)
+    return picture(study_of(results))
+
+
+def picture(study: Study) -> "Figure":
+    """`curves` of prepared results."""
     metric = metric_of(study)
     if metric is None:
         raise ValueError("there are no learning curves yet: no run has got as far as their first point")
@@ -107,7 +112,7 @@ def _draw(axis: Any, study: Study, metric: str, settings: list["Setting"], style
     """Draw the best setting; says whether it has a point to draw."""
     best = settings[0]
     if not has_score(best, study.objective):
-        if has_score(study.settings[0], study.objective):
+        if has_score(study.settings[0], study.objective) and not best.pruned:
             return False
         best = max(settings, key=lambda s: len(band(study, s, metric)[0]))
     step, mean, low, high = band(study, best, metric)
@@ -132,9 +137,10 @@ def _finish(drawn: "Figure", axes: Any, study: Study, metric: str) -> None:
 
 
 def _legend_title(study: Study, rest: tuple[str, ...]) -> str:
-    seeds = len(study.facts["seeds"])
+    seeds, stopped = len(study.facts["seeds"]), "pruned" in study.columns["status"]
     what = ", ".join(map(spoken, rest))
-    shown = f"mean of {seeds} seeds, band from lowest to highest" if seeds > 1 else "one seed"
+    mean = "mean of the seeds trained" if stopped else f"mean of {seeds} seeds"
+    shown = f"{mean}, band from lowest to highest" if seeds > 1 else "one seed"
     return f"{what}: {shown}" if what else shown
 
 

@@ -3,11 +3,11 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-from jaxopt_lite.report import _style
-from jaxopt_lite.report._numbers import GRID
-from jaxopt_lite.report._panels import axes_for, best_first, having, hide_rest, omitted, panels_of
-from jaxopt_lite.report._scale import WIDE, axis_scale
-from jaxopt_lite.report._study import Study, has_score, spoken
+from jaxopt_lite.report._pictures import _style
+from jaxopt_lite.report._pictures._panels import axes_for, best_first, having, hide_rest, omitted, panels_of
+from jaxopt_lite.report._pictures._scale import WIDE, axis_scale, scale_of, score_axis
+from jaxopt_lite.report._search import last_score, stopped_early
+from jaxopt_lite.report._study import Study, has_score, is_drawn, spoken
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,7 +19,8 @@ def strip(study: Study, number: str) -> "Figure":
     """The objective of every setting against one swept number: mean and 95 % interval over seeds.
 
     A panel for each optimizer, a colour and a marker for each activation (or whatever names were swept). A setting
-    with diverged seeds is a `✕` at the worse edge of its panel. Listed numbers are joined by lines.
+    with diverged seeds is a `✕` at the worse edge of its panel, one that was stopped early a hollow sign at the
+    score of its last rung. Listed numbers are joined by lines.
     """
     whole = having(panels_of(study), number)
     kept = best_first(study, whole)
@@ -34,6 +35,7 @@ def strip(study: Study, number: str) -> "Figure":
         _scales(axes, study, number)
         for axis, by in zip(axes.flat, kept.settings.values(), strict=False):
             for label, settings in by.items():
+                _draw_stopped(axis, study, number, settings, styles[label])
                 _draw_diverged(axis, study, number, settings, styles[label])
         drawn.supxlabel(
             _style.plain(f"{spoken(number)}{' (log)' if axes[0, 0].get_xscale() == 'log' else ''}"), fontsize=9.5
@@ -45,7 +47,7 @@ def strip(study: Study, number: str) -> "Figure":
             _style.plain(f"{spoken(study.objective)} ({better}){shown}"), fontsize=9, multialignment="center"
         )
         title = ", ".join(map(spoken, kept.rest)) + omitted(whole, kept)
-        _legend(drawn, kept.colours, title, "diverged" in study.columns["status"])
+        _legend(drawn, kept.colours, title, study)
         return drawn
 
 
@@ -58,7 +60,7 @@ def _draw(axis: Any, study: Study, number: str, settings: list["Setting"], style
     means = [s.scores[study.objective] for s in scored]
     wide = [m.half_width if math.isfinite(m.half_width) else 0.0 for m in means]
     colour = _style.PALETTE[style % len(_style.PALETTE)]
-    listed = len(set(study.columns[number])) <= GRID and len(set(x)) == len(x)
+    listed = not is_drawn(study, number) and len(set(x)) == len(x)
     axis.errorbar(
         x,
         [m.mean for m in means],
@@ -71,6 +73,22 @@ def _draw(axis: Any, study: Study, number: str, settings: list["Setting"], style
         elinewidth=0.8,
         alpha=0.9,
     )
+
+
+def _draw_stopped(axis: Any, study: Study, number: str, settings: list["Setting"], style: int) -> None:
+    """Settings that were stopped early, hollow, at the score of their last rung."""
+    stopped = [s for s in settings if s.pruned and s.columns[number] is not None and last_score(study, s) is not None]
+    if stopped:
+        axis.plot(
+            [s.columns[number] for s in stopped],
+            [last_score(study, s) for s in stopped],
+            linestyle="none",
+            marker=_style.MARKERS[style % len(_style.MARKERS)],
+            markerfacecolor="none",
+            color=_style.PALETTE[style % len(_style.PALETTE)],
+            markersize=4.5,
+            markeredgewidth=0.9,
+        )
 
 
 def _draw_diverged(axis: Any, study: Study, number: str, settings: list["Setting"], style: int) -> None:
@@ -91,12 +109,15 @@ def _draw_diverged(axis: Any, study: Study, number: str, settings: list["Setting
 
 def _scales(axes: Any, study: Study, number: str) -> None:
     axes[0, 0].set_xscale(axis_scale(study, number))
+    if stopped_early(study):
+        ended = [score for s in study.settings if (score := last_score(study, s)) is not None]
+        return score_axis(axes[0, 0], scale_of(ended, study.mode)) if ended else None
     scores = [s.scores[study.objective].mean for s in study.settings if has_score(s, study.objective)]
     if scores and min(scores) > 0 and max(scores) / min(scores) > WIDE:
         axes[0, 0].set_yscale("log")
 
 
-def _legend(drawn: "Figure", labels: list[str], title: str, diverged: bool) -> None:
+def _legend(drawn: "Figure", labels: list[str], title: str, study: Study) -> None:
     from matplotlib.lines import Line2D
 
     handles: list[Any] = [
@@ -104,7 +125,10 @@ def _legend(drawn: "Figure", labels: list[str], title: str, diverged: bool) -> N
         for i, label in enumerate(labels)
         if label
     ]
-    if diverged:
+    if stopped_early(study):
+        hollow: dict[str, Any] = {"marker": "o", "markerfacecolor": "none", "linestyle": "none"}
+        handles.append(Line2D([], [], color=_style.TICK, label="stopped early: score at its last rung", **hollow))
+    if "diverged" in study.columns["status"]:
         handles.append(Line2D([], [], color=_style.TICK, marker="x", linestyle="none", label="seeds diverged"))
     if not handles:
         return

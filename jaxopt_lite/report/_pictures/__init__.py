@@ -1,0 +1,1 @@
+"""The pictures of a sweep, their scales and their look."""
