@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jaxopt_lite.sweeps import Mean
 
 MOST = 24  # rows of the leaderboard; the table of all settings has the others
+LONGEST = 2000  # rows of the other tables, so that a page of any sweep opens at once
 
 
 class Head(NamedTuple):
@@ -124,13 +125,28 @@ def settings_table(study: Study, findings: Verdict) -> Table | None:
         scores.insert(1, Head("with further seeds", number=True, first=scores[0].first))
     heads = [*ordered(study, _swept_heads(study, sortable=True), scores), Head("seeds", first="ascending")]
     usual = usual_decimals(setting.scores[study.objective] for setting in study.settings if setting.scores)
-    rows = [Row(_setting(study, line, names, confirmed, usual), line.standing) for line in everyone]
+    rows = [Row(_setting(study, line, names, confirmed, usual), line.standing) for line in everyone[:LONGEST]]
     better = "higher" if study.mode == "max" else "lower"
     caption = (
-        f"{count(len(everyone), 'setting')}; {better} is better in {spoken(study.objective)}. "
+        f"{_how_many(len(rows), len(everyone))}; {better} is better in {spoken(study.objective)}. "
         "Click on a header to sort."
     )
-    return Table("All settings", heads, rows, caption=caption, id="all", tall=True, folds=_folds(heads))
+    return Table(
+        "All settings" if len(rows) == len(everyone) else "The best settings",
+        heads,
+        rows,
+        caption=caption,
+        id="all",
+        tall=True,
+        folds=_folds(heads),
+    )
+
+
+def _how_many(shown: int, there: int) -> str:
+    """How many settings a table shows."""
+    if shown == there:
+        return count(there, "setting")
+    return f"the best {shown:,} of {there:,} settings; a CSV file (jaxopt-lite report --csv) has all"
 
 
 def diverged_runs(study: Study) -> Table:
@@ -140,12 +156,13 @@ def diverged_runs(study: Study) -> Table:
     labels = {i: line.swept for line in settings for i in line.setting.trials}
     heads = [*_swept_heads(study), Head("seed", number=True), Head("finite until step", number=True)]
     rows = []
-    for i in diverged:
+    for i in diverged[:LONGEST]:
         cells = [Cell(text, _is_number(study, name)) for name, text in labels[i].items()]
         rows.append(
             Row([*cells, Cell(study.columns["seed"][i], number=True), Cell(_last_finite(study, i), number=True)])
         )
     share = f"{count(len(diverged), 'run')} of {study.runs:,}: the loss or the objective became NaN or infinite."
+    share += f" The first {LONGEST:,} are shown." if len(diverged) > LONGEST else ""
     return Table("Diverged runs", heads, rows, share if diverged else "None.", tall=len(diverged) > 12)
 
 

@@ -288,3 +288,18 @@ def test_many_numbers_put_the_score_first_and_fold_pictures_away(swept: Any, tmp
     assert "relu, learning rate 0.1, momentum 0.1, weight decay 0.1</strong>" in text
     assert "dropout 0.1, warmup 0.1</span>" in text
     parsed(text)
+
+
+def test_the_tables_of_many_runs_show_the_best_and_say_so(tmp_path: Path, monkeypatch: Any) -> None:
+    from jaxopt_lite import sweeps
+    from jaxopt_lite.report import _page_tables
+
+    monkeypatch.setattr(_page_tables, "LONGEST", 5)
+    rates = [0.01 * i for i in range(1, 21)]
+    status = ["done"] * 12 + ["diverged"] * 8
+    columns = {"rate": rates, "seed": [0] * 20, "status": status, "loss": [*rates[:12], *[float("nan")] * 8]}
+    table = sweeps.Results(columns, ("rate",), "loss", "min", {"seeds": [0], "steps": 9}, [{}] * 20, None)
+    written = report.page(table, tmp_path / "p.html").read_text(encoding="utf-8")
+    assert "the best 5 of 20 settings" in written and "The first 5 are shown." in written
+    rows = re.search(r'<table class="sortable".*?</table>', written, re.DOTALL).group()
+    assert rows.count("<tr") == 1 + 5
