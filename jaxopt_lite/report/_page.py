@@ -137,6 +137,7 @@ def _facts(study: Study) -> dict[str, str]:
         "seeds": ", ".join(map(str, facts["seeds"])),
         "not varied": ", ".join(f"{spoken(k)} {v}" for k, v in study.structure.fixed.items()),
         "programs": _programs(facts),
+        "form": "; ".join(facts.get("forms", [])),
         "run time": _run_time(study),
         "device": facts.get("device"),
         "processor": facts.get("processor"),

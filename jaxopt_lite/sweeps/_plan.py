@@ -98,6 +98,11 @@ class Plan(NamedTuple):
         return len({(nth, member.branches) for nth, member in self.placed})
 
     @property
+    def forms(self) -> list[str]:
+        """In words, how the programs run chunks: under `vmap` or one run at a time, and how they convolve."""
+        return list(dict.fromkeys(self.widths.form(nth) for nth in self.used))
+
+    @property
     def share(self) -> float:
         """Expected share of the steps of all runs that will be made; 1 if nothing is stopped."""
         if not self.stop.stops:
@@ -133,6 +138,7 @@ class Plan(NamedTuple):
             f"chunks    {sum(self.chunks)} of {'/'.join(map(str, widths))} runs, "
             f"{self.workers} at a time on {device.device_kind if device.platform != 'cpu' else 'CPU cores'}",
         ]
+        lines.append(f"form      {'; '.join(self.forms)}")
         if self.search is not None:
             lines.append(f"search    {self.search}")
         rungs = ", ".join(map(str, self.stop.rungs(self.steps)))
@@ -211,6 +217,7 @@ def plan(
         trials    100 settings × 3 seeds = 300 runs
         programs  2 training programs for 2 structures; one starting program per initialisation
         chunks    ... of 2 runs, ... at a time on CPU cores
+        form      vmap over 2 runs
     """
     _checked.check(task)
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:

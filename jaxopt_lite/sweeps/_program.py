@@ -132,7 +132,6 @@ def width_of(task: Task, group: Group, layout: Layout, runs: int) -> int:
     """The width C of a group. On CPU it depends on the model alone, since a trial's bits depend on it.
 
     The states of merged optimizers are not counted, since the sweep's other optimizers decide how large those are.
-    On CPU the width of a program with convolutions is 1: under `vmap` they take two to three times as long.
 
     Args:
         task: the training problem.
@@ -151,8 +150,7 @@ def width_of(task: Task, group: Group, layout: Layout, runs: int) -> int:
             state = jax.eval_shape(
                 lambda seed: flattened(start(task, group.example(optimizers.sgd(0.0)), seed))[0], seed
             )
-        width = cpu_width(bytes_of(state))
-        return 1 if width > 1 and _convolves(task, group) else width
+        return cpu_width(bytes_of(state))
 
     def temporary(width: int) -> int:
         memory = trace(task, group, width, device, layout).segment.program.compile().memory_analysis()
@@ -168,16 +166,34 @@ class Widths:
     def __init__(self, task: Task, groups: Sequence[Group], layout: Layout, runs: int) -> None:
         self._task, self._groups, self._layout, self._runs = task, groups, layout, runs
         self._known: dict[int, int] = {}
+        self._convolving: dict[int, bool] = {}
 
     def __getitem__(self, nth: int) -> int:
         """The width of a group.
+
+        On CPU that of a program with convolutions is 1: under `vmap` they take two to three times as long.
 
         Raises:
             ValueError: the task needs a drawn number while its program is built.
         """
         if nth not in self._known:
-            self._known[nth] = width_of(self._task, self._groups[nth], self._layout, self._runs)
+            width = width_of(self._task, self._groups[nth], self._layout, self._runs)
+            one_at_a_time = self._layout.width is None and width > 1 and self._convolves(nth)
+            self._known[nth] = 1 if one_at_a_time else width
         return self._known[nth]
+
+    def form(self, nth: int) -> str:
+        """In words, how the program of a group runs a chunk."""
+        width = self[nth]
+        text = f"vmap over {width} runs" if width > 1 else "one run, without vmap"
+        return text + ", convolutions in the form that is fast on CPU" if self._convolves(nth) else text
+
+    def _convolves(self, nth: int) -> bool:
+        """Whether the program of a group has convolutions and runs on a CPU."""
+        if nth not in self._convolving:
+            cpu = self._layout.devices is not None and self._layout.devices[0].platform == "cpu"
+            self._convolving[nth] = cpu and _convolves(self._task, self._groups[nth])
+        return self._convolving[nth]
 
 
 def _convolves(task: Task, group: Group) -> bool:
