@@ -70,6 +70,7 @@ The tests in this repository also compare it with a float64 formula: add that to
 
 from typing import TYPE_CHECKING
 
+from jaxopt_lite.activations import initializers as initializers
 from jaxopt_lite.activations._algebraic import soft_sign as soft_sign
 from jaxopt_lite.activations._algebraic import squareplus as squareplus
 from jaxopt_lite.activations._bind import Bound as Bound
@@ -107,6 +108,9 @@ from jaxopt_lite.activations._rectified import relu as relu
 from jaxopt_lite.activations._rectified import relu6 as relu6
 from jaxopt_lite.activations._rectified import relu_squared as relu_squared
 from jaxopt_lite.activations._rectified import threshold as threshold
+from jaxopt_lite.activations._shaping.gain import gain as gain
+from jaxopt_lite.activations._shaping.shaped import Shaped as Shaped
+from jaxopt_lite.activations._shaping.shaped import shaped as shaped
 from jaxopt_lite.activations._shrink import hardshrink as hardshrink
 from jaxopt_lite.activations._shrink import softshrink as softshrink
 from jaxopt_lite.activations._shrink import tanhshrink as tanhshrink

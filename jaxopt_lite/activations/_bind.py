@@ -57,13 +57,13 @@ class Bound:
     def _key(self) -> tuple[Any, ...]:
         """What two equal bound activations have in common: they share one compiled program."""
         leaves, structure = jax.tree.flatten(self.settings)
-        return self.function, self.leaves, structure, tuple(map(_leaf_key, leaves))
+        return self.function, self.leaves, structure, tuple(map(leaf_key, leaves))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Bound, (self.function, self.settings, self.leaves)
 
 
-def _leaf_key(leaf: Any) -> Any:
+def leaf_key(leaf: Any) -> Any:
     """A hashable key of a setting: tracers compare by identity, arrays by dtype, shape and value."""
     if isinstance(leaf, jax.core.Tracer):
         return id(leaf)
