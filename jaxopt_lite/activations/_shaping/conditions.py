@@ -8,62 +8,58 @@ such layers:
 - TAT keeps the size of gradients, C'(1) = 1, with the curvature C''(1) = 0.3 / depth;
 - DKS keeps different inputs different, C(0) = 0, with C'(1)^depth = 1.5.
 
-Here p and d are eliminated, which leaves two equations in a and b. TAT has two cases, a positive and a negative mean.
+Q(1) = E g², Q'(1) = E z g g', C(0) = (E g)², C'(1) = E g'² and C''(1) = E g''². Two of the conditions give p and d, so
+that two equations in a and b remain. TAT has two cases, E g > 0 and E g < 0.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
+import numpy as np
 
-from jaxopt_lite.activations._shaping.moments import Moments
+from jaxopt_lite.activations._shaping.moments import Moments, namespace
 
-Array = jax.Array
+Array = Any
 CURVATURE, DILATION = 0.3, 1.5
-
-
-class Outputs(NamedTuple):
-    """The mean of g before scaling, E f(a z + b) + d, and the scale p."""
-
-    mean: Array
-    scale: Array
 
 
 class Method(NamedTuple):
     """A way to shape.
 
     Attributes:
-        outputs: from moments and the sign of the mean to mean and scale of the output.
-        errors: from moments, sign and depth to the two equations' relative errors, shape (2,).
-        signs: the signs of the mean to try.
+        outputs: from moments and the sign of E g to E f(a z + b) + d and p.
+        errors: from moments, sign and depth to the relative errors of the two equations; the first is an equation of
+            logarithms.
+        signs: the signs of E g to try.
     """
 
-    outputs: Callable[[Moments, Array], Outputs]
-    errors: Callable[[Moments, Array, Array], Array]
+    outputs: Callable[[Moments, Array], tuple[Array, Array]]
+    errors: Callable[[Moments, Array, float], tuple[Array, Array]]
     signs: tuple[float, ...]
 
 
-def _tat_outputs(m: Moments, sign: Array) -> Outputs:
-    square = m.slope**2 + m.change  # E u'², at least Var u
-    mean = sign * jnp.sqrt(jnp.maximum(m.change - m.rest, 1e-6 * m.change))
-    return Outputs(mean, 1 / jnp.sqrt(square))
+def _tat_outputs(m: Moments, sign: Array) -> tuple[Array, Array]:
+    return sign * _excess(m) ** 0.5, (m.slope**2 + m.change) ** -0.5
 
 
-def _tat_errors(m: Moments, sign: Array, depth: Array) -> Array:
+def _tat_errors(m: Moments, sign: Array, depth: float) -> tuple[Array, Array]:
     mean, scale = _tat_outputs(m, sign)
-    curvature = jnp.log(m.curvature * scale**2 * depth / CURVATURE)
-    return jnp.stack([curvature, (mean * m.tilt + m.growth - m.change) / m.change])
+    curvature = m.curvature * scale**2 / (CURVATURE / depth)
+    return namespace(curvature).log(curvature), (mean * m.tilt + m.growth - m.change) / m.change
 
 
-def _dks_outputs(m: Moments, sign: Array) -> Outputs:
-    return Outputs(jnp.zeros_like(m.mean), 1 / jnp.sqrt(m.slope**2 + m.rest))
+def _dks_outputs(m: Moments, sign: Array) -> tuple[Array, Array]:
+    return 0.0 * m.mean, (m.slope**2 + m.rest) ** -0.5
 
 
-def _dks_errors(m: Moments, sign: Array, depth: Array) -> Array:
-    dilation = jnp.maximum(m.change - m.rest, 1e-6 * m.change) / (m.slope**2 + m.rest)
-    wanted = jnp.expm1(jnp.log(DILATION) / depth)
-    return jnp.stack([jnp.log(dilation / wanted), (m.growth - m.rest) / m.rest])
+def _dks_errors(m: Moments, sign: Array, depth: float) -> tuple[Array, Array]:
+    dilation = _excess(m) / (m.slope**2 + m.rest) / np.expm1(np.log(DILATION) / depth)
+    return namespace(dilation).log(dilation), (m.growth - m.rest) / m.rest
+
+
+def _excess(m: Moments) -> Array:
+    """E u'² - Var u, which is positive unless u is straight."""
+    return (m.change - m.rest).clip(1e-30)
 
 
 METHODS = {

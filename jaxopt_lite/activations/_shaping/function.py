@@ -16,18 +16,18 @@ def check_elementwise(where: str, fn: Any) -> None:
     if not callable(fn):
         cure = f"activations.{fn}" if isinstance(fn, str) else "a function of one array, such as activations.tanh"
         raise TypeError(f"{where}: {fn!r} is not a function; give {cure}")
-    number = jax.ShapeDtypeStruct((), jnp.dtype(float))
     try:
-        result = jax.eval_shape(fn, number)
-        scalar = result.shape == () and jnp.issubdtype(result.dtype, jnp.floating)
-        problem = f"it maps a number to {result}"
+        result = jax.eval_shape(fn, jax.ShapeDtypeStruct((), jnp.dtype(float)))
     except Exception as error:
-        scalar, problem = False, f"for a single number it raises {type(error).__name__}: {error}"
-    if not scalar:
-        raise TypeError(
-            f"{where}: {name_of(fn)} is not elementwise: {problem}; give a function that maps each number to one, "
-            "such as activations.tanh"
-        )
+        problem = f"for a single number it raises {type(error).__name__}: {error}"
+    else:
+        if result.shape == () and jnp.issubdtype(result.dtype, jnp.floating):
+            return
+        problem = f"it maps a number to {result}"
+    raise TypeError(
+        f"{where}: {name_of(fn)} is not elementwise: {problem}; give a function that maps each number to one, such as "
+        "activations.tanh"
+    )
 
 
 def name_of(fn: Callable[..., Any]) -> str:
@@ -35,6 +35,7 @@ def name_of(fn: Callable[..., Any]) -> str:
     return getattr(fn, "name", None) or getattr(fn, "__name__", None) or repr(fn)
 
 
-def is_traced(tree: Any) -> bool:
-    """Whether a leaf of a pytree is a tracer."""
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
+def is_traced(fn: Callable[..., Any]) -> bool:
+    """Whether fn has traced numbers, as leaves or from around its definition."""
+    program = jax.make_jaxpr(fn)(jax.ShapeDtypeStruct((), jnp.dtype(float)))
+    return any(isinstance(constant, jax.core.Tracer) for constant in program.consts)

@@ -135,8 +135,7 @@ def shaped(fn: Callable[..., Any], depth: float, method: Literal["tat", "dks"] |
         numbers = (1.0, 0.0, 0.0, math.sqrt(2 / (1 + slope**2)))
         return Shaped(fn, depth, "tat", {**dict(zip(FORMULA, numbers, strict=True)), "negative_slope": slope})
     for name in [method] if method else METHODS:
-        with jax.ensure_compile_time_eval():  # constants, also where a module is made inside jit
-            solution = solve(fn, depth, name)
+        solution = solve(fn, depth, name)
         traced = isinstance(solution.error, jax.core.Tracer)
         if traced or _solves(solution, name):
             valid = jnp.where(_solves(solution, name), 1.0, jnp.nan) if traced else 1.0

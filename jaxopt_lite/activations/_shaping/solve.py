@@ -1,28 +1,30 @@
 """Solves the conditions of a shaped activation.
 
-The activation is sampled twice: on a wide grid, whose interpolation serves a search by Newton's method from many
-starts, and on a fine grid at the scale of the best solution, on which Newton's method runs again. Its last two steps
-can be differentiated: by the implicit function theorem they have the derivatives of the solution.
+JAX samples the activation twice: on a wide grid, where a search finds the approximate solution, and on a fine grid at
+the scale of that, where Newton's method refines it. If the activation is known the samples are in float64, and NumPy
+does the rest without compilation. If it has traced numbers, the search is a callback and the rest is part of the traced
+program, in its precision. Derivatives flow through the fine samples and two steps of Newton's method from the solution:
+they are those of the solution, by the implicit function theorem.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_lite.activations._shaping.conditions import METHODS
-from jaxopt_lite.activations._shaping.moments import Function, Samples, moments, sample
+from jaxopt_lite.activations._shaping.function import is_traced
+from jaxopt_lite.activations._shaping.moments import Samples, namespace, sample
+from jaxopt_lite.activations._shaping.newton import newton
 from jaxopt_lite.activations._shaping.normal import normal_grid
+from jaxopt_lite.activations._shaping.search import WIDE, search
 
-Array = jax.Array
-POINTS = 8192
-WIDE = np.linspace(-16.0, 16.0, POINTS)
-FINE = normal_grid(20 / POINTS)[0]
-COARSE = normal_grid(1 / 16)[0]
-STARTS = np.stack(np.meshgrid(np.log(np.geomspace(0.02, 4, 6)), np.linspace(-5, 5, 41)), -1).reshape(-1, 2)
-LARGEST_STEP = np.array([1.0, 0.5])  # of log a and b, in an iteration of Newton's method
+Array = Any
+FINE = normal_grid(20 / len(WIDE))[0]
 
 
 class Solution(NamedTuple):
@@ -33,7 +35,7 @@ class Solution(NamedTuple):
         input_shift: b.
         output_shift: d.
         output_scale: p.
-        error: the largest relative error of the conditions.
+        error: the largest relative error of the conditions; NaN if there is no solution.
         jumps: how much larger the mean squared slope between neighbouring points is than that of the derivative,
             relative to the latter: above 0.1 f jumps.
         kinks: the same for the slope and the second derivative: above 0.1 f has a kink.
@@ -48,99 +50,59 @@ class Solution(NamedTuple):
     kinks: Array
 
 
-def solve(f: Function, depth: float, method: str) -> Solution:
-    """Shape f for a network of `depth` layers. Where f has no solution the error is large or NaN."""
-    wide = jax.lax.stop_gradient(_sample(f, jnp.asarray(WIDE, float)))
-    start, sign = _search(wide, depth, method)
-    fine = _sample(f, jnp.exp(start[0]) * jnp.asarray(FINE, float) + start[1])
-    return _refine(fine, start, sign, depth, method)
+def solve(f: Callable[[jax.Array], jax.Array], depth: float, method: str) -> Solution:
+    """Shape f for a network of `depth` layers. The numbers are NumPy's, or traced ones if f has such."""
+    return (_traced if is_traced(f) else _known)(f, method, depth)
 
 
-def _sample(f: Function, x: Array) -> Samples:
-    return jax.jit(sample, static_argnums=0)(f, x)
+def _known(f: Callable[[jax.Array], jax.Array], method: str, depth: float) -> Solution:
+    def sampled(x: Array) -> Samples:
+        return Samples(*map(np.asarray, jax.jit(sample, static_argnums=0)(f, jnp.asarray(x))))
+
+    inside_jit = isinstance(jnp.zeros(()), jax.core.Tracer)
+    with jax.ensure_compile_time_eval() if inside_jit else nullcontext(), _x64(), np.errstate(all="ignore"):
+        start = search(sampled(WIDE), method, depth)
+        return _refined(sampled(start[0] * FINE + start[1]), start, method, depth, 8)
 
 
-@partial(jax.jit, static_argnums=2)
-def _search(wide: Samples, depth: Array, method: str) -> tuple[Array, Array]:
-    """Log a, b and the sign of the solution whose Q is nearest to the identity, or NaN."""
-    nodes = jnp.asarray(COARSE, float)
-    signs, starts = jnp.asarray(METHODS[method].signs), jnp.asarray(STARTS, float)
+def _traced(f: Callable[[jax.Array], jax.Array], method: str, depth: float) -> Solution:
+    def found(*wide: Array) -> tuple[Array, ...]:
+        with np.errstate(all="ignore"):
+            numbers = search(Samples(*(np.asarray(y, np.float64) for y in wide)), method, depth)
+        return tuple(np.asarray(number, result.dtype) for number in numbers)
 
-    def near(at: Array) -> Samples:
-        return _interpolated(wide, jnp.exp(at[0]) * nodes + at[1])
-
-    def descended(start: Array, sign: Array) -> tuple[Array, Array]:
-        def step(_: int, at: Array) -> Array:
-            return at - _newton(near(at), at, sign, depth, method)
-
-        at = jax.lax.fori_loop(0, 12, step, start)
-        samples = near(at)
-        error = _errors(samples, at, sign, depth, method)
-        return at, jnp.where(jnp.abs(error).max() < 0.05, _distortion(wide, samples, at, sign, method), jnp.inf)
-
-    found, distortion = jax.vmap(jax.vmap(descended, (0, None)), (None, 0))(starts, signs)
-    best = jnp.argmin(jnp.where(jnp.isnan(distortion), jnp.inf, distortion))
-    at = found.reshape(-1, 2)[best]
-    return jnp.where(jnp.isfinite(distortion.ravel()[best]), at, jnp.nan), signs[best // len(starts)]
+    sampled = jax.jit(partial(sample, f))
+    wide = jax.lax.stop_gradient(sampled(jnp.asarray(WIDE, float)))
+    result = jax.ShapeDtypeStruct((), wide.value.dtype)
+    start = jax.pure_callback(found, (result,) * 3, *wide, vmap_method="sequential")
+    fine = sampled(start[0] * FINE + start[1])
+    return jax.jit(_refined, static_argnums=(2, 3, 4))(fine, start, method, depth, 3)
 
 
-def _interpolated(wide: Samples, x: Array) -> Samples:
-    place = jnp.clip((x - WIDE[0]) / (WIDE[1] - WIDE[0]), 0, POINTS - 1.001)
-    left = place.astype(int)
-    share = place - left
-    return Samples(x, *((1 - share) * y[left] + share * y[left + 1] for y in wide[1:]))
+def _x64() -> AbstractContextManager[Any]:
+    if hasattr(jax, "enable_x64"):
+        return jax.enable_x64(True)
+    from jax.experimental import enable_x64  # before jax 0.8
+
+    return enable_x64()
 
 
-def _distortion(wide: Samples, samples: Samples, at: Array, sign: Array, method: str) -> Array:
-    """How far log Q(q) is from log q at q = 1/2 and 2; a little more for b < 0, which decides between mirror images."""
-    a, b = jnp.exp(at[0]), at[1]
-    m = moments(samples, a, b)
+def _refined(fine: Samples, start: tuple[Array, ...], method: str, depth: float, steps: int) -> Solution:
+    """The solution by Newton's method from an approximate one."""
+    xp, samples = namespace(fine.value), Samples(*(y[None] for y in fine))
+    start_a, start_b, sign = (xp.asarray(number)[None] for number in start)
+    a, b, error, m = newton(lambda *_: samples, start_a, start_b, sign, method, depth, steps)
     mean, scale = METHODS[method].outputs(m, sign)
-    total = jnp.where(b < 0, 1e-4, 0.0)
-    for q in (0.5, 2.0):
-        spread = Samples(*_interpolated(wide, a * q**0.5 * COARSE + b))
-        other = moments(spread, a * q**0.5, b)
-        square = (other.mean - m.mean + mean) ** 2 + other.slope**2 + other.rest
-        total += jnp.log(scale**2 * square / q) ** 2
-    return total
+    nearby = (abs(xp.log(a / start_a)) < 0.5) & (abs(b - start_b) < 4 * a)  # else the samples are at the wrong places
+    numbers = a, b, mean - m.mean, scale, xp.where(nearby, error, np.nan), *_roughness(fine, a, b)
+    return Solution(*(y.reshape(()) for y in numbers))
 
 
-@partial(jax.jit, static_argnums=4)
-def _refine(fine: Samples, start: Array, sign: Array, depth: Array, method: str) -> Solution:
-    frozen = jax.lax.stop_gradient(fine)
-    at = jax.lax.fori_loop(0, 6, lambda _, at: at - _newton(frozen, at, sign, depth, method), start)
-    for _ in range(2):
-        at = at - _newton(fine, at, sign, depth, method)
-    a, b = jnp.exp(at[0]), at[1]
-    m = moments(fine, a, b)
-    mean, scale = METHODS[method].outputs(m, sign)
-    error = jnp.abs(_errors(fine, at, sign, depth, method)).max()
-    moved = jnp.maximum(jnp.abs(at - start)[0], jnp.abs(b - start[1]) / a)
-    return Solution(a, b, mean - m.mean, scale, jnp.where(moved < 0.5, error, jnp.nan), *_roughness(fine, at))
-
-
-def _errors(samples: Samples, at: Array, sign: Array, depth: Array, method: str) -> Array:
-    return METHODS[method].errors(moments(samples, jnp.exp(at[0]), at[1]), sign, depth)
-
-
-def _newton(samples: Samples, at: Array, sign: Array, depth: Array, method: str) -> Array:
-    """The step to subtract from (log a, b), of limited length."""
-
-    def errors(at: Array) -> tuple[Array, Array]:
-        error = _errors(samples, at, sign, depth, method)
-        return error, error
-
-    ((p, q), (r, s)), (e, f) = jax.jacfwd(errors, has_aux=True)(at)
-    step = jnp.stack([s * e - q * f, p * f - r * e]) / (p * s - q * r)
-    return jnp.clip(jnp.nan_to_num(step, nan=0.0, posinf=0.0, neginf=0.0), -LARGEST_STEP, LARGEST_STEP)
-
-
-def _roughness(fine: Samples, at: Array) -> tuple[Array, Array]:
+def _roughness(fine: Samples, a: Array, b: Array) -> tuple[Array, Array]:
     spacing = fine.x[1] - fine.x[0]
-    t = (fine.x - at[1]) / jnp.exp(at[0])
-    weight = jnp.exp(-t * t / 2)[1:]
+    weight = namespace(fine.value).exp(-(((fine.x - b) / a) ** 2) / 2)[1:]
 
     def excess(y: Array, derivative: Array) -> Array:
-        return jnp.vdot(weight, (jnp.diff(y) / spacing) ** 2) / jnp.vdot(weight, derivative[1:] ** 2) - 1
+        return (weight * ((y[1:] - y[:-1]) / spacing) ** 2).sum() / (weight * derivative[1:] ** 2).sum() - 1
 
     return excess(fine.value, fine.slope), excess(fine.slope, fine.curvature)
