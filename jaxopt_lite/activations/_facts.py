@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxopt_lite.activations._catalogue import Activation
+from jaxopt_lite.activations._shaping.normal import normal_grid
 
 _GRID = np.linspace(-12.0, 12.0, 24 * 1024 + 1)
 _STEEPEST = 40.0  # neighbours on the grid that differ more than this slope explains are on both sides of a jump
@@ -116,9 +117,7 @@ def _range(row: Activation) -> tuple[float, float]:
 
 def _moments(row: Activation) -> tuple[float, float]:
     """E f(z) and E f(z)² for standard normal entries."""
-    step = 1 / 256 if row.kind == "elementwise" else 1 / 32
-    z = np.arange(-9.0, 9.0, step) + step / 2
-    weight = np.exp(-z * z / 2) / np.sqrt(2 * np.pi) * step
+    z, weight = normal_grid(1 / 256 if row.kind == "elementwise" else 1 / 32)
     y = _outputs_of_two(row, z)
     weights = weight[:, None] if row.kind == "elementwise" else weight[:, None, None] * weight[None, :, None]
     return tuple(float((weights * moment).sum() / y.shape[-1]) for moment in (y, y * y))  # type: ignore[return-value]

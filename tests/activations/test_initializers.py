@@ -8,7 +8,7 @@ from flax import linen, nnx
 
 from jaxopt_lite.activations import gain, initializers, relu
 
-SHAPES = [(64, 64), (32, 96), (96, 32), (1, 8), (8, 1)]
+SHAPES = [(16, 16), (8, 24), (24, 8), (1, 8), (8, 1)]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -22,16 +22,16 @@ def test_rows_or_columns_are_orthonormal(shape: tuple[int, int]) -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("init", [initializers.orthogonal(2.0), initializers.normal(2.0)])
 def test_mean_squares_are_multiplied_by_the_squared_gain(init, shape: tuple[int, int]) -> None:
-    kernels = jax.vmap(lambda key: init(key, shape))(jax.random.split(jax.random.key(0), 4000))
-    x = jax.random.normal(jax.random.key(1), (4000, shape[0]))
+    kernels = jax.vmap(lambda key: init(key, shape))(jax.random.split(jax.random.key(0), 1000))
+    x = jax.random.normal(jax.random.key(1), (1000, shape[0]))
     y = jnp.einsum("ki,kij->kj", x, kernels)
-    assert float(jnp.mean(y**2) / jnp.mean(x**2)) == pytest.approx(4.0, rel=0.12)
+    assert float(jnp.mean(y**2) / jnp.mean(x**2)) == pytest.approx(4.0, rel=0.2)
 
 
 def test_the_distribution_has_no_preferred_direction() -> None:
-    kernels = jax.vmap(lambda key: initializers.orthogonal()(key, (2, 2)))(jax.random.split(jax.random.key(0), 4000))
-    np.testing.assert_allclose(kernels.mean(0), 0, atol=0.05)
-    np.testing.assert_allclose((kernels**2).mean(0), 0.5, atol=0.03)
+    kernels = jax.vmap(lambda key: initializers.orthogonal()(key, (2, 2)))(jax.random.split(jax.random.key(0), 1000))
+    np.testing.assert_allclose(kernels.mean(0), 0, atol=0.08)
+    np.testing.assert_allclose((kernels**2).mean(0), 0.5, atol=0.05)
 
 
 @pytest.mark.parametrize("window", [(3,), (3, 3), (2, 4), (1, 1, 5)])

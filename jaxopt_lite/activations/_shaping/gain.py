@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lite.activations._shaping.function import check_elementwise
+from jaxopt_lite.activations._shaping.function import check_elementwise, name_of
 from jaxopt_lite.activations._shaping.normal import normal_grid
 
 
@@ -25,7 +25,7 @@ def gain(fn: Callable[..., Any]) -> float | jax.Array:
 
     Raises:
         TypeError: `fn` is not an elementwise function.
-        ValueError: E fn(z)² is 0 or not finite.
+        ValueError: `fn` is constant, as `softmax` is for a single number, or E fn(z)² is not finite.
 
     Example:
         >>> from jaxopt_lite.activations import bind, leaky_relu, relu, tanh
@@ -37,9 +37,14 @@ def gain(fn: Callable[..., Any]) -> float | jax.Array:
     """
     check_elementwise("gain", fn)
     nodes, weights = normal_grid(1 / 256)
-    square = jnp.dot(jnp.asarray(weights, float), jax.vmap(fn)(jnp.asarray(nodes, float)) ** 2, precision="highest")
+    values = jax.vmap(fn)(jnp.asarray(nodes, float))
+    square = jnp.dot(jnp.asarray(weights, float), values**2, precision="highest")
     if isinstance(square, jax.core.Tracer):
         return 1 / jnp.sqrt(square)
-    if not 0 < square < jnp.inf:
-        raise ValueError(f"gain: E fn(z)² is {square} for {fn!r}, which no factor brings to 1; give another function")
+    if not 0 < square < jnp.inf or values.min() == values.max():
+        raise ValueError(
+            f"gain: {name_of(fn)} maps single numbers to values from {float(values.min()):g} to "
+            f"{float(values.max()):g}, of mean square {float(square):g}; give a function that is elementwise and not "
+            "constant"
+        )
     return float(square) ** -0.5

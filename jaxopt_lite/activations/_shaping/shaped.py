@@ -132,15 +132,15 @@ def shaped(fn: Callable[..., Any], depth: float, method: Literal["tat", "dks"] |
     _check(depth, method)
     if fn in LEAKY and method != "dks":
         slope = tailored_slope(depth)
-        numbers = (1.0, 0.0, 0.0, math.sqrt(2 / (1 + slope**2)))
-        return Shaped(fn, depth, "tat", {**dict(zip(FORMULA, numbers, strict=True)), "negative_slope": slope})
+        straight = dict(zip(FORMULA, (1.0, 0.0, 0.0, math.sqrt(2 / (1 + slope**2))), strict=True))
+        return Shaped(fn, depth, "tat", {**straight, "negative_slope": slope})
     for name in [method] if method else METHODS:
         solution = solve(fn, depth, name)
         traced = isinstance(solution.error, jax.core.Tracer)
         if traced or _solves(solution, name):
             valid = jnp.where(_solves(solution, name), 1.0, jnp.nan) if traced else 1.0
-            numbers = [number * valid if traced else float(number) for number in solution[:4]]
-            return Shaped(fn, depth, name, dict(zip(FORMULA, numbers, strict=True)))
+            found = [number * valid if traced else float(number) for number in solution[:4]]
+            return Shaped(fn, depth, name, dict(zip(FORMULA, found, strict=True)))
     raise ValueError(_refusal(fn, depth, method))
 
 
@@ -167,11 +167,13 @@ def _solves(solution: Solution, method: str) -> Any:
 def _refusal(fn: Callable[..., Any], depth: float, method: str | None) -> str:
     x = np.linspace(-8, 8, 1025)
     y, double = (np.asarray(jax.vmap(fn)(jnp.asarray(at, float)), float) for at in (x, 2 * x))
-    bends = np.abs(np.diff(y, 2)) > 1e-5 * (np.abs(y).max() + 1e-30)
-    if not bends.any():
+    bends = np.abs(np.diff(y, 2)) > 1e-5 * np.abs(y).max()
+    if np.ptp(y) == 0:
+        reason = "for single numbers it is constant"
+    elif not bends.any():
         reason = "it is a straight line"
     elif np.allclose(double, 2 * y, rtol=1e-4, atol=1e-6):
-        reason = "it is two straight lines that meet at 0, so that scaling and shifting do not change its bend enough"
+        reason = "f(2x) = 2f(x), so that scale and shift are one number where two are needed"
     else:
         reason = "no scale and shift of input and output satisfy the conditions"
     return (

@@ -9,7 +9,7 @@ they are those of the solution, by the implicit function theorem.
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -52,17 +52,31 @@ class Solution(NamedTuple):
 
 def solve(f: Callable[[jax.Array], jax.Array], depth: float, method: str) -> Solution:
     """Shape f for a network of `depth` layers. The numbers are NumPy's, or traced ones if f has such."""
-    return (_traced if is_traced(f) else _known)(f, method, depth)
+    if is_traced(f):
+        return _traced(f, method, depth)
+    return (_remembered if _is_hashable(f) else _known)(f, method, depth)
+
+
+def _is_hashable(f: Any) -> bool:
+    try:
+        return isinstance(hash(f), int)
+    except TypeError:  # a module with arrays
+        return False
 
 
 def _known(f: Callable[[jax.Array], jax.Array], method: str, depth: float) -> Solution:
+    program = jax.jit(partial(sample, f))
+
     def sampled(x: Array) -> Samples:
-        return Samples(*map(np.asarray, jax.jit(sample, static_argnums=0)(f, jnp.asarray(x))))
+        return Samples(*map(np.asarray, program(jnp.asarray(x))))
 
     inside_jit = isinstance(jnp.zeros(()), jax.core.Tracer)
     with jax.ensure_compile_time_eval() if inside_jit else nullcontext(), _x64(), np.errstate(all="ignore"):
         start = search(sampled(WIDE), method, depth)
         return _refined(sampled(start[0] * FINE + start[1]), start, method, depth, 8)
+
+
+_remembered = lru_cache(maxsize=256)(_known)
 
 
 def _traced(f: Callable[[jax.Array], jax.Array], method: str, depth: float) -> Solution:
@@ -82,7 +96,7 @@ def _traced(f: Callable[[jax.Array], jax.Array], method: str, depth: float) -> S
 def _x64() -> AbstractContextManager[Any]:
     if hasattr(jax, "enable_x64"):
         return jax.enable_x64(True)
-    from jax.experimental import enable_x64  # before jax 0.8
+    from jax.experimental import enable_x64  # type: ignore[attr-defined]
 
     return enable_x64()
 
