@@ -125,7 +125,8 @@ class Weights:
         width = size.width if not window else size.width // 4
         self.shape = (size.examples, width) if not window else (size.examples // 8, 16, 16, width)
         draw = jax.jit(lambda keys: jax.lax.map(lambda key: init(key, (*window, width, width), jnp.float32), keys))
-        self.kernels = [draw(jax.random.split(jax.random.key(seed), depth)) for seed in range(size.seeds)]
+        drawn = [draw(jax.random.split(jax.random.key(seed), depth)) for seed in range(size.seeds)]
+        self.kernels = jax.block_until_ready(drawn)
 
     def start(self, f: Function, gain: float = 1.0, depth: int = DEPTH) -> Start:
         """What a network of the first `depth` kernels, times gain, does before training."""
@@ -159,9 +160,9 @@ def starts(size: Size) -> Starts:
     orthogonal = Weights(initializers.orthogonal(), DEEPER, size)
     seconds, shaped = {}, {}
     for name in names:
-        began = time.perf_counter()
+        began = time.process_time()
         shaped[name] = act.shaped(SHAPED[name], DEPTH)
-        seconds[name] = time.perf_counter() - began
+        seconds[name] = time.process_time() - began
     plain = {name: getattr(act, name) for name in drawn}
     of_drawn = {name: act.shaped(plain[name], DRAWN_DEPTH) for name in drawn if name != "relu"}
     found: dict[str, Any] = {
@@ -327,7 +328,7 @@ def page(found: Starts, trained: dict[str, dict[str, Trained]], size: Size) -> s
         "",
         f"## Every activation, shaped for depth {DEPTH}",
         "",
-        "| activation | method | ratio, orthogonal | ratio, normal | rms, orthogonal | similarity, orthogonal | similarity, normal | seconds to shape |",
+        "| activation | method | ratio, orthogonal | ratio, normal | rms, orthogonal | similarity, orthogonal | similarity, normal | CPU seconds to shape |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, start in found.orthogonal.items():
@@ -338,7 +339,7 @@ def page(found: Starts, trained: dict[str, dict[str, Trained]], size: Size) -> s
         )
     lines += [
         "",
-        "The last three are functions written in the script: x sin x, log(1 + x²), arctan x + x²/10. Time includes compilation.",
+        "The last three are functions written in the script: x sin x, log(1 + x²), arctan x + x²/10. Times include compilation.",
         "",
         "| shaped, orthogonal | ratio | rms | similarity |",
         "|---|---|---|---|",

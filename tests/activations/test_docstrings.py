@@ -9,7 +9,7 @@ import pytest
 from jaxopt_lite import activations as act
 from jaxopt_lite.activations import CATALOGUE
 
-PUBLIC = [*CATALOGUE, "act_dense", "bind", "check", "elementwise", "gated_dense", "register"]
+PUBLIC = [*CATALOGUE, "act_dense", "bind", "check", "elementwise", "gain", "gated_dense", "register", "shaped"]
 
 
 @pytest.mark.parametrize("name", PUBLIC)

@@ -1,12 +1,15 @@
 """Initial weights: moments, orthogonality and mean squares of what passes through them."""
 
+import doctest
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen, nnx
 
-from jaxopt_lite.activations import gain, initializers, relu
+from jaxopt_lite.activations import Shaped, gain, initializers, relu
 
 SHAPES = [(16, 16), (8, 24), (24, 8), (1, 8), (8, 1)]
 
@@ -74,3 +77,10 @@ def test_a_bias_is_refused() -> None:
     message = r"initializers.orthogonal: shape \(5,\) is no kernel of shape \(..., in, out\); use jax.nn.initializers"
     with pytest.raises(ValueError, match=message):
         initializers.orthogonal()(jax.random.key(0), (5,))
+
+
+@pytest.mark.parametrize("thing", [initializers.orthogonal, initializers.normal, Shaped])
+def test_examples_run(thing) -> None:
+    module = sys.modules[thing.__module__]
+    (case,) = doctest.DocTestFinder(recurse=False).find(thing, thing.__name__, module=module, globs=dict(vars(module)))
+    assert case.examples and doctest.DocTestRunner(verbose=False).run(case).failed == 0

@@ -12,6 +12,7 @@ import pytest
 # Packages whose docstrings are complete; add one when it is.
 PACKAGES = (
     "activations",
+    "activations.initializers",
     "optimizers",
     "optimizers.rows",
     "optimizers.rules",

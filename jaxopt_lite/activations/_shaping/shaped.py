@@ -38,7 +38,7 @@ class Shaped:
         >>> from jaxopt_lite.activations import shaped, tanh
         >>> f = shaped(tanh, 50)
         >>> f, f.method, round(f.settings["output_scale"], 2)
-        (shaped(tanh, 50), 'tat', 15.99)
+        (shaped(tanh, 50), 'tat', 15.94)
     """
 
     __slots__ = ("__weakref__", "depth", "function", "method", "settings")  # jax.jit needs weak references

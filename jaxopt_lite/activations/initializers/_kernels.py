@@ -64,8 +64,8 @@ def normal(gain: float = 1.0) -> Initializer:
 
     Example:
         >>> from jaxopt_lite.activations import gain, relu
-        >>> kernel = normal(gain(relu))(jax.random.key(0), (3, 3, 16, 64))
-        >>> round(float(kernel.var()) * 3 * 3 * 16, 1)
+        >>> kernel = normal(gain(relu))(jax.random.key(0), (3, 3, 64, 64))
+        >>> round(float(kernel.var()) * 3 * 3 * 64, 1)
         2.0
 
     Reference:
