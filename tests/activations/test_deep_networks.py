@@ -1,5 +1,7 @@
 """Signals and gradients of deep networks before training: what `shaped` promises, on a small scale."""
 
+from functools import cache
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -8,17 +10,23 @@ from jaxopt_lite import activations as act
 from jaxopt_lite.activations import initializers, shaped
 
 DEPTH, WIDTH = 50, 128
+ORTHOGONAL = initializers.orthogonal()
 
 
 def written_here(x):
     return jnp.log1p(x * x)
 
 
+@cache
+def drawn(init) -> jax.Array:
+    return jax.lax.map(lambda key: init(key, (WIDTH, WIDTH)), jax.random.split(jax.random.key(0), DEPTH))
+
+
 def start(f, init, skip: float = 0.0) -> tuple[float, float, float]:
     """Gradient after the first kernel divided by that after the last; rms and similarity of inputs after the last."""
-    of_kernels, of_inputs, of_loss = jax.random.split(jax.random.key(0), 3)
-    x, weights = (jax.random.normal(key, (32, WIDTH)) for key in (of_inputs, of_loss))
-    kernels = jax.vmap(lambda key: init(key, (WIDTH, WIDTH)))(jax.random.split(of_kernels, DEPTH))
+    x, weights = (jax.random.normal(jax.random.key(seed), (32, WIDTH)) for seed in (1, 2))
+
+    kernels = drawn(init)
 
     @jax.jit
     def run(x, shifts):
@@ -37,13 +45,13 @@ def start(f, init, skip: float = 0.0) -> tuple[float, float, float]:
 
 @pytest.mark.parametrize("fn", [act.tanh, act.gelu, written_here], ids=lambda f: f.__name__)
 def test_orthogonal(fn) -> None:
-    ratio, signal, similarity = start(shaped(fn, DEPTH), initializers.orthogonal())
+    ratio, signal, similarity = start(shaped(fn, DEPTH), ORTHOGONAL)
     assert 0.8 < ratio < 1.25 and 0.8 < signal < 1.25
     assert similarity < 0.35
 
 
 def test_leaky_relu() -> None:
-    ratio, signal, similarity = start(shaped(act.leaky_relu, DEPTH), initializers.orthogonal())
+    ratio, signal, similarity = start(shaped(act.leaky_relu, DEPTH), ORTHOGONAL)
     assert 0.7 < ratio < 1.4 and 0.7 < signal < 1.4
     assert 0.8 < similarity < 0.95
 
@@ -55,13 +63,13 @@ def test_normal_weights_and_flax_defaults() -> None:
 
 
 def test_dks_multiplies_gradients_by_the_root_of_its_constant() -> None:
-    ratio, _, similarity = start(shaped(act.tanh, DEPTH, "dks"), initializers.orthogonal())
+    ratio, _, similarity = start(shaped(act.tanh, DEPTH, "dks"), ORTHOGONAL)
     assert ratio == pytest.approx(1.5**0.5, rel=0.1)
     assert similarity < 0.12  # 0.07 for independent inputs
 
 
 def test_residual_networks_count_the_share_of_the_branch() -> None:
-    ratio, signal, similarity = start(shaped(act.tanh, 0.4 * DEPTH), initializers.orthogonal(), skip=0.6)
+    ratio, signal, similarity = start(shaped(act.tanh, 0.4 * DEPTH), ORTHOGONAL, skip=0.6)
     assert 0.8 < ratio < 1.25 and 0.8 < signal < 1.25
     assert similarity < 0.35  # 0.13 for infinite width, as in a plain network of the depth shaped for; 0.18 for 512
 
