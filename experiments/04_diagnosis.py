@@ -1,0 +1,318 @@
+"""04: does `diagnose` name the trouble of a network, and do the changes that it prints cure it?
+
+The predictions, the command and the result are in `experiments/04-diagnosis.md`, which this script writes:
+
+    python experiments/04_diagnosis.py
+"""
+
+import functools
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from flax import nnx
+
+from jaxopt_lite import activations as act
+from jaxopt_lite import optimizers as opt
+from jaxopt_lite.diagnostics import Diagnosis, diagnose
+
+HERE = Path(__file__).parent
+ONCE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+LECUN, ZEROS = jax.nn.initializers.lecun_normal(), jax.nn.initializers.zeros
+Array = jax.Array
+
+
+def variance(scale: float) -> Any:
+    """Weights of variance scale / fan_in."""
+    return jax.nn.initializers.variance_scaling(scale, "fan_in", "normal")
+
+
+class Network(NamedTuple):
+    """A network of equal layers.
+
+    Attributes:
+        api: "nnx" or "linen".
+        activation: after each layer but the last.
+        depth: number of hidden layers, or of blocks.
+        kernel_init: initial weights.
+        bias_init: initial biases.
+        conv: whether the layers are 3 × 3 convolutions, with a mean over the positions before the last layer.
+        norm: name of the normalisation before each activation; "" for none.
+        residual: whether each layer is a block h + layer(activation(h)).
+        width: units or channels of a hidden layer.
+    """
+
+    api: str
+    activation: Callable[[Array], Array]
+    depth: int
+    kernel_init: Any = LECUN
+    bias_init: Any = ZEROS
+    conv: bool = False
+    norm: str = ""
+    residual: bool = False
+    width: int = 64
+
+    def build(self, x: Array, key: Array) -> Any:
+        """The model as `diagnose` takes it."""
+        if self.api == "nnx":
+            return NNX(self, x.shape[-1], nnx.Rngs(key))
+        module = Linen(self)
+        return module, module.init(key, x)
+
+
+class NNX(nnx.Module):
+    def __init__(self, net: Network, inputs: int, rngs: nnx.Rngs) -> None:
+        layer = functools.partial(nnx.Conv, kernel_size=(3, 3)) if net.conv else nnx.Linear
+        sizes = [inputs] + [net.width] * net.depth
+        make = functools.partial(layer, kernel_init=net.kernel_init, bias_init=net.bias_init, rngs=rngs)
+        self.hidden = nnx.List([make(n, m) for n, m in itertools.pairwise(sizes)])
+        self.norms = nnx.List([getattr(nnx, net.norm)(net.width, rngs=rngs) if net.norm else None for _ in self.hidden])
+        self.out, self.net = nnx.Linear(net.width, 10, rngs=rngs), net._replace(kernel_init=None, bias_init=None)
+
+    def __call__(self, x: Array) -> Array:
+        return _forward(self.net, x, self.hidden, self.norms, self.out)
+
+
+class Linen(nn.Module):
+    net: Network
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        net = self.net
+        layer = functools.partial(nn.Conv, kernel_size=(3, 3)) if net.conv else nn.Dense
+        hidden = [layer(net.width, kernel_init=net.kernel_init, bias_init=net.bias_init) for _ in range(net.depth)]
+        options = {"use_running_average": False} if net.norm == "BatchNorm" else {}
+        norms = [getattr(nn, net.norm)(**options) if net.norm else None for _ in hidden]
+        return _forward(net, x, hidden, norms, nn.Dense(10))
+
+
+def _forward(net: Network, x: Array, hidden: Any, norms: Any, out: Any) -> Array:
+    for i, (layer, norm) in enumerate(zip(hidden, norms, strict=True)):
+        z = layer(net.activation(x) if net.residual and i else x)
+        z = norm(z) if norm else z
+        x = (x + z if i else z) if net.residual else net.activation(z)
+    return out(x.mean((1, 2)) if net.conv else x)
+
+
+class Case(NamedTuple):
+    """A network and a batch of which the trouble is known.
+
+    Attributes:
+        what: the network in words.
+        truth: its trouble, or "healthy".
+        net: the network.
+        change: what is done to the inputs, standardised digits. Default None: nothing.
+        damage: learning rate of 20 steps of SGD that are made before the diagnosis. Default 0: none.
+    """
+
+    what: str
+    truth: str
+    net: Network
+    change: Callable[[Array], Array] | None = None
+    damage: float = 0.0
+
+
+def digits(conv: bool) -> tuple[Array, Array]:
+    """Scikit-learn's 1,797 digits, standardised: rows of 64 or images of 8 × 8 × 1, and their classes."""
+    from sklearn.datasets import load_digits
+    from sklearn.preprocessing import scale
+
+    rows, classes = load_digits(return_X_y=True)
+    x = jnp.asarray(scale(rows), jnp.float32)
+    return x.reshape(-1, 8, 8, 1) if conv else x, jnp.asarray(classes)
+
+
+def trained(apply: Any, params: Any, x: Array, y: Array, tx: Any, steps: int) -> tuple[Any, float]:
+    """Parameters after some steps on batches of 128, and the mean loss of the last fifth of the steps."""
+
+    @functools.partial(jax.jit, compiler_options=ONCE)
+    def step(params: Any, state: Any, key: Array) -> tuple[Any, Any, Array]:
+        rows = jax.random.choice(key, len(x), (128,))
+        loss = lambda p: optax.softmax_cross_entropy_with_integer_labels(apply(p, x[rows]), y[rows]).mean()  # noqa: E731
+        value, grads = jax.value_and_grad(loss)(params)
+        updates, state = tx.update(grads, state, params)
+        return optax.apply_updates(params, updates), state, value
+
+    state, losses = tx.init(params), []
+    for key in jax.random.split(jax.random.key(3), steps):
+        params, state, value = step(params, state, key)
+        losses.append(value)
+    return params, float(jnp.mean(jnp.stack(losses[-max(1, steps // 5) :])))
+
+
+def split(model: Any) -> tuple[Any, Any, Callable[[Any], Any]]:
+    """The function of (params, x), the parameters, and the model with other parameters."""
+    if isinstance(model, tuple):
+        module, variables = model
+        rest = {name: value for name, value in variables.items() if name != "params"}
+        apply = lambda p, x: module.apply({"params": p, **rest}, x, mutable=list(rest))[0]  # noqa: E731
+        return apply, variables["params"], lambda p: (module, {"params": p, **rest})
+    graphdef, params, rest = nnx.split(model, nnx.Param, ...)
+    apply = lambda p, x: nnx.merge(graphdef, p, rest, copy=True)(x)  # noqa: E731
+    return apply, params, lambda p: nnx.merge(graphdef, p, rest, copy=True)
+
+
+HE, BIG = variance(2.0), variance(6.0)
+CASES = [
+    Case("relu, 4 layers, He's weights", "healthy", Network("nnx", act.relu, 4, HE)),
+    Case("tanh, 5 layers", "healthy", Network("linen", nn.tanh, 5)),
+    Case("gelu of jax.nn, 3 layers", "healthy", Network("nnx", jax.nn.gelu, 3)),
+    Case("sigmoid, 1 layer", "healthy", Network("linen", nn.sigmoid, 1)),
+    Case("elu, 12 layers, variance 1.55", "healthy", Network("nnx", act.elu, 12, variance(1.55))),
+    Case("convolutions, relu, 4 layers, He's weights", "healthy", Network("linen", nn.relu, 4, HE, conv=True)),
+    Case(
+        "convolutions, relu, batch norm, 6 layers", "healthy", Network("nnx", nnx.relu, 6, conv=True, norm="BatchNorm")
+    ),
+    Case(
+        "relu blocks with layer norm, 12 blocks",
+        "healthy",
+        Network("nnx", nnx.relu, 12, norm="LayerNorm", residual=True),
+    ),
+    Case(
+        "silu blocks, weights of variance 0.05, 20 blocks",
+        "healthy",
+        Network("linen", nn.silu, 20, variance(0.05), residual=True),
+    ),
+    Case("leaky relu, 6 layers, after 20 steps", "healthy", Network("linen", nn.leaky_relu, 6, HE), damage=0.01),
+    Case("sigmoid, 10 layers", "vanishing", Network("nnx", act.sigmoid, 10)),
+    Case("tanh, 16 layers, variance 0.3", "vanishing", Network("linen", nn.tanh, 16, variance(0.3))),
+    Case("relu, 30 layers, Flax's weights", "vanishing", Network("nnx", nnx.relu, 30)),
+    Case("gelu, 20 layers, Flax's weights", "vanishing", Network("linen", act.gelu, 20)),
+    Case("convolutions, sigmoid, 8 layers", "vanishing", Network("nnx", nnx.sigmoid, 8, conv=True, width=16)),
+    Case("convolutions, silu, 16 layers", "vanishing", Network("linen", nn.silu, 16, conv=True, width=16)),
+    Case("relu, 12 layers, variance 6", "exploding", Network("nnx", act.relu, 12, BIG)),
+    Case("leaky relu, 10 layers, variance 10", "exploding", Network("linen", nn.leaky_relu, 10, variance(10.0))),
+    Case("elu, 14 layers, variance 5", "exploding", Network("nnx", nnx.elu, 14, variance(5.0))),
+    Case(
+        "relu blocks without norm, 20 blocks, variance 4",
+        "exploding",
+        Network("linen", nn.relu, 20, variance(4.0), residual=True),
+    ),
+    Case(
+        "convolutions, relu, 10 layers, variance 10",
+        "exploding",
+        Network("nnx", nnx.relu, 10, variance(10.0), conv=True, width=16),
+    ),
+    Case(
+        "convolutions, gelu, 12 layers, variance 8",
+        "exploding",
+        Network("linen", nn.gelu, 12, variance(8.0), conv=True, width=16),
+    ),
+    Case("relu, 4 layers, biases -5", "dead", Network("nnx", act.relu, 4, HE, jax.nn.initializers.constant(-5.0))),
+    Case("relu, 4 layers, after 20 steps of rate 1", "dead", Network("linen", nn.relu, 4, HE), damage=1.0),
+    Case(
+        "relu, 3 layers, negative weights, inputs from 0 to 1",
+        "dead",
+        Network("nnx", nnx.relu, 3, lambda *a: -jnp.abs(LECUN(*a))),
+        lambda x: x - x.min(),
+    ),
+    Case("relu, 1 layer, biases -8", "dead", Network("linen", jax.nn.relu, 1, HE, jax.nn.initializers.constant(-8.0))),
+    Case(
+        "convolutions, relu, biases -4",
+        "dead",
+        Network("nnx", nnx.relu, 4, HE, jax.nn.initializers.constant(-4.0), conv=True, width=16),
+    ),
+    Case(
+        "convolutions, relu, after 20 steps of rate 3",
+        "dead",
+        Network("linen", nn.relu, 4, HE, conv=True, width=16),
+        damage=3.0,
+    ),
+    Case("tanh, 3 layers, variance 50", "saturated", Network("nnx", act.tanh, 3, variance(50.0))),
+    Case(
+        "sigmoid, 2 layers, inputs from 0 to 255",
+        "saturated",
+        Network("linen", nn.sigmoid, 2),
+        lambda x: (x - x.min()) * 255 / (x.max() - x.min()),
+    ),
+    Case("hard tanh, 3 layers, variance 50", "saturated", Network("nnx", nnx.hard_tanh, 3, variance(50.0))),
+    Case(
+        "tanh, 4 layers, biases of deviation 8",
+        "saturated",
+        Network("linen", nn.tanh, 4, LECUN, jax.nn.initializers.normal(8.0)),
+    ),
+    Case(
+        "convolutions, tanh, 4 layers, variance 50",
+        "saturated",
+        Network("linen", nn.tanh, 4, variance(50.0), conv=True, width=16),
+    ),
+    Case(
+        "convolutions, sigmoid, 2 layers, inputs from 0 to 255",
+        "saturated",
+        Network("nnx", act.sigmoid, 2, conv=True, width=16),
+        lambda x: (x - x.min()) * 255 / (x.max() - x.min()),
+    ),
+    Case("relu, 50 layers, He's weights", "collapsed", Network("nnx", act.relu, 50, HE)),
+    Case("leaky relu, 50 layers, He's weights", "collapsed", Network("linen", nn.leaky_relu, 50, HE)),
+    Case("relu, 3 layers, inputs 10 + x", "collapsed", Network("nnx", nnx.relu, 3, HE), lambda x: 10 + x),
+    Case(
+        "elu, 3 layers, biases of deviation 20",
+        "collapsed",
+        Network("linen", nn.elu, 3, LECUN, jax.nn.initializers.normal(20.0)),
+    ),
+    Case(
+        "convolutions, relu, 40 layers, He's weights",
+        "collapsed",
+        Network("nnx", nnx.relu, 40, HE, conv=True, width=16),
+    ),
+    Case(
+        "convolutions, gelu, 3 layers, inputs 1 + x / 20",
+        "collapsed",
+        Network("linen", nn.gelu, 3, conv=True, width=16),
+        lambda x: 1 + x / 20,
+    ),
+]
+
+
+def model_of(case: Case, x: Array, y: Array, key: Array) -> Any:
+    """The model of a case as it is diagnosed."""
+    model = case.net.build(x, key)
+    if not case.damage:
+        return model
+    apply, params, whole = split(model)
+    return whole(trained(apply, params, x, y, opt.sgd(case.damage), 20)[0])
+
+
+def diagnosed(case: Case) -> Diagnosis:
+    """What `diagnose` says of a case, from 128 examples."""
+    x, y = digits(case.net.conv)
+    x = case.change(x) if case.change else x
+    return diagnose(model_of(case, x, y, jax.random.key(0)), x[:128], y[:128])
+
+
+RULE, STEPS, LEARNED = (
+    opt.sgd(0.03),
+    300,
+    0.5,
+)  # of Adam with rate 1e-3; a mean loss that shows that a network has learned (chance: 2.3)
+CURED = (10, 12, 16, 19, 22, 24, 28, 29, 34, 36)  # two cases of each trouble
+
+
+class Cure(NamedTuple):
+    """The loss after training a case as it is, and after the first remedy of its diagnosis."""
+
+    before: float
+    after: float
+
+
+def cured(case: Case, diagnosis: Diagnosis) -> Cure:
+    """Train a case with and without the code of the first remedy, executed as printed."""
+    x, y = digits(case.net.conv)
+    x = case.change(x) if case.change else x
+    names: dict[str, Any] = {"act": act, "opt": opt, "jax": jax, "nn": nn, "nnx": nnx, "x": x, "tx": RULE}
+    names |= {"n": case.net.width, "rngs": nnx.Rngs(0)}
+    losses = []
+    for code in ("", diagnosis.remedies[0].code):
+        exec(code, names)
+        fields = {name: names[name] for name in ("activation", "kernel_init", "bias_init") if name in names}
+        fields |= {"norm": type(names["norm"]).__name__} if "norm" in names else {}
+        case = case._replace(net=case.net._replace(**fields))
+        model = model_of(case, x, y, jax.random.key(0)) if not code else case.net.build(names["x"], jax.random.key(0))
+        apply, params, _ = split(model)
+        losses.append(trained(apply, params, names["x"], y, names["tx"], STEPS)[1])
+    return Cure(*losses)
