@@ -5,9 +5,12 @@ The predictions, the command and the result are in `experiments/04-diagnosis.md`
     python experiments/04_diagnosis.py
 """
 
+import argparse
 import functools
 import itertools
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -269,27 +272,8 @@ CASES = [
 ]
 
 
-def model_of(case: Case, x: Array, y: Array, key: Array) -> Any:
-    """The model of a case as it is diagnosed."""
-    model = case.net.build(x, key)
-    if not case.damage:
-        return model
-    apply, params, whole = split(model)
-    return whole(trained(apply, params, x, y, opt.sgd(case.damage), 20)[0])
-
-
-def diagnosed(case: Case) -> Diagnosis:
-    """What `diagnose` says of a case, from 128 examples."""
-    x, y = digits(case.net.conv)
-    x = case.change(x) if case.change else x
-    return diagnose(model_of(case, x, y, jax.random.key(0)), x[:128], y[:128])
-
-
-RULE, STEPS, LEARNED = (
-    opt.sgd(0.03),
-    300,
-    0.5,
-)  # of Adam with rate 1e-3; a mean loss that shows that a network has learned (chance: 2.3)
+STEPS, LEARNED, FAILED = 100, 0.5, 1.0  # steps of Adam; mean losses of a network that has learned and that has not
+RATE = 1e-3
 CURED = (10, 12, 16, 19, 22, 24, 28, 29, 34, 36)  # two cases of each trouble
 
 
@@ -299,20 +283,145 @@ class Cure(NamedTuple):
     before: float
     after: float
 
+    @property
+    def works(self) -> bool:
+        """Whether the network fails to learn without the remedy, and learns with it."""
+        return not self.before < FAILED and self.after < LEARNED
 
-def cured(case: Case, diagnosis: Diagnosis) -> Cure:
-    """Train a case with and without the code of the first remedy, executed as printed."""
+
+def model_of(case: Case, x: Array, y: Array, seed: int) -> Any:
+    """The model of a case as it is diagnosed."""
+    model = case.net.build(x, jax.random.key(seed))
+    if not case.damage:
+        return model
+    apply, params, whole = split(model)
+    return whole(trained(apply, params, x, y, opt.sgd(case.damage), 20)[0])
+
+
+def diagnosed(case: Case, seed: int = 0) -> Diagnosis:
+    """What `diagnose` says of a case, from 128 examples."""
     x, y = digits(case.net.conv)
     x = case.change(x) if case.change else x
-    names: dict[str, Any] = {"act": act, "opt": opt, "jax": jax, "nn": nn, "nnx": nnx, "x": x, "tx": RULE}
-    names |= {"n": case.net.width, "rngs": nnx.Rngs(0)}
+    return diagnose(model_of(case, x, y, seed), x[:128], y[:128])
+
+
+def cured(case: Case, diagnosis: Diagnosis, seed: int = 0) -> Cure:
+    """Train a case with and without the code of the first remedy, which is executed as printed."""
+    x, y = digits(case.net.conv)
+    x = case.change(x) if case.change else x
+    names: dict[str, Any] = {"act": act, "opt": opt, "jax": jax, "nn": nn, "nnx": nnx, "x": x, "tx": opt.adam(RATE)}
+    names |= {"n": case.net.width, "rngs": nnx.Rngs(seed)}
     losses = []
-    for code in ("", diagnosis.remedies[0].code):
+    for code in ("", diagnosis.remedies[0].code if diagnosis.remedies else ""):
         exec(code, names)
         fields = {name: names[name] for name in ("activation", "kernel_init", "bias_init") if name in names}
         fields |= {"norm": type(names["norm"]).__name__} if "norm" in names else {}
-        case = case._replace(net=case.net._replace(**fields))
-        model = model_of(case, x, y, jax.random.key(0)) if not code else case.net.build(names["x"], jax.random.key(0))
-        apply, params, _ = split(model)
+        changed = case._replace(net=case.net._replace(**fields), damage=0.0 if code else case.damage)
+        apply, params, _ = split(model_of(changed, names["x"], y, seed))
         losses.append(trained(apply, params, names["x"], y, names["tx"], STEPS)[1])
     return Cure(*losses)
+
+
+def predictions(found: dict[int, Diagnosis], cures: dict[int, Cure]) -> list[tuple[str, str, bool]]:
+    """Each prediction, what was found, and whether it held."""
+    right = sum(found[i].verdict == CASES[i].truth for i in found)
+    healthy = [i for i in found if CASES[i].truth == "healthy"]
+    alarms = sum(found[i].verdict != "healthy" for i in healthy)
+    works = sum(cure.works for cure in cures.values())
+    return [
+        (f"At least 38 of the {len(found)} verdicts are right.", f"{right}", right >= 38 * len(found) / len(CASES)),
+        ("No healthy network gets another verdict.", f"{alarms} of {len(healthy)}", alarms == 0),
+        (
+            f"With the first remedy applied as printed, at least 9 of {len(cures)} networks learn that do not learn without it.",
+            f"{works}",
+            works >= 0.9 * len(cures),
+        ),
+    ]
+
+
+def page(found: dict[int, Diagnosis], cures: dict[int, Cure], seed: int) -> str:
+    """The page, as Markdown."""
+    versions = ", ".join(f"{name} {version(name)}" for name in ("jax", "flax", "optax"))
+    lines = [
+        "# 04: Diagnosis of networks whose trouble is known",
+        "",
+        "Does `diagnose` name the trouble of a network, and do the changes that it prints cure it?",
+        "",
+        f"{len(found)} networks of equal layers, NNX and Linen, dense and convolutional, each made healthy or with one trouble. They are "
+        "diagnosed on 128 of scikit-learn's digits, standardised unless the case says otherwise. Weights have variance 1/fan_in, "
+        "Flax's default, unless the case says otherwise; He's weights have variance 2/fan_in.",
+        "",
+        "The limits of the rules were set while a first version of these cases was in sight, so the count says that the rules "
+        "separate the troubles, not how often they are right on networks of all kinds.",
+        "",
+        "## Prediction and result",
+        "",
+        "| prediction | found | held |",
+        "|---|---|---|",
+        *[f"| {text} | {value} | {'yes' if held else '**no**'} |" for text, value, held in predictions(found, cures)],
+        "",
+        "## Verdicts",
+        "",
+        "| network | API | truth | verdict | first layer |",
+        "|---|---|---|---|---|",
+    ]
+    for i, diagnosis in found.items():
+        case, verdict = CASES[i], diagnosis.verdict
+        shown = verdict if verdict == case.truth else f"**{verdict}**"
+        lines.append(f"| {case.what} | {case.net.api} | {case.truth} | {shown} | {diagnosis.layer} |")
+    lines += [
+        "",
+        "## Remedies",
+        "",
+        f"Two cases of each trouble are trained by {STEPS} steps of Adam with rate {RATE} on batches of 128, as they are and with the "
+        f"first remedy. The loss is the mean of the last fifth of the steps; chance is 2.3. A network has learned below {LEARNED}, "
+        f"and has not above {FAILED}.",
+        "",
+        "| network | trouble | first remedy | loss without | loss with it | cured |",
+        "|---|---|---|---|---|---|",
+    ]
+    for i, cure in cures.items():
+        remedy = "<br>".join(f"`{line}`" for line in found[i].remedies[0].code.splitlines())
+        losses = f"{cure.before:.2f} | {cure.after:.2f}"
+        lines.append(
+            f"| {CASES[i].what} | {found[i].verdict} | {remedy} | {losses} | {'yes' if cure.works else '**no**'} |"
+        )
+    lines += [
+        "",
+        f"{jax.devices()[0].platform}, float32, {versions}, seed {seed}. Command: `python experiments/04_diagnosis.py`.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Diagnose all cases, train some of them, and write the page.
+
+    Args:
+        arguments: the words after the script's name; default those of this process.
+
+    Returns:
+        The exit status, 0.
+    """
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=HERE, metavar="FOLDER", help="where the page goes")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="random seed of the initial weights; default 0"
+    )
+    parser.add_argument("--only", metavar="NUMBERS", help="numbers of cases, to try the script, as 0,10,22")
+    options = parser.parse_args(arguments)
+    numbers = [int(n) for n in options.only.split(",")] if options.only else list(range(len(CASES)))
+    found, cures = {}, {}
+    for i in numbers:
+        found[i] = diagnosed(CASES[i], options.seed)
+        print(f"{CASES[i].what}: {found[i].verdict} ({CASES[i].truth})", file=sys.stderr, flush=True)
+    for i in numbers:
+        if i in CURED:
+            cures[i] = cured(CASES[i], found[i], options.seed)
+            print(f"{CASES[i].what}: {cures[i].before:.3f} -> {cures[i].after:.3f}", file=sys.stderr, flush=True)
+    (options.out / "04-diagnosis.md").write_text(page(found, cures, options.seed), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -78,7 +78,7 @@ def diagnose(
 
     def statistics(arrays: Any, random: Any, x: Any, y: Any) -> Any:
         observed = observe(net, arrays, random, x, lambda outputs: objective(outputs, y))
-        normal = references(net, arrays, random, x, jax.random.key(0))
+        normal = references(net, arrays, random, x)
         traced.append(observed)
         rows = measured(observed.signals, normal, [call.curved for call in observed.calls])
         return rows, _inputs(x), objective(observed.outputs, y)

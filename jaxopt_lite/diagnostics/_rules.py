@@ -30,7 +30,9 @@ RULES: dict[str, Rule] = {
     "vanishing": Rule("gradient relative to the last layer", 1e-3, "the first layers do not learn"),
     "collapsed": Rule("likeness of different inputs before an activation", 0.98, "what distinguishes inputs is lost"),
     "linear": Rule("no operation of the network is curved", 0, "layers without activations are one linear map"),
-    "not zero-centred": Rule("|mean| / root mean square of an activation", 0.8, "a hint: slower, rarely a cause"),
+    "not zero-centred": Rule(
+        "absolute mean / root mean square of an activation", 0.8, "a hint: slower, rarely a cause"
+    ),
 }
 _ALIKE_DEAD = 0.75  # where inputs are alike, a unit of relu is off for all of them in one case of two
 _OFF = 0.75  # of the entries of relu beyond the usual half: nearly dead

@@ -6,13 +6,14 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from jaxopt_lite.diagnostics._layer import Layer
+from jaxopt_lite.diagnostics._rules import HINTS
 
 if TYPE_CHECKING:
     from jaxopt_lite.diagnostics._diagnosis import Diagnosis
 
 WIDTH = 80
 _HEAD = ("layer", "activation", "rms z", "dead", "flat", "alike", "gradient", "")
-_WIDTHS = (20, 10, 7, 5, 5, 5, 8, 13)
+_WIDTHS = (22, 10, 8, 5, 5, 5, 8, 10)
 _ROWS = 24  # of a longer table the rows of the first, the last and the troubled layers are shown
 
 
@@ -46,7 +47,7 @@ def _rows(layers: tuple[Layer, ...]) -> list[tuple[str, ...] | None]:
 
 
 def _cells(layer: Layer) -> tuple[str, ...]:
-    trouble = layer.troubles[0] if layer.troubles else ""
+    trouble = next((name for name in layer.troubles if name not in HINTS), "")
     shares = (_share(layer.dead), _share(layer.saturated))
     alike = "-" if math.isnan(layer.alike) else f"{layer.alike:.2f}"
     return (layer.name, layer.activation or "-", f"{layer.rms:.3g}", *shares, alike, f"{layer.ratio:.2g}", trouble)

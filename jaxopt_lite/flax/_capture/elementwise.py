@@ -12,7 +12,8 @@ _CURVED = frozenset(
         *("cosh", "digamma", "eq", "erf", "erf_inv", "erfc", "exp", "exp2", "expm1", "floor", "ge", "gt"),
         *("integer_pow", "is_finite", "le", "lgamma", "log", "log1p", "logistic", "lt", "max", "min", "ne", "not"),
         *("or", "pow", "rem", "round", "rsqrt", "sign", "sin", "sinh", "sqrt", "square", "stop_gradient", "tan"),
-        *("tanh", "xor"),
+        *("tanh", "xor", "bitcast_convert_type", "shift_left", "shift_right_logical", "shift_right_arithmetic"),
+        *("reduce_precision", "nextafter", "real", "imag", "expint", "bessel_i0e", "bessel_i1e"),
     }
 )
 _MIXING_CURVED = frozenset(

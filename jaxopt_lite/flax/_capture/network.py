@@ -76,11 +76,11 @@ def _nnx(model: nnx.Module, train: bool, call: Call | None) -> Network:
     norms = [path for path, m in modules.items() if isinstance(m, _NNX_NORMS)]
     whole = {path for path in owners if path is not None and _is_of_flax(modules[path])}
     paths = innermost([path for path in modules if path in {*owners, *norms}], whole)
-    parts: Any = nnx.split(model, nnx.RngState, ...)
-    graphdef, random, arrays = parts
+    parts: Any = nnx.split(model, nnx.RngState, nnx.Variable, ...)
+    graphdef, random, arrays, others = parts  # the others are no variables: functions in lists, arrays of a `bind`
 
     def apply(arrays: Any, random: Any, x: Any) -> Any:
-        module = nnx.merge(graphdef, random, arrays, copy=True)
+        module = nnx.merge(graphdef, random, arrays, others, copy=True)
         module.train() if train else module.eval()
         copies = dict(nnx.iter_modules(module))
         for path in paths:

@@ -102,7 +102,7 @@ def observe(model: Network, arrays: Any, random: Any, x: Any, objective: Callabl
     return Observed(outputs, signals, calls, absent, not walk.curved, walk.sums)
 
 
-def references(model: Network, arrays: Any, random: Any, x: Any, key: Array) -> tuple[Seen, ...]:
+def references(model: Network, arrays: Any, random: Any, x: Any) -> tuple[Seen, ...]:
     """The activation of each layer at standard normal pre-activations, in place of those that the inputs cause.
 
     Args:
@@ -110,27 +110,32 @@ def references(model: Network, arrays: Any, random: Any, x: Any, key: Array) -> 
         arrays: `model.arrays`, or others of the same structure.
         random: `model.random`, or another.
         x: a batch of inputs, as the model takes them.
-        key: a random key.
 
     Returns:
-        For each call of a layer the random z, the activation and its slope there.
+        For each call of a layer the standard normal z (the same quasi-random numbers in all layers),
+        the activation and its slope there.
 
     Example:
         >>> net = network(MLP((4, 8, 2), relu, rngs=nnx.Rngs(0)))
-        >>> hidden, _ = references(net, net.arrays, net.random, jnp.ones((500, 4)), jax.random.key(0))
+        >>> hidden, _ = references(net, net.arrays, net.random, jnp.ones((500, 4)))
         >>> round(float(jnp.mean(hidden.slope)), 1)
         0.5
     """
     program = _program(model, arrays, random, x)
     shapes = jax.eval_shape(lambda: [seen.z for seen in program(lambda _, z: z)[1].seen])
-    # The same numbers for all layers: a generator for each would be most of the program.
-    numbers = jax.random.normal(key, (max((shape.size for shape in shapes), default=0),))
+    numbers = _normal(max((shape.size for shape in shapes), default=0))
     normal = [numbers[: shape.size].reshape(shape.shape).astype(shape.dtype) for shape in shapes]
     _, walk = program(lambda number, _: normal[number])
     return tuple(
         seen._replace(z=z, activation=seen.activation if seen.steps else z)
         for seen, z in zip(walk.seen, normal, strict=True)
     )
+
+
+def _normal(size: int) -> Array:
+    """Standard normal numbers of which every prefix is spread evenly: multiples of the golden ratio modulo 1."""
+    steps = jnp.arange(size, dtype=jnp.uint32) * jnp.uint32(2654435769)  # 2^32 / golden ratio
+    return jax.scipy.special.ndtri((steps.astype(jnp.float32) + 0.5) / 2.0**32 * (1 - 2e-7) + 1e-7)
 
 
 def _program(model: Network, arrays: Any, random: Any, x: Any) -> Callable[..., tuple[Any, Walk]]:
