@@ -177,9 +177,9 @@ CASES = [
         Network("nnx", nnx.relu, 12, norm="LayerNorm", residual=True),
     ),
     Case(
-        "silu blocks, weights of variance 0.05, 20 blocks",
+        "silu blocks, weights of variance 0.05, 12 blocks",
         "healthy",
-        Network("linen", nn.silu, 20, variance(0.05), residual=True),
+        Network("linen", nn.silu, 12, variance(0.05), residual=True),
     ),
     Case("leaky relu, 6 layers, after 20 steps", "healthy", Network("linen", nn.leaky_relu, 6, HE), damage=0.01),
     Case("sigmoid, 10 layers", "vanishing", Network("nnx", act.sigmoid, 10)),
@@ -207,7 +207,7 @@ CASES = [
         Network("linen", nn.gelu, 12, variance(8.0), conv=True, width=16),
     ),
     Case("relu, 4 layers, biases -5", "dead", Network("nnx", act.relu, 4, HE, jax.nn.initializers.constant(-5.0))),
-    Case("relu, 4 layers, after 20 steps of rate 1", "dead", Network("linen", nn.relu, 4, HE), damage=1.0),
+    Case("relu, 4 layers, after 20 steps of rate 1.5", "dead", Network("linen", nn.relu, 4, HE), damage=1.5),
     Case(
         "relu, 3 layers, negative weights, inputs from 0 to 1",
         "dead",
@@ -259,9 +259,9 @@ CASES = [
         Network("linen", nn.elu, 3, LECUN, jax.nn.initializers.normal(20.0)),
     ),
     Case(
-        "convolutions, relu, 40 layers, He's weights",
+        "convolutions, relu, 30 layers, He's weights",
         "collapsed",
-        Network("nnx", nnx.relu, 40, HE, conv=True, width=16),
+        Network("nnx", nnx.relu, 30, HE, conv=True, width=16),
     ),
     Case(
         "convolutions, gelu, 3 layers, inputs 1 + x / 20",
@@ -329,10 +329,10 @@ def predictions(found: dict[int, Diagnosis], cures: dict[int, Cure]) -> list[tup
     alarms = sum(found[i].verdict != "healthy" for i in healthy)
     works = sum(cure.works for cure in cures.values())
     return [
-        (f"At least 38 of the {len(found)} verdicts are right.", f"{right}", right >= 38 * len(found) / len(CASES)),
+        (f"At least 95 % of {len(found)} verdicts are right.", f"{right}", right >= 0.95 * len(found)),
         ("No healthy network gets another verdict.", f"{alarms} of {len(healthy)}", alarms == 0),
         (
-            f"With the first remedy applied as printed, at least 9 of {len(cures)} networks learn that do not learn without it.",
+            f"With the first remedy applied as printed, at least 90 % of {len(cures)} networks learn, which do not learn without it.",
             f"{works}",
             works >= 0.9 * len(cures),
         ),

@@ -126,8 +126,8 @@ def _built(named: Any, trial: Any, rngs: Any) -> Any:
     """The module that a function of (trial, rngs), of rngs or of nothing returns; a module is returned as it is."""
     if not (inspect.isfunction(named) or isinstance(named, type)):
         return named
-    parameters = list(inspect.signature(named.__init__ if isinstance(named, type) else named).parameters.values())
-    parameters = parameters[1:] if isinstance(named, type) else parameters
+    made = vars(named).get("__init__", named) if isinstance(named, type) else named  # NNX hides it in the signature
+    parameters = list(inspect.signature(made).parameters.values())[made is not named :]
     required = [p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     if len(required) == 2 and "rngs" in required[1:]:
         return named(trial, rngs=rngs)

@@ -12,7 +12,7 @@ from jaxopt_lite.activations import CATALOGUE
 from jaxopt_lite.diagnostics._layer import Layer
 
 DEEP = 12  # with more activations in a row a gain alone does not keep signals and gradients
-_STANDARDISE = "x = (x - x.mean(0)) / (x.std(0) + 1e-6)"
+_STANDARDISE = "x = (x - x.mean(0, keepdims=True)) / (x.std(0, keepdims=True) + 1e-6)"
 _NORMS = {"nnx": "norm = nnx.{}(n, rngs=rngs)", "linen": "norm = nn.{}()"}
 
 

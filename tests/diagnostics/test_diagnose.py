@@ -123,7 +123,10 @@ def test_remedies_are_written_for_the_api_of_the_model() -> None:
 def test_inputs_far_from_standard_are_standardised_first() -> None:
     diagnosis = diagnose(mlp(3, jnp.tanh), 50 * X)
     assert diagnosis.verdict == "saturated"
-    assert diagnosis.remedies[0].code.splitlines()[0] == "x = (x - x.mean(0)) / (x.std(0) + 1e-6)"
+    assert (
+        diagnosis.remedies[0].code.splitlines()[0]
+        == "x = (x - x.mean(0, keepdims=True)) / (x.std(0, keepdims=True) + 1e-6)"
+    )
 
 
 @pytest.mark.parametrize("change", [{"train": False}, {"call": lambda model, x: model(x)}])
