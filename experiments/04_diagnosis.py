@@ -28,6 +28,7 @@ HERE = Path(__file__).parent
 ONCE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 LECUN, ZEROS = jax.nn.initializers.lecun_normal(), jax.nn.initializers.zeros
 Array = jax.Array
+LIST = getattr(nnx, "List", list)  # Flax 0.11 takes plain lists
 
 
 def variance(scale: float) -> Any:
@@ -73,8 +74,8 @@ class NNX(nnx.Module):
         layer = functools.partial(nnx.Conv, kernel_size=(3, 3)) if net.conv else nnx.Linear
         sizes = [inputs] + [net.width] * net.depth
         make = functools.partial(layer, kernel_init=net.kernel_init, bias_init=net.bias_init, rngs=rngs)
-        self.hidden = nnx.List([make(n, m) for n, m in itertools.pairwise(sizes)])
-        self.norms = nnx.List([getattr(nnx, net.norm)(net.width, rngs=rngs) if net.norm else None for _ in self.hidden])
+        self.hidden = LIST([make(n, m) for n, m in itertools.pairwise(sizes)])
+        self.norms = LIST([getattr(nnx, net.norm)(net.width, rngs=rngs) if net.norm else None for _ in self.hidden])
         self.out, self.net = nnx.Linear(net.width, 10, rngs=rngs), net._replace(kernel_init=None, bias_init=None)
 
     def __call__(self, x: Array) -> Array:

@@ -19,7 +19,7 @@ text = "no numbers"
 
 
 def build(trial, rngs):
-    return MLP((8, *[16] * 9, 2), trial["activation"], rngs=rngs)
+    return MLP((8, *[16] * 6, 2), trial["activation"], rngs=rngs)
 
 
 def of_rngs(rngs):

@@ -114,13 +114,23 @@ class LinenVAE(nn.Module):
         return nn.Dense(20, name="out")(nn.silu(nn.Dense(16, name="decoder")(code))), mean, log_variance
 
 
+class Leaky(nnx.Module):
+    """A rectifier whose slope is learned."""
+
+    def __init__(self) -> None:
+        self.slope = nnx.Param(jnp.float32(0.01))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return jnp.where(x >= 0, x, self.slope[...] * x)
+
+
 class Odd(nnx.Module):
     """A layer that is called twice, one that is never called, a gate, a formula as activation, and a learned one."""
 
     def __init__(self, rngs: nnx.Rngs) -> None:
         self.shared, self.unused = nnx.Linear(8, 8, rngs=rngs), nnx.Linear(8, 8, rngs=rngs)
         self.gate, self.up = nnx.Linear(8, 8, rngs=rngs), nnx.Linear(8, 8, rngs=rngs)
-        self.learned, self.prelu = nnx.Linear(8, 8, rngs=rngs), nnx.PReLU()
+        self.learned, self.prelu = nnx.Linear(8, 8, rngs=rngs), Leaky()
         self.lora = nnx.LoRALinear(8, 8, lora_rank=2, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:

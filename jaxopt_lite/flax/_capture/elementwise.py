@@ -35,6 +35,13 @@ def called(equation: Any) -> Any:
     return core.ClosedJaxpr(inner, ()) if isinstance(inner, core.Jaxpr) else inner
 
 
+def inner_jaxprs(equation: Any) -> list[Any]:
+    """The jaxprs in the parameters of an operation: of calls, of loops, of the branches of a condition."""
+    values = [value if isinstance(value, tuple | list) else (value,) for value in equation.params.values()]
+    jaxprs = [v for entries in values for v in entries if isinstance(v, core.ClosedJaxpr | core.Jaxpr)]
+    return [v.jaxpr if isinstance(v, core.ClosedJaxpr) else v for v in jaxprs]
+
+
 def has_rule(equation: Any) -> bool:
     """Whether the called function has a derivative rule, which is lost if it is evaluated step by step."""
     return equation.primitive.name in _WITH_RULES
@@ -60,7 +67,7 @@ def curved(equation: Any, moving: Sequence[bool]) -> bool:
     inner = called(equation)
     if inner is not None:
         return any(curved(step, flags) for step, flags in _steps(inner.jaxpr, moving))
-    loops = (step for jaxpr in core.jaxprs_in_params(equation.params) for step in jaxpr.eqns)
+    loops = (step for jaxpr in inner_jaxprs(equation) for step in jaxpr.eqns)
     return any(moving) and any(curved(step, [True] * len(step.invars)) for step in loops)
 
 

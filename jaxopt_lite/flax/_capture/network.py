@@ -71,7 +71,7 @@ def network(model: Any, *, train: bool = True, call: Call | None = None) -> Netw
 
 
 def _nnx(model: nnx.Module, train: bool, call: Call | None) -> Network:
-    modules = {path: m for path, m in nnx.iter_modules(model) if callable(m)}
+    modules = {path: m for path, m in _modules(model).items() if callable(m)}
     owners = [_owner(path, modules) for path in nnx.to_flat_state(nnx.state(model, nnx.Param)).paths]
     norms = [path for path, m in modules.items() if isinstance(m, _NNX_NORMS)]
     whole = {path for path in owners if path is not None and _is_of_flax(modules[path])}
@@ -82,7 +82,7 @@ def _nnx(model: nnx.Module, train: bool, call: Call | None) -> Network:
     def apply(arrays: Any, random: Any, x: Any) -> Any:
         module = nnx.merge(graphdef, random, arrays, others, copy=True)
         module.train() if train else module.eval()
-        copies = dict(nnx.iter_modules(module))
+        copies = _modules(module)
         for path in paths:
             layer: Any = copies[path]
             layer.observed_as = name_of(path)
@@ -90,6 +90,11 @@ def _nnx(model: nnx.Module, train: bool, call: Call | None) -> Network:
         return call(module, x) if call else module(x)
 
     return Network(apply, arrays, random, {name_of(path): type(modules[path]).__name__ for path in paths}, "nnx")
+
+
+def _modules(model: nnx.Module) -> dict[Path, Any]:
+    """All modules by their paths; a method of modules before Flax 0.12."""
+    return dict(nnx.iter_modules(model) if hasattr(nnx, "iter_modules") else model.iter_modules())
 
 
 def _owner(path: Path, modules: dict[Path, Any]) -> Path | None:

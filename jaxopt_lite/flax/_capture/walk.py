@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
-from jaxopt_lite.flax._capture.elementwise import called, curved, elementwise, has_rule, title
+from jaxopt_lite.flax._capture.elementwise import called, curved, elementwise, has_rule, inner_jaxprs, title
 from jaxopt_lite.flax._capture.layers import layer_of
 
 Array = jax.Array
@@ -136,7 +136,7 @@ class Walk:
         if _is_short_scan(equation) and _marks(equation.params["jaxpr"]):
             return self._unrolled(equation.params, inputs)
         self.leave(inputs, summed=equation.primitive.name in ("reduce_sum", "reduce_max"))
-        self.hidden |= {name for nested in core.jaxprs_in_params(equation.params) for name in _marks(nested)}
+        self.hidden |= {name for nested in inner_jaxprs(equation) for name in _marks(nested)}
         outputs = _evaluated(equation, [value.array for value in inputs])
         random = any(v.random for v in inputs) or equation.primitive.name.startswith(_RANDOM)
         return [Value(output, any(moving), random) for output in outputs]
@@ -225,7 +225,7 @@ def _marks(jaxpr: Any) -> set[str]:
     if isinstance(jaxpr, core.ClosedJaxpr):
         jaxpr = jaxpr.jaxpr
     names = {layer_of(equation) for equation in jaxpr.eqns} - {None}
-    inner = (nested for equation in jaxpr.eqns for nested in core.jaxprs_in_params(equation.params))
+    inner = (nested for equation in jaxpr.eqns for nested in inner_jaxprs(equation))
     return names.union(*map(_marks, inner))  # type: ignore[return-value]
 
 
