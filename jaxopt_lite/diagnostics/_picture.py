@@ -12,12 +12,10 @@ from jaxopt_lite.diagnostics._rules import HINTS, RULES
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from jaxopt_lite.diagnostics._diagnosis import Diagnosis
-
 COLUMNS, MOST_PANELS = 4, 8
 
 
-def drawn(diagnosis: "Diagnosis", path: Path | None) -> "Figure":
+def drawn(diagnosis: Any, path: Path | None) -> "Figure":
     """The figure, written to `path` if there is one."""
     with _style.look():
         from matplotlib.figure import Figure

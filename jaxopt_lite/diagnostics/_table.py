@@ -3,13 +3,10 @@
 import html as html_
 import math
 import textwrap
-from typing import TYPE_CHECKING
+from typing import Any
 
 from jaxopt_lite.diagnostics._layer import Layer
 from jaxopt_lite.diagnostics._rules import HINTS
-
-if TYPE_CHECKING:
-    from jaxopt_lite.diagnostics._diagnosis import Diagnosis
 
 WIDTH = 80
 _HEAD = ("layer", "activation", "rms z", "dead", "flat", "alike", "gradient", "")
@@ -17,7 +14,7 @@ _WIDTHS = (22, 10, 8, 5, 5, 5, 8, 10)
 _ROWS = 24  # of a longer table the rows of the first, the last and the troubled layers are shown
 
 
-def text(diagnosis: "Diagnosis") -> str:
+def text(diagnosis: Any) -> str:
     """Table, verdict and remedies, at most 80 columns wide."""
     lines = [_line(_HEAD), *(_line(row) if row else "..." for row in _rows(diagnosis.layers)), ""]
     lines += _wrapped(f"{diagnosis.verdict.upper()}: {diagnosis.explanation}.")
@@ -29,7 +26,7 @@ def text(diagnosis: "Diagnosis") -> str:
     return "\n".join(lines)
 
 
-def html(diagnosis: "Diagnosis") -> str:
+def html(diagnosis: Any) -> str:
     """The same as HTML."""
     rows = ["".join(f"<td>{html_.escape(cell)}</td>" for cell in row or ("...",)) for row in _rows(diagnosis.layers)]
     head = "".join(f"<th>{name}</th>" for name in _HEAD)
