@@ -22,7 +22,8 @@ class Network(NamedTuple):
         apply: the function of (arrays, random, x) that gives the model's outputs.
         arrays: parameters and statistics of the model.
         random: its random keys and counters.
-        layers: the class of each layer by the layer's path, as `{"blocks.0.query": "LinearGeneral"}`.
+        layers: the class of each layer by the layer's path, as `{"blocks.0.query": "LinearGeneral"}`;
+            of a Linen module it is known once `apply` has been called.
         api: "nnx" or "linen".
 
     Example:
@@ -55,8 +56,8 @@ def network(model: Any, *, train: bool = True, call: Call | None = None) -> Netw
 
     Example:
         >>> module, x = linen.PReLU(), jnp.ones((2, 3))
-        >>> network((module, module.init(jax.random.key(0), x))).layers
-        {'(model)': 'PReLU'}
+        >>> network((module, module.init(jax.random.key(0), x))).api
+        'linen'
     """
     if isinstance(model, nnx.Module):
         return _nnx(model, train, call)
