@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"jaxopt-lite {version('jaxopt-lite')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_sweep(commands)
+    _add_diagnose(commands)
     _add_reading(commands)
     _add_bench(commands)
     return parser
@@ -134,6 +135,34 @@ def _add_sweep(commands: argparse._SubParsersAction) -> None:
         help="print one JSON object on standard output, everything else on standard error",
     )
     _set_run(sweep, _sweep)
+
+
+def _add_diagnose(commands: argparse._SubParsersAction) -> None:
+    diagnose = commands.add_parser(
+        "diagnose",
+        help="say which layer of a model suffers from what, and what to change",
+        description="Run a Flax model forward and backward on one batch; say which layer suffers from what, and what "
+        "to change: vanishing and exploding gradients, dead and saturated units, inputs that become alike.",
+    )
+    add = diagnose.add_argument
+    models = "a Flax module, a function of (trial, rngs) or of rngs that returns one, or a task"
+    add("model", metavar="FILE:NAME", help=models)
+    add(
+        "--data",
+        metavar="FILE:NAME",
+        help="inputs, or a pair of inputs and labels; default the object data in the file",
+    )
+    add("--input", metavar="SHAPE", help="random inputs of this shape, as 64,28,28,1")
+    add("--vocabulary", type=int, metavar="N", help="with --input: integers below N")
+    add(
+        "--loss",
+        metavar="NAME",
+        help="cross_entropy, binary_cross_entropy or mse; default mse if the labels are floats",
+    )
+    add("--activation", metavar="NAME", default="relu", help="the activation of the trial; default relu")
+    add("--plot", metavar="FILE", help="also draw a picture in this file (.png, .svg, .pdf)")
+    add("--json", action="store_true", help="print one JSON object")
+    _set_run(diagnose, _diagnose)
 
 
 def _add_reading(commands: argparse._SubParsersAction) -> None:
@@ -205,6 +234,12 @@ def _sweep(options: argparse.Namespace) -> int:
     from jaxopt_lite.cli import _sweep
 
     return _sweep.sweep(options)
+
+
+def _diagnose(options: argparse.Namespace) -> int:
+    from jaxopt_lite.cli import _diagnose
+
+    return _diagnose.diagnose(options)
 
 
 def _list(options: argparse.Namespace) -> int:

@@ -52,7 +52,7 @@ def initialise(build: Callable[[Any, nnx.Rngs], Any], trial: Any, x: Array, key:
     if isinstance(module, nnx.Module):
         return _weights(module)
     if isinstance(module, linen.Module):
-        variables = module.init(_streams(key), x, **_mode(module, train=False))
+        variables = module.init(_streams(key), x, **mode(module, train=False))
         return Weights(variables.get("params", {}), {k: v for k, v in variables.items() if k != "params"})
     raise TypeError(
         f"build(trial, rngs) returned {type(module).__name__}, which is not a Flax module; "
@@ -97,7 +97,7 @@ def outputs(
         y = module(x)
         return y, _weights(module).state
     variables = {"params": weights.params, **weights.state}
-    options = _mode(module, train=train)
+    options = mode(module, train=train)
     if not train:
         return module.apply(variables, x, rngs=_streams(key), **options), weights.state
     keys = _streams(key)
@@ -180,6 +180,7 @@ def _same_structure(old: Any, new: Any) -> Any:
     return new if str(jax.tree.structure(old)) == str(jax.tree.structure(new)) else old
 
 
-def _mode(module: linen.Module, *, train: bool) -> dict[str, Any]:
+def mode(module: linen.Module, *, train: bool) -> dict[str, Any]:
+    """The argument that tells a Linen module whether this is a training step; empty if it takes none."""
     arguments = inspect.signature(type(module).__call__).parameters
     return {name: train is meaning for name, meaning in _TRAIN_ARGUMENTS.items() if name in arguments}

@@ -85,7 +85,7 @@ def activation_picture(name: str, path: str | Path) -> Path:
         ...     print(report.activation_picture("tanh", pathlib.Path(folder, "tanh.svg")).name)
         tanh.svg
     """
-    from jaxopt_lite.report._pictures import _style
+    from jaxopt_lite import _style
 
     return _style.save(_drawn(name, _row(name), width=6.4, height=3.9), Path(path))
 
@@ -194,7 +194,7 @@ def _drawn(name: str, row: dict[str, Any], width: float, height: float, alone: b
     """The function, its derivative, and a shade where that is nearly 0; alone, with a title and a legend."""
     import numpy as np
 
-    from jaxopt_lite.report._pictures import _style
+    from jaxopt_lite import _style
 
     reach = 8.0 if name in ("sine", "snake") else max(5.0, *(abs(k) + 2.0 for k in (*row["kinks"], 0.0)))
     x, y, slope = _curves(name, reach)

@@ -87,7 +87,7 @@ def optimizer_picture(name: str, path: str | Path) -> Path:
         adam.svg
     """
     _row(name)
-    from jaxopt_lite.report._pictures import _style
+    from jaxopt_lite import _style
 
     runs = {label: _runs(label) for label in dict.fromkeys(("sgd", name))}
     with _style.look():
@@ -184,7 +184,7 @@ def _runs(name: str) -> Any:
 def _draw_scene(axis: Any, scene: dict[str, Any], paths: dict[str, Any], name: str) -> None:
     import numpy as np
 
-    from jaxopt_lite.report._pictures import _style
+    from jaxopt_lite import _style
 
     left, right, low, high = scene["box"]
     x, y = np.meshgrid(np.linspace(left, right, 200), np.linspace(low, high, 200))
@@ -199,7 +199,7 @@ def _draw_scene(axis: Any, scene: dict[str, Any], paths: dict[str, Any], name: s
 
 
 def _styled(label: str, name: str) -> dict[str, Any]:
-    from jaxopt_lite.report._pictures import _style
+    from jaxopt_lite import _style
 
     main = label == name
     return {

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxopt_lite import _losses
 from jaxopt_lite.flax import Weights, assembled, initialise, outputs
-from jaxopt_lite.training import _loss, _order, _parts
+from jaxopt_lite.training import _order, _parts
 from jaxopt_lite.training._averaged import evaluated
 from jaxopt_lite.training._task import Task
 from jaxopt_lite.training._trial import with_scalars
@@ -89,9 +90,9 @@ def supervised(
         ) from None
     except ValueError:  # a function whose parameters Python does not know
         pass
-    cost = _loss.named(loss)
+    cost = _losses.named(loss)
     data = _parts.checked(data)
-    cost = _loss.fitted(cost, loss, _parts.labels(data))
+    cost = _losses.fitted(cost, loss, _parts.labels(data))
     examples = len(data[0][0])
     full = batch_size == "full" or (batch_size == examples and batch_size is not True)
     number = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
@@ -118,7 +119,7 @@ def supervised(
 
         def mean_loss(params: Any) -> tuple[Array, Any]:
             predicted, state = outputs(build, trial, carry.weights._replace(params=params), x, module_key, train=True)
-            return jnp.mean(_an_example(cost, predicted, y)), state
+            return jnp.mean(_losses.per_example(cost, predicted, y)), state
 
         (value, state), grads = jax.value_and_grad(mean_loss, has_aux=True)(carry.weights.params)
         updates, optimizer = _optimizer(trial).update(grads, carry.optimizer, carry.weights.params)
@@ -172,7 +173,7 @@ def _evaluated(trial: Any, carry: Run) -> Weights:
     return carry.weights._replace(params=averaged)
 
 
-def _means(build: Any, cost: _loss.Loss, trial: Any, weights: Weights, x: Array, y: Array) -> dict[str, Array]:
+def _means(build: Any, cost: _losses.Loss, trial: Any, weights: Weights, x: Array, y: Array) -> dict[str, Array]:
     """Mean loss and accuracy over all rows, computed about a thousand rows at a time; padded rows have weight 0."""
     rows = len(x)
     parts = -(-rows // _EVALUATED_AT_ONCE)
@@ -183,28 +184,13 @@ def _means(build: Any, cost: _loss.Loss, trial: Any, weights: Weights, x: Array,
     def part(args: tuple[Array, Array]) -> dict[str, Array]:
         i, counted = args
         predicted, _ = outputs(build, trial, weights, x[i], jax.random.key(0), train=False)
-        values = {"loss": _an_example(cost, predicted, y[i])}
+        values = {"loss": _losses.per_example(cost, predicted, y[i])}
         if cost.right is not None:
             values["accuracy"] = cost.right(predicted, y[i]).astype(jnp.float32)
         return {name: jnp.sum(jnp.where(counted, value, 0)) for name, value in values.items()}
 
     sums = part((chosen[0], counts[0])) if parts == 1 else jax.lax.map(part, (chosen, counts))
     return {name: jnp.sum(value) / rows for name, value in sums.items()}
-
-
-def _an_example(cost: _loss.Loss, predicted: Array, y: Array) -> Array:
-    if cost.classes is not None and (predicted.ndim != 2 or predicted.shape[1] < cost.classes):
-        raise ValueError(
-            f"the labels run up to {cost.classes - 1}, so the module must give {cost.classes} or more outputs an "
-            f"example; its outputs have shape {predicted.shape}"
-        )
-    values = cost.an_example(predicted, y)
-    if values.shape != (len(y),):
-        raise ValueError(
-            f"the loss must give one number per example, shape ({len(y)},); "
-            f"from outputs {predicted.shape} and y {y.shape} it gave {values.shape}"
-        )
-    return values.astype(jnp.float32)
 
 
 def _optimizer(trial: Any) -> optax.GradientTransformationExtraArgs:

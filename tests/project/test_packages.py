@@ -71,7 +71,7 @@ def blocks(mark):
     return re.findall(rf"<!-- {mark} -->\n```\w+\n(.*?)```", text, flags=re.DOTALL)
 
 
-@pytest.mark.parametrize("mark", ["example", "idea"])
+@pytest.mark.parametrize("mark", ["example", "idea", "diagnose"])
 def test_the_examples_of_the_readme_run(mark, tmp_path):
     (code,) = blocks(mark)
     script = tmp_path / "example.py"

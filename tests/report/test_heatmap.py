@@ -7,8 +7,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 
-from jaxopt_lite import report
-from jaxopt_lite.report._pictures import _style
+from jaxopt_lite import _style, report
 from jaxopt_lite.report._pictures._scale import scale_of
 
 

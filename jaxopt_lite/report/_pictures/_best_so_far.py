@@ -3,8 +3,8 @@
 import math
 from typing import TYPE_CHECKING, Any
 
+from jaxopt_lite import _style
 from jaxopt_lite._names import count
-from jaxopt_lite.report._pictures import _style
 from jaxopt_lite.report._pictures._scale import scale_of, score_axis
 from jaxopt_lite.report._search import Moment, moments
 from jaxopt_lite.report._study import Study, spoken, study_of

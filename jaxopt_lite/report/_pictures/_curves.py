@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxopt_lite import _style
 from jaxopt_lite._names import count
-from jaxopt_lite.report._pictures import _style
 from jaxopt_lite.report._pictures._panels import axes_for, best_first, hide_rest, omitted, panels_of
 from jaxopt_lite.report._pictures._scale import WIDE
 from jaxopt_lite.report._study import Study, has_score, spoken, study_of

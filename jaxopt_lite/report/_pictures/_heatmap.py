@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from jaxopt_lite import _style
 from jaxopt_lite.report._numbers import brief, setting_label, setting_labels, title, usual_decimals
-from jaxopt_lite.report._pictures import _style
 from jaxopt_lite.report._pictures._panels import Panels, panels_of
 from jaxopt_lite.report._pictures._scale import Scale, ink_on, scale_of
 from jaxopt_lite.report._pictures._strip import strip

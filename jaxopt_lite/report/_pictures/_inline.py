@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from jaxopt_lite.report._pictures import _style
+from jaxopt_lite import _style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

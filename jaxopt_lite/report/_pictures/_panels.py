@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from jaxopt_lite import _style
 from jaxopt_lite.report._numbers import setting_label
-from jaxopt_lite.report._pictures import _style
 from jaxopt_lite.report._study import Study, groups
 
 if TYPE_CHECKING:

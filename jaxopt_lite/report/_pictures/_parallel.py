@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from jaxopt_lite import _style
 from jaxopt_lite.report._numbers import NONE, setting_label
-from jaxopt_lite.report._pictures import _style
 from jaxopt_lite.report._pictures._places import place_bar, place_colour
 from jaxopt_lite.report._pictures._scale import scale_of
 from jaxopt_lite.report._search import last_score

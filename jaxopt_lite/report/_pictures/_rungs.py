@@ -3,8 +3,8 @@
 import itertools
 from typing import TYPE_CHECKING, Any
 
+from jaxopt_lite import _style
 from jaxopt_lite._names import count
-from jaxopt_lite.report._pictures import _style
 from jaxopt_lite.report._pictures._places import place_bar, place_colour
 from jaxopt_lite.report._pictures._scale import scale_of, score_axis
 from jaxopt_lite.report._search import rungs_of, stopped_at, stopped_early

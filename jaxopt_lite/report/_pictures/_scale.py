@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxopt_lite.report._pictures import _style
+from jaxopt_lite import _style
 from jaxopt_lite.report._study import Study
 
 WIDE = 20.0  # a ratio of the largest to the smallest beyond which a scale is logarithmic

@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-from jaxopt_lite.report._pictures import _style
+from jaxopt_lite import _style
 from jaxopt_lite.report._pictures._panels import axes_for, best_first, having, hide_rest, omitted, panels_of
 from jaxopt_lite.report._pictures._scale import WIDE, axis_scale, scale_of, score_axis
 from jaxopt_lite.report._search import last_score, stopped_early

@@ -85,3 +85,23 @@ def fitted(cost: Loss, name: object, labels: Mapping[str, Array]) -> Loss:
     if name == "binary_cross_entropy":
         return cost
     return cost._replace(classes=1 + max(int(y.max()) for y in labels.values()))
+
+
+def per_example(cost: Loss, outputs: Array, y: Array) -> Array:
+    """The loss of each example in float32.
+
+    Raises:
+        ValueError: too few outputs for the labels, or a loss that is not one number per example.
+    """
+    if cost.classes is not None and (outputs.ndim != 2 or outputs.shape[1] < cost.classes):
+        raise ValueError(
+            f"the labels run up to {cost.classes - 1}, so the module must give {cost.classes} or more outputs an "
+            f"example; its outputs have shape {outputs.shape}"
+        )
+    values = cost.an_example(outputs, y)
+    if values.shape != (len(y),):
+        raise ValueError(
+            f"the loss must give one number per example, shape ({len(y)},); "
+            f"from outputs {outputs.shape} and y {y.shape} it gave {values.shape}"
+        )
+    return values.astype(jnp.float32)
