@@ -51,7 +51,7 @@ def compiled_programs_are_dropped() -> Iterator[None]:
     global drop_at
     if memory_mb("VmRSS") < drop_at:
         return
-    for name in ("sweeps._executables", "training._run"):
+    for name in ("sweeps.programs._executables", "training._run"):
         module = sys.modules.get(f"jaxopt_lite.{name}")
         if module is not None:
             module.clear()

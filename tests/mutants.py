@@ -92,14 +92,14 @@ MUTANTS = [
     ),
     Mutant(
         "confirmation uses the seeds of the search",
-        "jaxopt_lite/sweeps/_rounds.py",
+        "jaxopt_lite/sweeps/execution/_rounds.py",
         "    seed = max(seeds)\n",
         "    seed = -1\n    seeds = ()\n",
         "tests/sweeps/test_rounds.py",
     ),
     Mutant(
         "the states of all runs are kept",
-        "jaxopt_lite/sweeps/_rounds.py",
+        "jaxopt_lite/sweeps/execution/_rounds.py",
         "row.id in stored and row.trial not in best",
         "row.id in stored and False",
         "tests/sweeps/test_rounds.py",
@@ -113,7 +113,7 @@ MUTANTS = [
     ),
     Mutant(
         "test scores are computed at every rung",
-        "jaxopt_lite/sweeps/_work.py",
+        "jaxopt_lite/sweeps/execution/_work.py",
         "data, work.span[1] == work.span[2])",
         "data, True)",
         "tests/sweeps/test_rounds.py",

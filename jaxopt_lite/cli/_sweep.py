@@ -39,8 +39,8 @@ def sweep(options: argparse.Namespace) -> int:
     _prepare_jax()
     from jaxopt_lite import sweeps
     from jaxopt_lite.cli import _tasks
-    from jaxopt_lite.sweeps import _ledger
     from jaxopt_lite.sweeps._task_error import TaskError
+    from jaxopt_lite.sweeps.store import _ledger
 
     try:
         if store is not None:
@@ -240,7 +240,7 @@ def _stored_settings(store: Path | None, given: dict[str, Any], extend: bool) ->
     if store is None:
         flag, verb = ("--extend", "extend") if extend else ("--resume", "continue")
         raise Usage(f"{flag} needs --store DIR: the folder of the sweep to {verb}")
-    from jaxopt_lite.sweeps._ledger import Ledger, StoreError
+    from jaxopt_lite.sweeps.store._ledger import Ledger, StoreError
 
     try:
         ledger = Ledger.open(store, write=False)

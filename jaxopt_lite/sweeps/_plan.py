@@ -7,13 +7,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from jaxopt_lite._names import count
-from jaxopt_lite.sweeps import _width
-from jaxopt_lite.sweeps._database import Row, encoded
-from jaxopt_lite.sweeps._group import Group, Groups, Member
-from jaxopt_lite.sweeps._layout import Layout
-from jaxopt_lite.sweeps._program import Widths
 from jaxopt_lite.sweeps._task_error import TaskError
-from jaxopt_lite.sweeps._trials import (
+from jaxopt_lite.sweeps.programs import _width
+from jaxopt_lite.sweeps.programs._group import Group, Groups, Member
+from jaxopt_lite.sweeps.programs._layout import Layout
+from jaxopt_lite.sweeps.programs._program import Widths
+from jaxopt_lite.sweeps.spaces._trials import (
     MOST_STRUCTURES,
     Picks,
     Search,
@@ -23,6 +22,7 @@ from jaxopt_lite.sweeps._trials import (
     points,
     structures,
 )
+from jaxopt_lite.sweeps.store._database import Row, encoded
 from jaxopt_lite.sweeps.strategies import History, Never, Optuna, Population, Stop, optuna
 from jaxopt_lite.sweeps.strategies._simulate import simulated_steps
 from jaxopt_lite.training import Task, _checked

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxopt_lite.sweeps._database import CONFIRM, Row
-from jaxopt_lite.sweeps._ledger import FINAL, Ledger, Outcome
 from jaxopt_lite.sweeps._plan import Plan
+from jaxopt_lite.sweeps.store._database import CONFIRM, Row
+from jaxopt_lite.sweeps.store._ledger import FINAL, Ledger, Outcome
 from jaxopt_lite.sweeps.strategies._halving import Halving, Hyperband
 
 

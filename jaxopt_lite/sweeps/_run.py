@@ -8,21 +8,22 @@ from typing import Any, Literal
 
 import jax
 
-from jaxopt_lite.sweeps import _ledger, _results
-from jaxopt_lite.sweeps._compiler import Compiler
-from jaxopt_lite.sweeps._extend import growth
-from jaxopt_lite.sweeps._identity import RESERVED, check_same, check_versions, facts_of
-from jaxopt_lite.sweeps._layout import Layout
-from jaxopt_lite.sweeps._ledger import FINAL, Ledger
 from jaxopt_lite.sweeps._lines import Lines
-from jaxopt_lite.sweeps._lock import Lock
 from jaxopt_lite.sweeps._plan import Plan, plan
 from jaxopt_lite.sweeps._progress import Progress, Tally
-from jaxopt_lite.sweeps._results import Results
-from jaxopt_lite.sweeps._rounds import Best, Rounds, assigned
-from jaxopt_lite.sweeps._schedule import Scheduler
-from jaxopt_lite.sweeps._threads import Threads
-from jaxopt_lite.sweeps._trials import Search
+from jaxopt_lite.sweeps.execution._rounds import Best, Rounds, assigned
+from jaxopt_lite.sweeps.execution._schedule import Scheduler
+from jaxopt_lite.sweeps.execution._threads import Threads
+from jaxopt_lite.sweeps.programs._compiler import Compiler
+from jaxopt_lite.sweeps.programs._layout import Layout
+from jaxopt_lite.sweeps.results import _results
+from jaxopt_lite.sweeps.results._results import Results
+from jaxopt_lite.sweeps.spaces._trials import Search
+from jaxopt_lite.sweeps.store import _ledger
+from jaxopt_lite.sweeps.store._extend import growth
+from jaxopt_lite.sweeps.store._identity import RESERVED, check_same, check_versions, facts_of
+from jaxopt_lite.sweeps.store._ledger import FINAL, Ledger
+from jaxopt_lite.sweeps.store._lock import Lock
 from jaxopt_lite.sweeps.strategies import Optuna, Population, Stop
 from jaxopt_lite.training import Task
 

@@ -11,7 +11,7 @@ from contextlib import closing
 import pytest
 
 from jaxopt_lite import sweeps
-from jaxopt_lite.sweeps._ledger import Ledger
+from jaxopt_lite.sweeps.store._ledger import Ledger
 from tests.cli.processes import SMALL, finished, started
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxopt_lite.sweeps import Results
-from jaxopt_lite.sweeps._ledger import Ledger, Outcome, Row
+from jaxopt_lite.sweeps.store._ledger import Ledger, Outcome, Row
 
 RATES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 

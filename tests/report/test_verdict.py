@@ -8,7 +8,7 @@ import pytest
 from jaxopt_lite import report
 from jaxopt_lite.report._study import study_of
 from jaxopt_lite.report._verdict import verdict
-from jaxopt_lite.sweeps._ledger import Row
+from jaxopt_lite.sweeps.store._ledger import Row
 from tests.report.conftest import RATES, grid, hump
 
 CELLS = grid(activation=["relu", "tanh"], learning_rate=RATES)

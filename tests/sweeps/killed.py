@@ -17,7 +17,8 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 
 from jaxopt_lite import sweeps
-from jaxopt_lite.sweeps import _ledger, _schedule
+from jaxopt_lite.sweeps.execution import _schedule
+from jaxopt_lite.sweeps.store import _ledger
 from tests.sweeps import small
 
 STEPS = 3000

@@ -12,8 +12,8 @@ import pytest
 from flax import linen, nnx
 
 from jaxopt_lite import optimizers, sweeps, training
-from jaxopt_lite.sweeps import _program
-from jaxopt_lite.sweeps._convolutions import for_cpu, has_convolutions
+from jaxopt_lite.sweeps.programs import _program
+from jaxopt_lite.sweeps.programs._convolutions import for_cpu, has_convolutions
 from jaxopt_lite.training._run import keys
 from tests.sweeps import small
 

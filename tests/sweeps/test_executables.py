@@ -37,7 +37,7 @@ def test_the_digest_of_an_array_does_not_copy_it():
     import hashlib
     import tracemalloc
 
-    from jaxopt_lite.sweeps._executables import update
+    from jaxopt_lite.sweeps.programs._executables import update
 
     array = np.ones((1000, 1000), np.float32)
     tracemalloc.start()

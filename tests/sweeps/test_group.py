@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxopt_lite import activations, optimizers
-from jaxopt_lite.sweeps._group import Groups, stacked
+from jaxopt_lite.sweeps.programs._group import Groups, stacked
 
 
 def trial(activation, optimizer, **more):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxopt_lite.sweeps import Results, StoreError
-from jaxopt_lite.sweeps._ledger import Ledger, Outcome, Row
+from jaxopt_lite.sweeps.store._ledger import Ledger, Outcome, Row
 
 FACTS = {
     "task": "t",
@@ -133,7 +133,7 @@ def test_a_closed_store_is_one_file_that_can_be_read_alone(tmp_path):
 
 
 def test_a_kill_while_the_ledger_is_made_leaves_none(tmp_path, monkeypatch):
-    from jaxopt_lite.sweeps import _ledger
+    from jaxopt_lite.sweeps.store import _ledger
 
     def killed(*_):
         raise MemoryError
@@ -147,7 +147,7 @@ def test_a_kill_while_the_ledger_is_made_leaves_none(tmp_path, monkeypatch):
 
 def test_a_state_larger_than_a_value_of_sqlite_is_kept_in_parts(tmp_path, monkeypatch):
     """SQLite's limit is 1 GB; the test lowers it to 1 kB."""
-    from jaxopt_lite.sweeps import _ledger
+    from jaxopt_lite.sweeps.store import _ledger
 
     monkeypatch.setattr(_ledger, "BYTES_A_PART", 800)
     ledger = made(tmp_path / "s")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxopt_lite import optimizers
-from jaxopt_lite.sweeps._merge import Either
+from jaxopt_lite.sweeps.programs._merge import Either
 
 NAMES = list(optimizers.CATALOGUE)
 

@@ -73,7 +73,7 @@ def test_the_points_depend_on_the_seed_alone(search):
 
 
 def test_a_resumed_or_grown_search_asks_for_the_same_points(tmp_path, monkeypatch):
-    from jaxopt_lite.sweeps._ledger import Ledger
+    from jaxopt_lite.sweeps.store._ledger import Ledger
 
     whole = swept(40, store=tmp_path / "whole", stop=sweeps.halving())
     record, calls = Ledger.record, []

@@ -7,7 +7,7 @@ import pytest
 
 from jaxopt_lite import optimizers, sweeps, training
 from jaxopt_lite.optimizers._settings import is_setting
-from jaxopt_lite.sweeps._ledger import Ledger
+from jaxopt_lite.sweeps.store._ledger import Ledger
 from tests.sweeps import small
 
 STEPS, EVERY, SIZE = 40, 8, 6

@@ -84,7 +84,7 @@ def test_resume_refuses_changes_that_no_column_shows(tmp_path, what):
 
 
 def test_a_score_that_is_infinite_on_the_way_is_no_divergence(monkeypatch):
-    from jaxopt_lite.sweeps import _schedule
+    from jaxopt_lite.sweeps.execution import _schedule
 
     monkeypatch.setattr(_schedule, "SECONDS_A_SEGMENT", 1e-4)
     task = descent("a", evaluate=lambda t, c, d: {"test_loss": jnp.where(c["t"] < 150, jnp.inf, c["w"])})

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from jaxopt_lite import sweeps
-from jaxopt_lite.sweeps._ranges import drawn_ranges, range_of
+from jaxopt_lite.sweeps.spaces._ranges import drawn_ranges, range_of
 from tests.sweeps import small
 from tests.sweeps.test_ledger import FACTS, Ledger, Row, outcome
 

@@ -42,7 +42,7 @@ def store(request, tmp_path_factory):
     sweeps.run(task(), SPACE, steps=400, store=folder / "s")
     if request.param == "finished":
         return folder / "s"
-    from jaxopt_lite.sweeps._ledger import Ledger, Outcome
+    from jaxopt_lite.sweeps.store._ledger import Ledger, Outcome
 
     ledger = Ledger.open(folder / "s", write=True)
     ledger.record([Outcome(1, "waiting", 0, {}, {}, None)])
@@ -64,7 +64,7 @@ def test_a_changed_sweep_is_refused_and_no_byte_of_the_store_changes(store, chan
 
 def test_finished_results_are_read_by_other_versions(tmp_path, monkeypatch):
     sweeps.run(task(), SPACE, steps=5, store=tmp_path / "s")
-    monkeypatch.setattr("jaxopt_lite.sweeps._identity.optax.__version__", "0.0.1")
+    monkeypatch.setattr("jaxopt_lite.sweeps.store._identity.optax.__version__", "0.0.1")
     again = sweeps.run(task(), SPACE, steps=5, store=tmp_path / "s", resume=True)
     assert again.columns["status"] == ["done", "done"]
 
@@ -77,7 +77,7 @@ def test_another_cpu_is_a_warning_if_runs_remain(tmp_path, monkeypatch):
     space = {"rate": sweeps.values([i / 100 for i in range(200)])}
     with pytest.raises(KeyboardInterrupt):
         sweeps.run(task(), space, steps=400, store=tmp_path / "s", progress=interrupt)
-    monkeypatch.setattr("jaxopt_lite.sweeps._identity._processor", lambda: "another")
+    monkeypatch.setattr("jaxopt_lite.sweeps.store._identity._processor", lambda: "another")
     with pytest.warns(UserWarning, match="continues on another"):
         sweeps.run(task(), space, steps=400, store=tmp_path / "s", resume=True)
     sweeps.run(task(), space, steps=400, store=tmp_path / "s", resume=True)  # nothing remains: no warning

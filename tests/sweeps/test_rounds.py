@@ -66,7 +66,7 @@ class Interrupt(Exception):
 
 @pytest.mark.parametrize("stop", [sweeps.halving(race=True), sweeps.hyperband(first=1 / 9), sweeps.median()], ids=repr)
 def test_an_interrupted_sweep_makes_the_same_decisions(tmp_path, stop, monkeypatch):
-    from jaxopt_lite.sweeps._ledger import Ledger
+    from jaxopt_lite.sweeps.store._ledger import Ledger
 
     expected = outcomes(swept(stop=stop, confirm=(2, 1)))
     record, calls = Ledger.record, [0]
@@ -89,7 +89,8 @@ def test_an_interrupted_sweep_makes_the_same_decisions(tmp_path, stop, monkeypat
 
 
 def test_works_and_answers_can_be_sent_to_another_process(raced, monkeypatch):
-    from jaxopt_lite.sweeps import _run, _threads
+    from jaxopt_lite.sweeps import _run
+    from jaxopt_lite.sweeps.execution import _threads
 
     class Sent(_threads.Threads):
         def submit(self, work):
@@ -118,7 +119,7 @@ def test_confirmation_uses_seeds_that_took_no_part_in_the_selection():
 
 
 def test_the_best_states_are_kept_and_no_others(tmp_path):
-    from jaxopt_lite.sweeps._ledger import Ledger
+    from jaxopt_lite.sweeps.store._ledger import Ledger
 
     for keep, runs in ((0, 0), (1, 3), (2, 6), ("all", 18 * 3)):
         found = swept(tmp_path / str(keep), keep=keep)
@@ -132,8 +133,8 @@ def test_the_best_states_are_kept_and_no_others(tmp_path):
 
 def test_a_state_that_was_not_kept_in_time_is_made_again(tmp_path, monkeypatch):
     """The best setting is known only when all its seeds are done."""
-    from jaxopt_lite.sweeps import _rounds
-    from jaxopt_lite.sweeps._ledger import Ledger
+    from jaxopt_lite.sweeps.execution import _rounds
+    from jaxopt_lite.sweeps.store._ledger import Ledger
 
     expected = swept(tmp_path / "a")
     keep, again = _rounds.Best.keep_all, []
@@ -152,7 +153,7 @@ def test_a_state_that_was_not_kept_in_time_is_made_again(tmp_path, monkeypatch):
 
 
 def test_a_rung_is_scored_and_other_segments_are_not(monkeypatch):
-    from jaxopt_lite.sweeps._program import Programs
+    from jaxopt_lite.sweeps.programs._program import Programs
 
     scored, calls = Programs.scored, []
     monkeypatch.setattr(Programs, "scored", lambda self, *a: calls.append(1) or scored(self, *a))
@@ -254,7 +255,7 @@ def test_seeds_that_confirmed_become_seeds_of_the_sweep(tmp_path):
 
 def test_test_scores_are_those_of_finished_runs_only(tmp_path):
     """`Task.test` is not evaluated at rungs."""
-    from jaxopt_lite.sweeps._ledger import Ledger
+    from jaxopt_lite.sweeps.store._ledger import Ledger
 
     def step(trial, w, data, key):
         return w - 0.01 * trial["rate"], {"loss": w}

@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from jaxopt_lite.sweeps import _schedule, _work
-from jaxopt_lite.sweeps._group import Member
-from jaxopt_lite.sweeps._ledger import Ledger, Row
-from jaxopt_lite.sweeps._program import Chunk
-from jaxopt_lite.sweeps._schedule import Job, Runner, Scheduler, segment_end
-from jaxopt_lite.sweeps._threads import Threads
+from jaxopt_lite.sweeps.execution import _schedule, _work
+from jaxopt_lite.sweeps.execution._schedule import Job, Runner, Scheduler, segment_end
+from jaxopt_lite.sweeps.execution._threads import Threads
+from jaxopt_lite.sweeps.programs._group import Member
+from jaxopt_lite.sweeps.programs._program import Chunk
+from jaxopt_lite.sweeps.store._ledger import Ledger, Row
 
 STEPS = 400
 

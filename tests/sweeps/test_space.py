@@ -7,7 +7,7 @@ import pytest
 
 from jaxopt_lite import activations, optimizers
 from jaxopt_lite.sweeps import choice, integers, log_uniform, uniform, values
-from jaxopt_lite.sweeps._trials import Trials, points, structures
+from jaxopt_lite.sweeps.spaces._trials import Trials, points, structures
 
 
 def trials_of(space, *arguments, **options):

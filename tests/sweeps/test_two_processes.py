@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import pytest
 
 from jaxopt_lite import sweeps, training
-from jaxopt_lite.sweeps._ledger import Ledger
-from jaxopt_lite.sweeps._lock import Lock
+from jaxopt_lite.sweeps.store._ledger import Ledger
+from jaxopt_lite.sweeps.store._lock import Lock
 from tests.sweeps.test_ledger import made, outcome
 
 PAIRS, SETTINGS = 8, 50
@@ -56,7 +56,7 @@ def test_one_of_two_runs_and_nothing_is_lost(tmp_path):
 
 def test_a_ledger_that_appears_meanwhile_is_kept(tmp_path, monkeypatch):
     """As on a file system that ignores locks."""
-    from jaxopt_lite.sweeps import _ledger
+    from jaxopt_lite.sweeps.store import _ledger
 
     ledger = made(tmp_path / "theirs")
     ledger.record([outcome(0)])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxopt_lite import sweeps, training
-from jaxopt_lite.sweeps import _threads
+from jaxopt_lite.sweeps.execution import _threads
 
 
 def task(loss=lambda w: w, scores=lambda w: {}, init=lambda trial, key: jnp.float32(1), data=None, **changes):

@@ -4,7 +4,7 @@ import jax
 import pytest
 
 from jaxopt_lite import sweeps
-from jaxopt_lite.sweeps._width import accelerator_width, bytes_of, cpu_width
+from jaxopt_lite.sweeps.programs._width import accelerator_width, bytes_of, cpu_width
 from tests.sweeps import small
 
 

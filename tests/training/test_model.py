@@ -11,7 +11,7 @@ import pytest
 from flax import nnx
 
 from jaxopt_lite import activations, optimizers, training
-from jaxopt_lite.sweeps._merge import Either
+from jaxopt_lite.sweeps.programs._merge import Either
 from tests.sweeps import small
 from tests.training.test_supervised import BUILDS
 

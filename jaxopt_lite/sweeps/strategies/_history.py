@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
-from jaxopt_lite.sweeps._trials import Picks
+from jaxopt_lite.sweeps.spaces._trials import Picks
 
 
 class Order(NamedTuple):

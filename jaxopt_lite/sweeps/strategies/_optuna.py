@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from jaxopt_lite._names import unknown
-from jaxopt_lite.sweeps._space import Choice, Distribution, Integers, LogUniform, Uniform
-from jaxopt_lite.sweeps._trials import Picks, key_of, leaves
+from jaxopt_lite.sweeps.spaces._space import Choice, Distribution, Integers, LogUniform, Uniform
+from jaxopt_lite.sweeps.spaces._trials import Picks, key_of, leaves
 from jaxopt_lite.sweeps.strategies._history import History
 
 SAMPLERS = {"tpe": "TPESampler", "gp": "GPSampler", "cmaes": "CmaEsSampler", "qmc": "QMCSampler"}

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxopt_lite.sweeps._space import Choice
-from jaxopt_lite.sweeps._trials import Picks, places
+from jaxopt_lite.sweeps.spaces._space import Choice
+from jaxopt_lite.sweeps.spaces._trials import Picks, places
 from jaxopt_lite.sweeps.strategies._history import Adoption, History, Order, Stop
 
 

@@ -12,12 +12,12 @@ import numpy as np
 from jaxopt_lite import optimizers
 from jaxopt_lite._names import unknown
 from jaxopt_lite.optimizers._settings import is_setting
-from jaxopt_lite.sweeps._convolutions import for_cpu, has_convolutions
-from jaxopt_lite.sweeps._executables import Lowered, lowered
-from jaxopt_lite.sweeps._group import Group
-from jaxopt_lite.sweeps._layout import Layout
 from jaxopt_lite.sweeps._task_error import TaskError
-from jaxopt_lite.sweeps._width import accelerator_width, bytes_of, cpu_width
+from jaxopt_lite.sweeps.programs._convolutions import for_cpu, has_convolutions
+from jaxopt_lite.sweeps.programs._executables import Lowered, lowered
+from jaxopt_lite.sweeps.programs._group import Group
+from jaxopt_lite.sweeps.programs._layout import Layout
+from jaxopt_lite.sweeps.programs._width import accelerator_width, bytes_of, cpu_width
 from jaxopt_lite.training import Task, _checked
 from jaxopt_lite.training._run import Curve, advance, blank, keys, real_scalar, start, stride_of
 

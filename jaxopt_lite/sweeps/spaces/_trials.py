@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import numpy as np
 
-from jaxopt_lite.sweeps._space import Choice, Distribution, label
+from jaxopt_lite.sweeps.spaces._space import Choice, Distribution, label
 from jaxopt_lite.training._trial import Fixed, is_plain
 
 # Columns of the table beside the settings and the scores.

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import Any
 
-from jaxopt_lite.sweeps._identity import check_program, check_scores
-from jaxopt_lite.sweeps._ledger import Ledger
 from jaxopt_lite.sweeps._plan import Plan
-from jaxopt_lite.sweeps._program import Programs, Traced, trace
 from jaxopt_lite.sweeps._progress import Progress
-from jaxopt_lite.sweeps._unread import check_read
+from jaxopt_lite.sweeps.programs._program import Programs, Traced, trace
+from jaxopt_lite.sweeps.programs._unread import check_read
+from jaxopt_lite.sweeps.store._identity import check_program, check_scores
+from jaxopt_lite.sweeps.store._ledger import Ledger
 
 
 class Compiler:

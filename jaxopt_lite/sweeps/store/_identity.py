@@ -12,13 +12,13 @@ import jax
 import jaxlib.version
 import optax
 
-from jaxopt_lite.sweeps._executables import update
-from jaxopt_lite.sweeps._ledger import Ledger, Row, StoreError
 from jaxopt_lite.sweeps._plan import Plan
-from jaxopt_lite.sweeps._program import Traced
-from jaxopt_lite.sweeps._ranges import drawn_ranges
 from jaxopt_lite.sweeps._task_error import TaskError
-from jaxopt_lite.sweeps._trials import OTHER_COLUMNS
+from jaxopt_lite.sweeps.programs._executables import update
+from jaxopt_lite.sweeps.programs._program import Traced
+from jaxopt_lite.sweeps.spaces._ranges import drawn_ranges
+from jaxopt_lite.sweeps.spaces._trials import OTHER_COLUMNS
+from jaxopt_lite.sweeps.store._ledger import Ledger, Row, StoreError
 from jaxopt_lite.training._run import stride_of
 
 # Names of facts that a note of the user cannot replace.

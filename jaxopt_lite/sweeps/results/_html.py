@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from jaxopt_lite.sweeps._setting import Mean, Setting
+from jaxopt_lite.sweeps.results._setting import Mean, Setting
 
 _CELL = 'style="text-align:{}"'
 MOST_COLUMNS = 6

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxopt_lite.sweeps._ranges import Range
-from jaxopt_lite.sweeps._setting import Setting
+from jaxopt_lite.sweeps.results._setting import Setting
+from jaxopt_lite.sweeps.spaces._ranges import Range
 
 
 def study_of(

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from jaxopt_lite.sweeps._compare import t_quantile
+from jaxopt_lite.sweeps.results._compare import t_quantile
 
 
 class Mean(NamedTuple):

@@ -4,7 +4,7 @@ import sqlite3
 import tempfile
 from pathlib import Path
 
-from jaxopt_lite.sweeps._lock import Lock
+from jaxopt_lite.sweeps.store._lock import Lock
 
 FILE = "ledger.sqlite"
 

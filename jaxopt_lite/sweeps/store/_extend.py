@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from jaxopt_lite.sweeps._database import CONFIRM
-from jaxopt_lite.sweeps._ledger import Growth, Ledger, StoreError
 from jaxopt_lite.sweeps._plan import Plan
+from jaxopt_lite.sweeps.store._database import CONFIRM
+from jaxopt_lite.sweeps.store._ledger import Growth, Ledger, StoreError
 from jaxopt_lite.sweeps.strategies import Population
 
 

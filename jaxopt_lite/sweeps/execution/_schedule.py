@@ -8,10 +8,10 @@ from typing import NamedTuple, Protocol
 import jax
 import numpy as np
 
-from jaxopt_lite.sweeps._group import Member, stacked
-from jaxopt_lite.sweeps._ledger import Ledger, Outcome
-from jaxopt_lite.sweeps._program import Chunk, Widths
-from jaxopt_lite.sweeps._work import Answer, Work, finite_loss
+from jaxopt_lite.sweeps.execution._work import Answer, Work, finite_loss
+from jaxopt_lite.sweeps.programs._group import Member, stacked
+from jaxopt_lite.sweeps.programs._program import Chunk, Widths
+from jaxopt_lite.sweeps.store._ledger import Ledger, Outcome
 from jaxopt_lite.training._run import stride_of
 
 # Long enough that writing state costs nothing, short enough that a kill loses little.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxopt_lite.sweeps._setting import Mean, Setting, mean_of
+from jaxopt_lite.sweeps.results._setting import Mean, Setting, mean_of
 
 Columns = Mapping[str, Sequence[Any]]
 

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxopt_lite.sweeps._space import Distribution, Integers, LogUniform, Uniform
-from jaxopt_lite.sweeps._trials import names_of, places
+from jaxopt_lite.sweeps.spaces._space import Distribution, Integers, LogUniform, Uniform
+from jaxopt_lite.sweeps.spaces._trials import names_of, places
 
 
 class Range(NamedTuple):

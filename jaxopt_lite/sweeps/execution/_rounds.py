@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxopt_lite.sweeps._database import CONFIRM, Row, decoded, encoded
-from jaxopt_lite.sweeps._group import Member
-from jaxopt_lite.sweeps._ledger import FINAL, Ledger, StoreError
 from jaxopt_lite.sweeps._plan import Plan
-from jaxopt_lite.sweeps._program import Chunk
-from jaxopt_lite.sweeps._schedule import Job, Runner
-from jaxopt_lite.sweeps._setting import mean_of
+from jaxopt_lite.sweeps.execution._schedule import Job, Runner
+from jaxopt_lite.sweeps.programs._group import Member
+from jaxopt_lite.sweeps.programs._program import Chunk
+from jaxopt_lite.sweeps.results._setting import mean_of
+from jaxopt_lite.sweeps.store._database import CONFIRM, Row, decoded, encoded
+from jaxopt_lite.sweeps.store._ledger import FINAL, Ledger, StoreError
 from jaxopt_lite.sweeps.strategies import History, Order, Population, Run
 
 

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxopt_lite.sweeps._columns import in_order
-from jaxopt_lite.sweeps._database import Row, decoded
-from jaxopt_lite.sweeps._group import Groups, stacked
-from jaxopt_lite.sweeps._ledger import Ledger, StoreError
-from jaxopt_lite.sweeps._program import flattened
-from jaxopt_lite.sweeps._rounds import unpacked
-from jaxopt_lite.sweeps._trials import Trials, structures
+from jaxopt_lite.sweeps.execution._rounds import unpacked
+from jaxopt_lite.sweeps.programs._group import Groups, stacked
+from jaxopt_lite.sweeps.programs._program import flattened
+from jaxopt_lite.sweeps.results._columns import in_order
+from jaxopt_lite.sweeps.spaces._trials import Trials, structures
+from jaxopt_lite.sweeps.store._database import Row, decoded
+from jaxopt_lite.sweeps.store._ledger import Ledger, StoreError
 from jaxopt_lite.training import Task
 from jaxopt_lite.training._run import start
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_lite.optimizers import Transform
-from jaxopt_lite.sweeps._merge import Either
+from jaxopt_lite.sweeps.programs._merge import Either
 from jaxopt_lite.training._trial import is_key, is_number
 
 Array = jax.Array

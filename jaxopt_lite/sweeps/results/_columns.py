@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from jaxopt_lite.sweeps._database import CONFIRM, Row
-from jaxopt_lite.sweeps._ledger import Ledger
+from jaxopt_lite.sweeps.store._database import CONFIRM, Row
+from jaxopt_lite.sweeps.store._ledger import Ledger
 from jaxopt_lite.training._run import means
 
 

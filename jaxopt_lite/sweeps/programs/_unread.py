@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxopt_lite.sweeps._plan import Plan
-from jaxopt_lite.sweeps._program import Traced
 from jaxopt_lite.sweeps._task_error import TaskError
+from jaxopt_lite.sweeps.programs._program import Traced
 
 
 class UnreadError(TaskError):

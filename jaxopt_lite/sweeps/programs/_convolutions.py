@@ -8,7 +8,7 @@ from typing import Any
 import jax
 from jax.extend import core
 
-from jaxopt_lite.sweeps._cpu_operations import convolution, max_pool_gradient
+from jaxopt_lite.sweeps.programs._cpu_operations import convolution, max_pool_gradient
 
 _FORMS: dict[str, Callable[..., Any]] = {
     "conv_general_dilated": convolution,

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from jaxopt_lite._names import unknown
-from jaxopt_lite.sweeps._aggregate import aggregated
-from jaxopt_lite.sweeps._columns import Generation, fields_of
-from jaxopt_lite.sweeps._compare import Difference, paired, resolution_of
-from jaxopt_lite.sweeps._html import html_of
-from jaxopt_lite.sweeps._ledger import Ledger
-from jaxopt_lite.sweeps._model import States
-from jaxopt_lite.sweeps._optuna_study import study_of
-from jaxopt_lite.sweeps._ranges import Range, range_of
-from jaxopt_lite.sweeps._setting import Mean, Setting
-from jaxopt_lite.sweeps._trials import OTHER_COLUMNS
+from jaxopt_lite.sweeps.results._aggregate import aggregated
+from jaxopt_lite.sweeps.results._columns import Generation, fields_of
+from jaxopt_lite.sweeps.results._compare import Difference, paired, resolution_of
+from jaxopt_lite.sweeps.results._html import html_of
+from jaxopt_lite.sweeps.results._model import States
+from jaxopt_lite.sweeps.results._optuna_study import study_of
+from jaxopt_lite.sweeps.results._setting import Mean, Setting
+from jaxopt_lite.sweeps.spaces._ranges import Range, range_of
+from jaxopt_lite.sweeps.spaces._trials import OTHER_COLUMNS
+from jaxopt_lite.sweeps.store._ledger import Ledger
 from jaxopt_lite.training import Task
 
 
@@ -89,7 +89,7 @@ class Results:
             >>> sweeps.Results.load("nowhere")
             Traceback (most recent call last):
                 ...
-            jaxopt_lite.sweeps._store.StoreError: nowhere holds no sweep: there is no ledger.sqlite in it
+            jaxopt_lite.sweeps.store._store.StoreError: nowhere holds no sweep: there is no ledger.sqlite in it
         """
         ledger = Ledger.open(Path(store), write=False)
         try:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxopt_lite.sweeps._program import Chunk, Programs
+from jaxopt_lite.sweeps.programs._program import Chunk, Programs
 
 
 class Work(NamedTuple):

@@ -9,8 +9,8 @@ from typing import Any
 
 import jax
 
-from jaxopt_lite.sweeps._program import Programs
-from jaxopt_lite.sweeps._work import Answer, Work, perform
+from jaxopt_lite.sweeps.execution._work import Answer, Work, perform
+from jaxopt_lite.sweeps.programs._program import Programs
 
 # jax.enable_x64 exists since jax 0.8
 _enable_x64: Any = (

@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxopt_lite.sweeps._database import FORMAT, Row, address, connected, fill, insert, moved, transaction
-from jaxopt_lite.sweeps._lock import Lock
-from jaxopt_lite.sweeps._store import FILE as FILE
-from jaxopt_lite.sweeps._store import StoreError as StoreError
-from jaxopt_lite.sweeps._store import check as check
-from jaxopt_lite.sweeps._store import exists as exists
-from jaxopt_lite.sweeps._store import locked as locked
-from jaxopt_lite.sweeps._store import occupied, unwritable
+from jaxopt_lite.sweeps.store._database import FORMAT, Row, address, connected, fill, insert, moved, transaction
+from jaxopt_lite.sweeps.store._lock import Lock
+from jaxopt_lite.sweeps.store._store import FILE as FILE
+from jaxopt_lite.sweeps.store._store import StoreError as StoreError
+from jaxopt_lite.sweeps.store._store import check as check
+from jaxopt_lite.sweeps.store._store import exists as exists
+from jaxopt_lite.sweeps.store._store import locked as locked
+from jaxopt_lite.sweeps.store._store import occupied, unwritable
 
 FINAL = ("done", "diverged", "pruned")
 # Largest part of a state in bytes; SQLite refuses values of 1 GB.

@@ -1,0 +1,1 @@
+"""What runs next and where: rounds of orders, segments of chunks, and the executor."""

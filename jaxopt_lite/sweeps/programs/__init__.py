@@ -1,0 +1,1 @@
+"""The compiled programs of a sweep: structures of trials, their width and form, tracing and compilation."""

@@ -1,0 +1,1 @@
+"""The table of a sweep: columns, settings with their seeds, comparisons, trained models, exports."""

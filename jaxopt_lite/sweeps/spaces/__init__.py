@@ -1,0 +1,1 @@
+"""What may vary, and the trials at its points."""
