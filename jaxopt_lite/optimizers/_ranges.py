@@ -136,7 +136,8 @@ def number(where: str, name: str, value: Any, allowed: Allowed | None = None) ->
     Args:
         where: the name of the optimizer, for messages.
         name: the name of the setting.
-        value: a number, or an object that is or becomes one later.
+        value: a number, or an object that is or becomes one later; its smallest and largest number are checked if it
+            has them as `bounds`.
         allowed: the range; default: every number.
 
     Returns:
@@ -154,6 +155,8 @@ def number(where: str, name: str, value: Any, allowed: Allowed | None = None) ->
             "optimizer for each number"
         )
     if not isinstance(value, int | float | np.number):
+        for bound in getattr(value, "bounds", None) or ():
+            number(where, name, bound, allowed)
         return value
     value = float(value)
     if math.isnan(value):

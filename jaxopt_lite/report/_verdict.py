@@ -197,6 +197,11 @@ def _ties(study: Study, best: "Setting | None") -> list[str]:
         each = "" if rest == 1 else ", without correction for the number of comparisons"
         return [f"Better than {others}: the 95 % interval of the difference, paired by seed, excludes 0{each}."]
     kinds = study.structure.kinds
+    if kinds:  # a combination counts by its best setting, as in the table
+        firsts: dict[str, Setting] = {}
+        for setting in study.settings:
+            firsts.setdefault(named(setting, kinds), setting)
+        tied = [setting for setting in tied if firsts[named(setting, kinds)].trials == setting.trials] or tied
     seeds = count(best.seeds, "seed")
     usual = usual_decimals(s.scores[study.objective] for s in (best, *tied))
     rivals: dict[str, str] = {}

@@ -226,10 +226,14 @@ def plan(
         raise TaskError(f'the mode of task {task.name!r} must be "min" or "max", got {task.mode!r}')
     if any(mode not in ("min", "max") for mode in task.modes.values()):
         raise TaskError(f'the modes of task {task.name!r} must be "min" or "max", got {dict(task.modes)!r}')
-    chosen = (layout or Layout()).resolved(task.merge)
+    # the states of merged optimizers do not show which of their arrays are settings, which a population must know
+    chosen = layout or Layout()
+    if isinstance(search, Population):
+        chosen = chosen._replace(merge=False)
+    chosen = chosen.resolved(task.merge)
     listed = _seeds(seeds)
     if isinstance(search, Population):
-        trials = _members(search, trials, listed, stop, confirm)
+        trials = _members(search, trials, listed, stop, confirm, layout)
     rule = _stop(search if isinstance(search, Population) else stop, int(steps))
     sampler, most, drawn = _searched(space, search, trials, seed, listed, int(steps), task.mode == "min")
     examples = structures(space)
@@ -283,7 +287,9 @@ def _searched(
     return sampler, trials, sampler.next_batch(space, seed, history, [], trials)
 
 
-def _members(search: Population, trials: int | None, seeds: tuple[int, ...], stop: Any, confirm: Any) -> int:
+def _members(
+    search: Population, trials: int | None, seeds: tuple[int, ...], stop: Any, confirm: Any, layout: Layout | None
+) -> int:
     """The number of trials of a population.
 
     Raises:
@@ -299,6 +305,8 @@ def _members(search: Population, trials: int | None, seeds: tuple[int, ...], sto
     for name, value in (("stop", stop), ("confirm", confirm)):
         if value is not None:
             raise TaskError(f"{name}={value!r} does not go with a population, whose settings change during training")
+    if layout is not None and layout.merge:
+        raise TaskError("a layout with merge=True does not go with a population: leave merge out")
     return search.size
 
 

@@ -260,3 +260,45 @@ def test_a_population_that_diverges_is_finished():
     space = {"optimizer": optimizers.sgd(sweeps.values([1e28, 1e29, 1e30])), "pull": 1.0}
     found = sweeps.run(TASK, space, steps=40, search=sweeps.population(3, 10), progress=False)
     assert found.columns["status"] == ["diverged"] * 3
+
+
+def test_the_settings_in_the_table_are_those_in_the_states(tmp_path):
+    """Also for the tasks of `supervised`, whose optimizers share a program on CPU in other searches."""
+    rates = sweeps.log_uniform(1e-4, 1)
+    space = {
+        "activation": small.space()["activation"],
+        "optimizer": sweeps.choice(
+            [optimizers.sgd(rates), optimizers.chain(optimizers.clip(1.0), optimizers.adam(rates))]
+        ),
+    }
+    found = sweeps.run(
+        small.task(), space, steps=60, search=sweeps.population(8, 10), keep="all", store=tmp_path / "s", progress=False
+    )
+    copies = [row for row, passed in enumerate(found.generations) if any(one.source != row for one in passed)]
+    assert copies
+    for row, run in enumerate(found.states.runs):
+        _, carry = found.states.source.carry(run.picks, run.seed, found.states._blob(run.id), None)
+        named = optimizers.settings(carry.optimizer)
+        rate = next(value for name, value in named.items() if name.endswith("learning_rate"))
+        columns = {name: found.columns[name][row] for name in found.swept if name.endswith("learning_rate")}
+        assert float(rate) == pytest.approx(next(x for x in columns.values() if x is not None), rel=1e-6)
+
+
+def test_a_layout_that_merges_is_refused():
+    with pytest.raises(ValueError, match="leave merge out"):
+        sweeps.plan(
+            small.task(), small.space(), steps=60, search=sweeps.population(4, 10), layout=sweeps.Layout(merge=True)
+        )
+
+
+def test_a_number_that_a_population_cannot_change_is_refused():
+    task = training.Task(
+        lambda trial, key: (START, trial["rate"]),
+        lambda trial, carry, data, key: ((carry[0] * (1 - carry[1]), carry[1]), {"loss": carry[0].sum()}),
+        lambda trial, carry, data: {"test_loss": (carry[0] ** 2).sum()},
+        None,
+    )
+    space = {"rate": sweeps.uniform(0.01, 0.5)}
+    with pytest.raises(ValueError, match="reads a number of the trial in init alone"):
+        sweeps.run(task, space, steps=20, search=sweeps.population(4, 5), progress=False)
+    assert sweeps.run(task, space, steps=20, trials=4, progress=False).columns["status"] == ["done"] * 4

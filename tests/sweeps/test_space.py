@@ -153,3 +153,19 @@ def test_structures_are_the_combinations_of_alternatives():
     assert len(found) == 6
     assert {picks[("act",)] for picks in found} == {0, 1}
     assert structures(space, most=5) is None
+
+
+@pytest.mark.parametrize("rates", [values([-0.1, 0.1]), uniform(-1, 1), integers(-1, 3)], ids=repr)
+def test_a_range_with_numbers_that_an_optimizer_cannot_have_is_refused(rates):
+    with pytest.raises(ValueError, match="learning_rate=-"):
+        optimizers.sgd(rates)
+
+
+def test_the_upper_end_of_a_range_is_not_drawn():
+    assert optimizers.sgd(0.1, momentum=uniform(0, 1)).settings["momentum"] == uniform(0, 1)
+
+
+@pytest.mark.parametrize("make", [uniform, log_uniform])
+def test_bounds_must_be_numbers(make):
+    with pytest.raises(TypeError, match="needs two numbers, got 'a'"):
+        make("a", 1)

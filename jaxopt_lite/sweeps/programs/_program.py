@@ -91,6 +91,7 @@ class Traced(NamedTuple):
         scores: names of the scores.
         used: for each number of a trial, whether a program uses it.
         settings: for each array of the carry, whether it is a setting of an optimizer.
+        start_only: for each number of a trial, whether only the program that starts the trials uses it.
     """
 
     start: Lowered
@@ -100,6 +101,7 @@ class Traced(NamedTuple):
     scores: tuple[str, ...]
     used: list[bool]
     settings: list[bool]
+    start_only: list[bool]
 
     @property
     def digests(self) -> tuple[str, str]:
@@ -282,12 +284,13 @@ def _traced(task: Task, group: Group, width: int, device: Any, vmap_start: bool)
         program = jax.jit(partial(segment, for_cpu), **options)
     second = lowered(program, device, arguments)
     inputs = slice(len(branches), len(branches) + len(numbers))
-    used = [any(flags) for flags in zip(first.used[inputs], second.used[inputs], strict=True)]
+    flags = list(zip(first.used[inputs], second.used[inputs], strict=True))
+    used, start_only = [a or b for a, b in flags], [a and not b for a, b in flags]
     evaluation, test = second.program.out_info[2]
     for name in test:
         if name in evaluation:
             raise TaskError(f"evaluate and test of task {task.name!r} both return a score {name!r}; rename one of them")
-    return Traced(first, second, width, carry, (*evaluation, *test), used, settings)
+    return Traced(first, second, width, carry, (*evaluation, *test), used, settings, start_only)
 
 
 def _mapped(function: Callable[..., Any], width: int) -> Callable[..., Any]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from jaxopt_lite.sweeps._plan import Plan
 from jaxopt_lite.sweeps._task_error import TaskError
+from jaxopt_lite.sweeps.strategies import Population
 from jaxopt_lite.sweeps.programs._program import Traced
 
 
@@ -33,8 +34,15 @@ def check_read(planned: Plan, traced: Mapping[int, Sequence[Traced]]) -> None:
         traced: for each group that is traced, its programs. Trials of other groups are not looked at.
 
     Raises:
-        UnreadError: a column has no effect; the message names it.
+        UnreadError: a column has no effect; the message names it. Or the sweep is a population, and a number that is
+            copied to the carry is not found there.
     """
+    for per_device in traced.values() if isinstance(planned.stop, Population) else ():
+        if any(per_device[0].start_only) and not any(per_device[0].settings):
+            raise UnreadError(
+                f"task {planned.task.name!r} reads a number of the trial in init alone, so a population cannot change it "
+                "during training: read it in step, or keep it in the state of an optimizer of jaxopt_lite"
+            )
     places = zip(planned.trials, planned.placed, strict=True)
     placed = [_Placed(t.columns, nth, member.numbers) for t, (nth, member) in places if nth in traced]
     for name in planned.make.columns:

@@ -278,7 +278,10 @@ class Results:
             ValueError: no setting is finished, the state of the run was not kept, the setting was not run with that
                 seed, the task has no `model`, or the results were loaded without the task and the space.
             StoreError: the state in the store is damaged, or the task or the space is not that of the sweep.
+            TypeError: `setting` is no `Setting`.
         """
+        if setting is not None and not isinstance(setting, Setting):
+            raise TypeError(f"model takes a setting, as results.best()[0] is one, got {setting!r}")
         setting = setting or next(iter(self.best()), None)
         if setting is None:
             raise ValueError("no setting has finished with all seeds, so there is no best model")

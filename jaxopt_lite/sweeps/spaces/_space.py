@@ -21,6 +21,11 @@ class Distribution(ABC):
     def moved(self, number: Any, factor: float) -> Any:
         """`number` times `factor`, within the bounds; of listed numbers the next larger or smaller one."""
 
+    @property
+    @abstractmethod
+    def bounds(self) -> tuple[Any, Any]:
+        """Its smallest and its largest number."""
+
     def grid(self) -> Sequence[Any] | None:
         """All its numbers, or None for a continuous range."""
         return None
@@ -42,6 +47,11 @@ class Uniform(Distribution):
         """The product, or the bound that it passes."""
         return min(max(number * factor, self.low), self.high)
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The lower end, and the last number below the upper end."""
+        return self.low, math.nextafter(self.high, self.low)
+
     def __repr__(self) -> str:
         return f"uniform({self.low:g}, {self.high:g})"
 
@@ -60,6 +70,11 @@ class LogUniform(Distribution):
     def moved(self, number: float, factor: float) -> float:
         """The product, or the bound that it passes."""
         return min(max(number * factor, self.low), self.high)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The lower end, and the last number below the upper end."""
+        return self.low, math.nextafter(self.high, self.low)
 
     def __repr__(self) -> str:
         return f"log_uniform({self.low:g}, {self.high:g})"
@@ -85,6 +100,11 @@ class Values(Distribution):
         """The numbers."""
         return list(self.numbers)
 
+    @property
+    def bounds(self) -> tuple[Any, Any]:
+        """The smallest and the largest number of the list."""
+        return min(self.numbers), max(self.numbers)
+
     def __repr__(self) -> str:
         return f"values([{', '.join(f'{x:g}' for x in self.numbers)}])"
 
@@ -109,6 +129,11 @@ class Integers(Distribution):
     def grid(self) -> Sequence[int]:
         """The numbers."""
         return range(self.low, self.high + 1)
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """Both ends."""
+        return self.low, self.high
 
     def __repr__(self) -> str:
         return f"integers({self.low}, {self.high})"
@@ -138,6 +163,7 @@ def uniform(low: float, high: float) -> Distribution:
 
     Raises:
         ValueError: `low` is not below `high`, or one is not finite.
+        TypeError: one is not a number.
 
     Example:
         >>> uniform(0.8, 0.99)
@@ -160,6 +186,7 @@ def log_uniform(low: float, high: float) -> Distribution:
 
     Raises:
         ValueError: `low` is not positive, not below `high`, or one is not finite.
+        TypeError: one is not a number.
 
     Example:
         >>> log_uniform(1e-4, 1e-1)
@@ -302,6 +329,9 @@ def _shown(name: str, setting: Any) -> str:
 
 
 def _bounds(name: str, low: float, high: float) -> tuple[float, float]:
+    for bound in (low, high):
+        if isinstance(bound, bool) or not isinstance(bound, int | float | np.integer | np.floating):
+            raise TypeError(f"{name}({low!r}, {high!r}) needs two numbers, got {bound!r}")
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ValueError(f"{name}({low!r}, {high!r}) needs finite numbers with low < high")
     return float(low), float(high)

@@ -66,7 +66,8 @@ def points(space: Any, trials: int | None = None, search: Search | None = None, 
     search = search or ("grid" if trials is None else "random")
     if search not in ("grid", "random", "quasi-random"):
         raise ValueError(
-            f"search must be 'grid', 'random', 'quasi-random', 'tpe' or sweeps.optuna(...), got {search!r}"
+            f"search must be 'grid', 'random', 'quasi-random', 'tpe', sweeps.optuna(...) or sweeps.population(...), "
+            f"got {search!r}"
         )
     if search != "grid":
         if trials is None:

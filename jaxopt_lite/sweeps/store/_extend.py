@@ -54,10 +54,11 @@ def growth(ledger: Ledger, planned: Plan, facts: dict[str, Any]) -> Growth:
         continued = {row: curves.get(row, {}) for row in done if row in stored_states}
         found = found._replace(continued=continued, again=[row for row in done if row not in continued])
     if found.again and isinstance(planned.stop, Population):
+        examples = " or ".join(map(str, _steps(stored["steps"], stored["stride"])))
         raise StoreError(
-            f"the population in {ledger.store} cannot get more steps: all members continue from their final states, "
-            f"which keep='all' stores, and the points of their curves, {stored['stride']} steps apart, must fit into "
-            f"those of the longer runs, {facts['stride']} apart"
+            f"the population in {ledger.store} cannot get {planned.steps} steps: its members continue from their final "
+            "states, which keep='all' stores from the start, and from "
+            f"{stored['steps']} steps only to such numbers as {examples}"
         )
     return found
 
@@ -66,3 +67,8 @@ def wider(points: np.ndarray, times: int) -> np.ndarray:
     """The points of a curve whose stride is `times` as long; a point is a sum over its stride divided by the stride."""
     sums = points[: len(points) // times * times].reshape(-1, times).sum(axis=1, dtype=points.dtype) / times
     return np.concatenate([sums, np.zeros(len(points) - len(sums))]).astype(points.dtype)
+
+
+def _steps(steps: int, stride: int) -> list[int]:
+    """Examples of more steps than `steps`, at which the points of curves are a multiple of `stride` steps apart."""
+    return [longer for longer in (100 * stride * times for times in (1, 2, 3)) if longer > steps]

@@ -19,6 +19,7 @@ from jaxopt_lite.sweeps.programs._program import Traced
 from jaxopt_lite.sweeps.spaces._ranges import drawn_ranges
 from jaxopt_lite.sweeps.spaces._trials import OTHER_COLUMNS
 from jaxopt_lite.sweeps.store._ledger import Ledger, Row, StoreError
+from jaxopt_lite.sweeps.strategies import Population
 from jaxopt_lite.training._run import stride_of
 
 # Names of facts that a note of the user cannot replace.
@@ -99,7 +100,8 @@ def check_same(ledger: Ledger, planned: Plan, facts: dict[str, Any], extend: boo
     ):
         if stored.get(key) != facts[key]:
             values = "" if key == "data" else f": the store has {stored.get(key)}, requested {facts[key]}"
-            raise _differs(ledger, f"in its {key}{values}")
+            name = "search" if key == "stop" and isinstance(planned.stop, Population) else key
+            raise _differs(ledger, f"in its {name}{values}")
     points = dict(enumerate(planned.rows(planned.points, planned.seeds[:1], 0, 0, 0)))
     began = {one.id: one for one in reversed(ledger.adopted())}  # the settings before the first generation
     for old in ledger.rows():

@@ -25,7 +25,10 @@ def check(store: Path, resume: bool) -> None:
         StoreError: it holds a sweep without `resume`, it holds none with `resume`, or it cannot be written to.
     """
     if resume and not exists(store):
-        raise StoreError(f"{store} holds no sweep to resume: there is no {FILE} in it")
+        raise StoreError(
+            f"{store} holds no sweep to resume: there is no {FILE} in it. A sweep that was interrupted before its "
+            "programs were compiled leaves none; start it again"
+        )
     if not resume and exists(store):
         raise occupied(store)
     nearest = next((folder for folder in (store, *store.absolute().parents) if folder.exists()), Path())
