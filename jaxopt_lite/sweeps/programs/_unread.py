@@ -7,8 +7,8 @@ import numpy as np
 
 from jaxopt_lite.sweeps._plan import Plan
 from jaxopt_lite.sweeps._task_error import TaskError
-from jaxopt_lite.sweeps.strategies import Population
 from jaxopt_lite.sweeps.programs._program import Traced
+from jaxopt_lite.sweeps.strategies import Population
 
 
 class UnreadError(TaskError):
@@ -40,8 +40,8 @@ def check_read(planned: Plan, traced: Mapping[int, Sequence[Traced]]) -> None:
     for per_device in traced.values() if isinstance(planned.stop, Population) else ():
         if any(per_device[0].start_only) and not any(per_device[0].settings):
             raise UnreadError(
-                f"task {planned.task.name!r} reads a number of the trial in init alone, so a population cannot change it "
-                "during training: read it in step, or keep it in the state of an optimizer of jaxopt_lite"
+                f"task {planned.task.name!r} reads a number of the trial in init alone, so a population cannot change "
+                "it during training: read it in step, or keep it in the state of an optimizer of jaxopt_lite"
             )
     places = zip(planned.trials, planned.placed, strict=True)
     placed = [_Placed(t.columns, nth, member.numbers) for t, (nth, member) in places if nth in traced]
