@@ -71,3 +71,16 @@ def test_few_settings_have_a_test_score_and_no_warning(swept: Any, tmp_path: Pat
     results = swept(CELLS[:3], objective="validation_accuracy", others=on_test_part)
     text = report.page(results, tmp_path / "page.html").read_text()
     assert UNSEEN in text and "Selected as" not in text
+
+
+def test_a_combination_is_tied_if_its_best_setting_is(swept: Any) -> None:
+    """The headline counts as the table does: a setting that varies more is not a reason to count its combination."""
+    scores = {("tanh", 0.1): (0.90, 0.92, 0.94), ("relu", 0.1): (0.88, 0.90, 0.92), ("relu", 1.0): (0.80, 0.97, 0.90)}
+    scores |= {("tanh", 1.0): (0.5, 0.5, 0.5), ("sine", 0.1): (0.89, 0.93, 0.935), ("sine", 1.0): (0.5, 0.5, 0.5)}
+    cells = [{"activation": name, "learning_rate": rate} for name, rate in scores]
+    results = swept(cells, score=lambda row: scores[row.columns["activation"], row.columns["learning_rate"]][row.seed])
+    tied = {(setting.columns["activation"], setting.columns["learning_rate"]) for setting in results.tied()}
+    assert {("relu", 1.0), ("sine", 0.1)} <= tied and ("relu", 0.1) not in tied
+    found = " ".join(verdict(study_of(results)).cautions)
+    assert "3 seeds do not distinguish it from 1 other combination" in found
+    assert "sine" in found
