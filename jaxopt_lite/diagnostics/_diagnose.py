@@ -17,7 +17,6 @@ from jaxopt_lite.flax import Observed, network, observe, references
 
 Array = jax.Array
 Loss = str | Callable[[Any, Any], Array]
-# The program runs once, so it is compiled with few optimisations.
 _NO_ACTIVATION = {
     **dict.fromkeys(("dead", "saturated", "usual"), math.nan),
     "mean": 0.0,
@@ -26,6 +25,7 @@ _NO_ACTIVATION = {
     "can_die": False,
     "one_sided": False,
 }
+# The program runs once, so it is compiled with few optimisations.
 _ONCE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
