@@ -54,9 +54,10 @@ def test_page(figures: dict[str, Any]) -> None:
         "| SwiGLU | 2.25 / ",
         "| act_dense, gelu |",
         "float32, in cache",
+        "### What accuracy costs",
         "Subnormal inputs are left out",
         "the unit is that of 2⁻⁴",
-        "**Verdict.** 16-bit results beyond 0.51 ulp: none.",
+        "**Verdict**\n\n- 16-bit results beyond 0.51 ulp: none.",
         "jax ",
         "`jaxopt-lite bench activations --only tanh,glu --small`",
     ):

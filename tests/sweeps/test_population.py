@@ -8,6 +8,7 @@ import pytest
 from jaxopt_lite import optimizers, sweeps, training
 from jaxopt_lite.optimizers._settings import is_setting
 from jaxopt_lite.sweeps.store._ledger import Ledger
+from jaxopt_lite.training import _run
 from tests.sweeps import small
 
 STEPS, EVERY, SIZE = 40, 8, 6
@@ -58,17 +59,21 @@ def whole():
 
 def reference():
     """Settings, step of divergence and scores of each member by a loop over members and steps."""
-    advance = jax.jit(lambda trial, carry: step(trial, carry, None, None))
+    # a generation is one compiled loop: the compiler may order the sums of a single step in another way
+    advance = jax.jit(lambda trial, carry, curve, span: _run.advance(TASK, trial, carry, curve, None, 0, span))
+    score = jax.jit(lambda w: loss(w, 0.0))
+    curve = _run.Curve({"loss": jnp.zeros(_run.POINTS)}, jnp.int32(1))
     planned = sweeps.plan(TASK, SPACE, steps=STEPS, search=POPULATION)
     points = [dict(picks) for picks in planned.points]
     carries = [TASK.init(planned.make(point).value, None) for point in points]
     finite, sources = [True] * SIZE, []
     for generation in range(STEPS // EVERY):
         for member, point in enumerate(points):
-            for _ in range(EVERY if finite[member] else 0):
-                carries[member], metrics = advance(planned.make(point).value, carries[member])
-                finite[member] = finite[member] and bool(np.isfinite(metrics["loss"]))
-        costs = [float(loss(carry[0], 0.0)) if good else np.inf for carry, good in zip(carries, finite, strict=True)]
+            if finite[member]:
+                span = (generation * EVERY, (generation + 1) * EVERY)
+                carries[member], losses = advance(planned.make(point).value, carries[member], curve, span)
+                finite[member] = bool(np.isfinite(losses.points["loss"]).all())
+        costs = [float(score(carry[0])) if good else np.inf for carry, good in zip(carries, finite, strict=True)]
         if generation == STEPS // EVERY - 1:
             return points, costs, sources
         ranked = sorted((i for i in range(SIZE) if np.isfinite(costs[i])), key=lambda i: (costs[i], i))
