@@ -44,9 +44,9 @@ def _softmax_rule(axes: Axes, primals: tuple, tangents: tuple) -> tuple[jax.Arra
 @partial(jax.custom_jvp, nondiff_argnums=(1, 2))
 def _log_softmax(x: jax.Array, axes: Axes, steps: int = 1) -> jax.Array:
     difference = _less_largest(x, axes)
-    largest = difference == 0
-    others = jnp.sum(jnp.where(largest, 0.0, jnp.exp(difference)), axes, keepdims=True)
-    ties = jnp.sum(largest, axes, keepdims=True, dtype=x.dtype) - 1.0
+    smaller = jnp.minimum(difference * -float(jnp.finfo(x.dtype).max), 1.0)  # 0 for the largest entries, 1 elsewhere
+    others = jnp.sum(jnp.exp(difference) * smaller, axes, keepdims=True)
+    ties = jnp.sum(1.0 - smaller, axes, keepdims=True) - 1.0
     return difference - jnp.log1p(others + ties)
 
 
