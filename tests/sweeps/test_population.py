@@ -1,5 +1,7 @@
 """Population-based training: a plain Python loop gives the same numbers, whatever happens on the way."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -112,7 +114,7 @@ def moved(path, value, fresh, u, factor):
         return rates[int(u * 3)] if fresh else rates[min(max(at, 0), 2)]
     low, high = (1e-3, 4.0) if name == "learning_rate" else (0.0, 0.95)
     anew = low * (high / low) ** u if name == "learning_rate" else low + u * (high - low)
-    return anew if fresh else min(max(value * factor, low), high)
+    return anew if fresh else min(max(value * factor, low), math.nextafter(high, low))
 
 
 def test_a_plain_loop_gives_the_same_numbers(whole):

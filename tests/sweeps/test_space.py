@@ -165,6 +165,12 @@ def test_the_upper_end_of_a_range_is_not_drawn():
     assert optimizers.sgd(0.1, momentum=uniform(0, 1)).settings["momentum"] == uniform(0, 1)
 
 
+@pytest.mark.parametrize("leaf", [uniform(0.5, 1), log_uniform(0.5, 1)], ids=repr)
+def test_a_number_that_is_moved_stays_below_the_upper_end(leaf):
+    assert 0.99 < leaf.moved(0.9, 1.2) < 1.0
+    assert leaf.moved(0.5, 0.8) == 0.5
+
+
 @pytest.mark.parametrize("make", [uniform, log_uniform])
 def test_bounds_must_be_numbers(make):
     with pytest.raises(TypeError, match="needs two numbers, got 'a'"):

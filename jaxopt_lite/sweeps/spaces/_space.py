@@ -33,48 +33,42 @@ class Distribution(ABC):
 
 # The records of a space are not NamedTuples, which JAX would flatten inside an optimizer.
 @dataclass(frozen=True, repr=False)
-class Uniform(Distribution):
-    """Equally likely anywhere from `low` to `high`."""
+class _Interval(Distribution):
+    """Any number from `low` to below `high`."""
 
     low: float
     high: float
 
-    def quantile(self, u: float) -> float:
-        """The number at the share `u` of the way."""
-        return self.low + u * (self.high - self.low)
-
     def moved(self, number: float, factor: float) -> float:
         """The product, or the bound that it passes."""
-        return min(max(number * factor, self.low), self.high)
+        low, high = self.bounds
+        return min(max(number * factor, low), high)
 
     @property
     def bounds(self) -> tuple[float, float]:
         """The lower end, and the last number below the upper end."""
         return self.low, math.nextafter(self.high, self.low)
+
+
+@dataclass(frozen=True, repr=False)
+class Uniform(_Interval):
+    """Equally likely anywhere from `low` to `high`."""
+
+    def quantile(self, u: float) -> float:
+        """The number at the share `u` of the way."""
+        return self.low + u * (self.high - self.low)
 
     def __repr__(self) -> str:
         return f"uniform({self.low:g}, {self.high:g})"
 
 
 @dataclass(frozen=True, repr=False)
-class LogUniform(Distribution):
+class LogUniform(_Interval):
     """Equally likely in every decade from `low` to `high`."""
-
-    low: float
-    high: float
 
     def quantile(self, u: float) -> float:
         """The number at the share `u` of the way, counted in decades."""
         return self.low * (self.high / self.low) ** u
-
-    def moved(self, number: float, factor: float) -> float:
-        """The product, or the bound that it passes."""
-        return min(max(number * factor, self.low), self.high)
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """The lower end, and the last number below the upper end."""
-        return self.low, math.nextafter(self.high, self.low)
 
     def __repr__(self) -> str:
         return f"log_uniform({self.low:g}, {self.high:g})"
