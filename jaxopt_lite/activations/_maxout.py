@@ -8,11 +8,19 @@ from jaxopt_lite.activations._rectified import relu
 from jaxopt_lite.activations._rule.arguments import axis_of, real
 from jaxopt_lite.activations._rule.axis import along_axis
 
+_FEW = 8  # up to so many pieces are compared one after the other, which takes a few per cent of the time of a gather
+
 
 def _largest(x: jax.Array, pieces: int, axis: int) -> jax.Array:
     groups = x.reshape(*x.shape[:axis], x.shape[axis] // pieces, pieces, *x.shape[axis + 1 :])
-    first = jnp.argmax(groups, axis + 1, keepdims=True)
-    return jnp.take_along_axis(groups, first, axis + 1).squeeze(axis + 1)
+    if pieces > _FEW:
+        first = jnp.argmax(groups, axis + 1, keepdims=True)
+        return jnp.take_along_axis(groups, first, axis + 1).squeeze(axis + 1)
+    largest, *rest = (jax.lax.index_in_dim(groups, k, axis + 1, keepdims=False) for k in range(pieces))
+    for piece in rest:
+        larger = (piece > largest) | (jnp.isnan(piece) & ~jnp.isnan(largest))
+        largest = jnp.where(larger, piece, largest)
+    return largest
 
 
 _maxout = along_axis("maxout", _largest)

@@ -81,11 +81,11 @@ def convolutions(*, small: bool = False, progress: Report | None = None) -> dict
     }
 
 
-class _Engine:
+class Engine:
     """The sweep: compiled when it is made; a call runs it and returns the test losses."""
 
-    def __init__(self, task: Any, size: Size, steps: int) -> None:
-        space = {"optimizer": optimizers.adam(sweeps.values(size.rates))}
+    def __init__(self, task: Any, rates: tuple[float, ...], steps: int) -> None:
+        space = {"optimizer": optimizers.adam(sweeps.values(rates))}
         self._planned = sweeps.plan(task, space, steps=steps)
         self.width = self._planned.widths[0]
         results = sweeps.execute(self._planned, progress=False)
@@ -106,7 +106,7 @@ def _network(name: str, size: Size, report: Report) -> tuple[dict[str, Any], dic
     count = len(cores())
     with ExitStack() as stack:
         report(f"{name}, engine: compiling")
-        engine = _Engine(task, size, steps)
+        engine = Engine(task, size.rates, steps)
         ways = {"engine": _way(engine, engine.compile_seconds, size, count)}
         report(f"{name}: compiling the loop")
         started = time.perf_counter()

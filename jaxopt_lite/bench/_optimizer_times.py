@@ -63,16 +63,16 @@ def large_leaf(entries: int, repeats: int, names: Iterable[str]) -> dict[str, di
     params, grads = jnp.ones(entries), jnp.full(entries, 1e-3)
     for name in names:
         ours, theirs = pairs()[name]
-        runs = {"ours": running(ours, params, grads), "optax": running(theirs, params, grads), "axpy": _axpy(params)}
+        runs = {"ours": running(ours, params, grads), "optax": running(theirs, params, grads), "axpy": axpy(params)}
         torch = torch_step(name, [(entries,)])
         measured: dict[str, float | None] = {**medians(runs | ({"torch": torch} if torch else {}), repeats)}
         words = WORDS[opt.CATALOGUE[name].memory] if name in opt.CATALOGUE else 8
-        axpy = measured.pop("axpy")
-        out[name] = measured | {"limit": (axpy or 0.0) * words / 3}
+        plain = measured.pop("axpy")
+        out[name] = measured | {"limit": (plain or 0.0) * words / 3}
     return out
 
 
-def _axpy(like: jax.Array) -> Run:
+def axpy(like: jax.Array) -> Run:
     """y ← y + x/2 in place: it reads two numbers and writes one per entry, as fast as memory allows."""
     step = jax.jit(lambda y, x: y + 0.5 * x, donate_argnums=0)
     now, x = [jnp.copy(like)], jnp.copy(like)
@@ -85,19 +85,33 @@ def _axpy(like: jax.Array) -> Run:
 
 
 def torch_step(name: str, shapes: Iterable[tuple[int, ...]]) -> Run | None:
-    """A step of torch's fused optimizer; None where it has none of that name or torch is not installed."""
+    """A step of torch's fused optimizer, on a GPU if JAX uses one.
+
+    None where torch has no optimizer of that name, is not installed, or cannot use the device.
+    """
     if name not in TORCH or importlib.util.find_spec("torch") is None:
         return None
     import torch
 
+    device = {"cpu": "cpu", "gpu": "cuda"}.get(jax.default_backend())
+    if device is None or (device == "cuda" and not torch.cuda.is_available()):
+        return None
     params = []
     for shape in shapes:
-        param = torch.ones(shape, requires_grad=True)
-        param.grad = torch.full(shape, 1e-3)
+        param = torch.ones(shape, requires_grad=True, device=device)
+        param.grad = torch.full(shape, 1e-3, device=device)
         params.append(param)
     settings: dict[str, Any] = {"lr": 1e-3, "fused": True} | ({"momentum": 0.9} if name == "momentum" else {})
+    if name == "adagrad" and device == "cuda":
+        settings |= {"fused": False, "foreach": True}  # torch has a fused one for the CPU only
     optimizer = getattr(torch.optim, TORCH[name])(params, **settings)
-    return lambda: optimizer.step()
+
+    def run() -> None:
+        optimizer.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return run
 
 
 def small_tree(repeats: int, names: Iterable[str]) -> dict[str, dict[str, float]]:
@@ -138,7 +152,7 @@ def accumulation(
     With two micro-steps per step, the odd calls are idle and the even ones emit; each is timed alone.
     """
     params, grads = jnp.ones(entries), jnp.full(entries, 1e-3)
-    axpy = _axpy(params)
+    plain = axpy(params)
     steps = {
         "ours": running(opt.accumulate(opt.adamw(1e-3), 2), params, grads),
         "optax": running(optax.MultiSteps(optax.adamw(1e-3), 2), params, grads),
@@ -146,7 +160,7 @@ def accumulation(
     seconds: dict[str, dict[str, list[float]]] = {who: {"idle": [], "emitting": [], "axpy": []} for who in steps}
     for nth in range(repeats + 1):
         for who, step in list(steps.items())[:: 1 if nth % 2 else -1]:
-            for name, run in (("idle", step), ("emitting", step), ("axpy", axpy)):
+            for name, run in (("idle", step), ("emitting", step), ("axpy", plain)):
                 started = clock()
                 jax.block_until_ready(run())
                 if nth:

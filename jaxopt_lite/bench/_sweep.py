@@ -6,7 +6,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
 from typing import Any, NamedTuple
@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxopt_lite import activations, optimizers, sweeps, training
+from jaxopt_lite import activations as act
+from jaxopt_lite import optimizers as opt
+from jaxopt_lite import sweeps, training
 from jaxopt_lite.bench import _loops, _scan_loop
 from jaxopt_lite.bench._loops import Training
 
@@ -113,14 +115,14 @@ def sweep(*, small: bool = False, progress: Report | None = None) -> dict[str, A
     with ExitStack() as stack:
         stack.enter_context(_without_persistent_cache())
         report("engine: compiling")
-        engine = _Engine(task, size)
+        engine = Engine(task, size)
         trainings = engine.trainings()
         every = list(range(len(trainings)))
         ways = {"engine": Way(engine, engine.planned.runs, every, cores, engine.facts["compile_seconds"])}
         ways |= _loop_ways(stack, jax.tree.map(np.asarray, task.data), trainings, size, report)
         rate_before = sweeps.matmul_rate(jax.local_devices()[:1], cores)
         report("engine with halving: tracing")
-        halving = _Engine(task, size, HALVING)
+        halving = Engine(task, size, HALVING)
         timed = ways | {"halving": Way(halving, halving.planned.runs, [], cores, halving.facts["compile_seconds"])}
         rounds = measured(timed, size.repeats, report)
         rate = statistics.median([rate_before, sweeps.matmul_rate(jax.local_devices()[:1], cores)])
@@ -145,7 +147,7 @@ def sweep(*, small: bool = False, progress: Report | None = None) -> dict[str, A
 
 
 def _answer(
-    engine: "_Engine", halving: "_Engine", rounds: list[Round], ways: dict[str, dict[str, Any]]
+    engine: "Engine", halving: "Engine", rounds: list[Round], ways: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
     """Seconds until the best setting is known: with halving, and by training every setting with every seed.
 
@@ -195,15 +197,22 @@ def _loop_ways(stack: ExitStack, data: Any, trainings: list[Training], size: Siz
     return ways
 
 
-class _Engine:
+class Engine:
     """The sweep: compiled when it is made; a call runs it all and returns the first seed's validation accuracies."""
 
-    def __init__(self, task: training.Task, size: Size, stop: Any = None) -> None:
+    def __init__(
+        self,
+        task: training.Task,
+        size: Size,
+        stop: Any = None,
+        activations: Sequence[str] = tuple(_loops.ACTIVATIONS),
+        optimizers: Sequence[str] = tuple(_loops.OPTIMIZERS),
+    ) -> None:
         self._task, self._size = task, size
         space = {
-            "activation": sweeps.choice({name: activations.CATALOGUE[name].function for name in _loops.ACTIVATIONS}),
+            "activation": sweeps.choice({name: act.CATALOGUE[name].function for name in activations}),
             "optimizer": sweeps.choice(
-                {name: optimizers.CATALOGUE[name].function(sweeps.values(size.rates)) for name in _loops.OPTIMIZERS}
+                {name: opt.CATALOGUE[name].function(sweeps.values(size.rates)) for name in optimizers}
             ),
         }
         self.planned = sweeps.plan(task, space, seeds=size.seeds, steps=size.steps, stop=stop, keep=0)
@@ -222,7 +231,7 @@ class _Engine:
 
     def trainings(self) -> list[Training]:
         """Those of the first seed, as the loops need them."""
-        trial = {"activation": activations.relu, "optimizer": optimizers.sgd(0.1)}
+        trial = {"activation": act.relu, "optimizer": opt.sgd(0.1)}
         layers, rows = _loops.starting_points(self._task, trial, 0, self._size.steps, self._size.batch)
         return [
             Training(row["activation"], row["optimizer"], row["learning_rate"], layers, rows) for row in self._first

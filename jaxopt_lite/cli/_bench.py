@@ -33,9 +33,10 @@ def bench(options: argparse.Namespace) -> int:
     from jaxopt_lite import bench as benches
 
     if chosen:
-        for name in chosen if options.kind == "optimizers" else ():
-            if name not in benches.OPTIMIZER_SECTIONS:
-                raise Usage(unknown("section", name, benches.OPTIMIZER_SECTIONS))
+        sections = {"optimizers": tuple(benches.OPTIMIZER_SECTIONS), "device": benches.DEVICE_SECTIONS}
+        for name in chosen if options.kind in sections else ():
+            if name not in sections[options.kind]:
+                raise Usage(unknown("section", name, sections[options.kind]))
         arguments["only"] = chosen
     figures = getattr(benches, options.kind)(progress=_print_progress, **arguments)
     page = getattr(benches, f"render_{options.kind}")(figures)

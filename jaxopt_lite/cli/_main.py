@@ -207,12 +207,13 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
         "convolutions": "sweeps of CNNs, a GRU and a transformer against loops with a jitted step",
         "activations": "accuracy, memory and speed of activations against jax.nn and torch",
         "optimizers": "steps and states of optimizers against optax and torch",
+        "device": "sweeps, activations and optimizers on the accelerator of this machine",
     }
     for kind, subject in subjects.items():
         one = kinds.add_parser(kind, help=subject, description=f"Measure {subject}.")
         one.add_argument("--json", action="store_true", help="print the figures as one JSON object")
         one.add_argument("--out", metavar="FILE", help="also write the figures as a Markdown page")
-        if kind in ("activations", "optimizers"):
+        if kind in ("activations", "optimizers", "device"):
             what = "activations" if kind == "activations" else "sections of the page"
             one.add_argument("--only", metavar="NAMES", help=f"comma-separated names of {what}")
         small = "tiny sizes, to try the command; the figures mean nothing"

@@ -116,7 +116,7 @@ def moments(study: Study) -> list[Moment]:
     owner = {row: s.trials for s in study.settings for row in s.trials}
     scores: dict[tuple[tuple[int, ...], int], list[float]] = {}
     levels: dict[tuple[int, int], tuple[float, int]] = {}  # by step and seeds: the least cost, and how many settings
-    made, found = 0, []
+    made, found, whole = 0, [], _full(study)
     for _, events in sorted(rounds.items()):
         made += sum(steps for *_, steps in events)
         reached = [(owner[row], step, study.rungs[row][step]) for row, step, _ in events if step]
@@ -130,7 +130,7 @@ def moments(study: Study) -> list[Moment]:
         if levels:
             step, seeds = max(levels)
             least, settings = levels[step, seeds]
-            found.append(Moment(made / _full(study), cost(study, least), step, seeds, settings))
+            found.append(Moment(made / whole, cost(study, least), step, seeds, settings))
     return found
 
 

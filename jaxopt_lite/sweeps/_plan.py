@@ -23,7 +23,7 @@ from jaxopt_lite.sweeps.spaces._trials import (
     structures,
 )
 from jaxopt_lite.sweeps.store._database import Row, encoded
-from jaxopt_lite.sweeps.strategies import History, Never, Optuna, Population, Stop, optuna
+from jaxopt_lite.sweeps.strategies import History, Never, Optuna, Order, Population, Stop, optuna
 from jaxopt_lite.sweeps.strategies._simulate import simulated_steps
 from jaxopt_lite.training import Task, _checked
 
@@ -186,7 +186,7 @@ def plan(
 ) -> Plan:
     """What `run` would do with these arguments. Nothing is written, and on CPU nothing is compiled.
 
-    On an accelerator the width of a chunk is computed from the memory of two small programs, which are compiled.
+    On an accelerator a program is compiled, to see whether so many runs fit in memory.
 
     Args:
         task: the training problem.
@@ -245,13 +245,17 @@ def plan(
     make = Trials(space, examples or drawn)
     grouping = Groups([make(picks).value for picks in examples or drawn], merge=bool(chosen.merge))
     made = [make(picks) for picks in drawn]
+    placed = [grouping.assign(trial.value) for trial in made]
+    first = rule.orders(
+        History(int(steps), listed, task.mode == "min", (tuple(range(len(made))),), {}), range(len(made))
+    )
     return Plan(
         task=task,
         space=space,
         make=make,
         points=drawn,
         trials=made,
-        placed=[grouping.assign(trial.value) for trial in made],
+        placed=placed,
         seeds=listed,
         steps=int(steps),
         search=sampler,
@@ -261,7 +265,7 @@ def plan(
         keep=_keep(keep),
         seed=int(seed),
         grouping=grouping,
-        widths=Widths(task, grouping.groups, chosen, most * len(listed)),
+        widths=Widths(task, grouping.groups, chosen, _runs_at_a_time(len(grouping.groups), placed, first, sampler)),
         layout=chosen,
         workers=_width.workers(chosen.devices or ()),
     )
@@ -285,6 +289,16 @@ def _searched(
         raise ValueError(f"search={sampler} needs to know how many trials to ask for, as trials=100")
     history = History(steps, seeds, minimise, (), {})
     return sampler, trials, sampler.next_batch(space, seed, history, [], trials)
+
+
+def _runs_at_a_time(
+    groups: int, placed: Sequence[tuple[int, Member]], first: Sequence[Order], sampler: Optuna | None
+) -> dict[int, int]:
+    """How many runs of equal structure each group has at the start; a sampler may later give all to one group."""
+    if sampler is not None:
+        return dict.fromkeys(range(groups), len(first))
+    alike = Counter((placed[order.trial][0], placed[order.trial][1].branches) for order in first)
+    return {nth: max([n for (group, _), n in alike.items() if group == nth], default=1) for nth in range(groups)}
 
 
 def _members(

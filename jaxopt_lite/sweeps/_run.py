@@ -201,6 +201,9 @@ def _executed(
         ValueError: a score has the name of another column.
     """
     report = Lines(planned.task.objective) if progress is True else progress or (lambda _: None)
+    if previous is not None:
+        known = previous.facts().get("group_widths", {})
+        planned = planned._replace(widths=planned.widths.of_ledger({int(nth): width for nth, width in known.items()}))
     compiler = Compiler(planned, report)
     grown = None
     try:
@@ -264,8 +267,9 @@ def _executed(
             }
             total = {k: before.get(k, 0.0) + last[k] for k in ("compile_seconds", "run_seconds")}
             digests = {**before["digests"], **compiler.digests}
+            widths = {**before.get("group_widths", {}), **{nth: planned.widths[int(nth)] for nth in compiler.digests}}
             programs = len({digest for pair in digests.values() for digest in pair})
-            ledger.note(**total, digests=digests, programs=programs, last=last)
+            ledger.note(**total, digests=digests, group_widths=widths, programs=programs, last=last)
         return _results.read(ledger, planned.task, planned.space)
     finally:
         ledger.close()

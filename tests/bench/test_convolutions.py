@@ -17,7 +17,7 @@ def test_loops_by_hand_agree_with_the_engine(name):
     task = _networks.task_of(one, name)
     work = Work(name, RATES, _networks.starting_point(one, task, STEPS))
     size = _convolutions.Size({name: STEPS}, RATES, 1)
-    engine = _convolutions._Engine(task, size, STEPS)().accuracies
+    engine = _convolutions.Engine(task, size.rates, STEPS)().accuracies
     assert engine[0] != engine[1]
     loops = ["jitted", *(["torch"] if TORCH and name.startswith("cnn") else [])]
     for loop in loops:

@@ -1,9 +1,11 @@
 """How wide a chunk is."""
 
+from functools import partial
+
 import jax
 import pytest
 
-from jaxopt_lite import sweeps
+from jaxopt_lite import optimizers, sweeps
 from jaxopt_lite.sweeps.programs._width import accelerator_width, bytes_of, cpu_width
 from tests.sweeps import small
 
@@ -21,6 +23,9 @@ def test_on_an_accelerator_memory_is_filled_but_not_beyond_the_trials():
 
     wide = accelerator_width(linear, 80 << 30, 100_000)
     assert wide == 4096
+    analysed = []
+    assert accelerator_width(lambda width: analysed.append(width) or linear(width), 80 << 30, 24) == 24
+    assert analysed == [24]  # the program that then runs, and no other
     assert accelerator_width(linear, 80 << 30, 100) == 104
     tight = accelerator_width(linear, 1 << 30, 100_000)
     assert tight % 8 == 0
@@ -37,6 +42,34 @@ def test_the_width_does_not_depend_on_other_trials():
     }
     both = sweeps.plan(small.task(), small.space(), steps=1).widths[0]
     assert sweeps.plan(small.task(), alone, steps=1).widths[0] == both
+
+
+def test_on_an_accelerator_a_chunk_has_the_runs_of_one_structure(monkeypatch):
+    monkeypatch.setattr("jaxopt_lite.sweeps.programs._program.cpu_width", lambda _: pytest.fail("not asked for"))
+    counted = {}
+
+    def width_of(task, group, layout, runs):
+        return counted.setdefault(id(group), runs)
+
+    monkeypatch.setattr("jaxopt_lite.sweeps.programs._program.width_of", width_of)
+    layout = sweeps.Layout(merge=False)
+    grid = sweeps.plan(small.task(), small.space(), seeds=4, steps=7, layout=layout)
+    assert {grid.widths[nth] for nth in grid.used} == {12} and grid.runs == 24 and len(grid.used) == 2
+    raced = sweeps.plan(small.task(), small.space(), seeds=4, steps=9, layout=layout, stop=sweeps.halving(race=True))
+    assert {raced.widths[nth] for nth in raced.used} == {3}  # the first seed alone begins
+    space = {**small.space(), "optimizer": optimizers.sgd(sweeps.log_uniform(0.01, 1))}
+    asked = sweeps.plan(small.task(), space, trials=40, seeds=2, steps=7, layout=layout, search="tpe")
+    assert asked.widths[0] == 2 * len(asked.points)
+
+
+def test_a_sweep_that_grows_keeps_its_widths(tmp_path, monkeypatch):
+    """As on an accelerator, where the width of a chunk follows the number of runs."""
+    monkeypatch.setattr("jaxopt_lite.sweeps.programs._program.width_of", lambda task, group, layout, runs: runs)
+    run = partial(sweeps.run, small.task(), small.space(), steps=3, store=tmp_path / "s", progress=False)
+    before = run(seeds=2)
+    grown = run(seeds=3, extend=True)
+    assert grown.facts["group_widths"] == before.facts["group_widths"] == {"0": 6}
+    assert [row for row in grown.rows() if row["seed"] < 2] == before.rows()
 
 
 def test_bytes_are_those_of_the_arrays():

@@ -29,10 +29,18 @@ def wave(high: jax.Array, low: jax.Array | None, times: int = 1, eighths: int = 
 
     Within 1 ulp for |high| < 8192; beyond, the angle of high is right within 1e-11, so that
     digits are lost only next to a multiple of pi. XLA's own float32 sine is correctly
-    rounded, but takes four times as long on a CPU.
+    rounded, but takes four times as long on a CPU; on an accelerator it is two to three times as fast as this one and
+    takes the place of it where one term and no multiple is asked for.
     """
     if high.dtype == jnp.float64 or jax.typeof(high).weak_type:
         return _by_xla(high, low, times, eighths)
+    if low is None and times == 1:
+        here = partial(_reduced_wave, low=low, times=times, eighths=eighths)
+        return lax.platform_dependent(high, cpu=here, default=lambda high: _by_xla(high, None, 1, eighths))
+    return _reduced_wave(high, low, times, eighths)
+
+
+def _reduced_wave(high: jax.Array, low: jax.Array | None, times: int, eighths: int) -> jax.Array:
     angle = _reduced(jnp.abs(high))
     further = low is not None or times > 1 or eighths % 2
     if further:
@@ -62,7 +70,7 @@ def _by_xla(high: jax.Array, low: jax.Array | None, times: int, eighths: int) ->
     if times > 1:
         half = float(jnp.finfo(high.dtype).max) / 2  # twice as much is finite
         high = times * jnp.where(jnp.isfinite(high), jnp.clip(high, -half, half), high)
-    angle = high + shift
+    angle = high + shift if low is not None or eighths % 2 else high  # -0.0 stays
     size = jnp.cos(angle) if eighths // 2 % 2 else jnp.sin(angle)
     return -size if eighths // 4 % 2 else size
 

@@ -1,6 +1,6 @@
 """The programs of a group: one that starts C trials, one that advances and scores them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -139,7 +139,7 @@ def width_of(task: Task, group: Group, layout: Layout, runs: int) -> int:
         task: the training problem.
         group: the group.
         layout: how runs are packed.
-        runs: number of runs that there may be.
+        runs: number of runs that there may be at a time.
     """
     assert layout.devices is not None
     if layout.width is not None:
@@ -154,18 +154,26 @@ def width_of(task: Task, group: Group, layout: Layout, runs: int) -> int:
             )
         return cpu_width(bytes_of(state))
 
-    def temporary(width: int) -> int:
-        memory = trace(task, group, width, device, layout).segment.program.compile().memory_analysis()
+    def needed(width: int) -> int:
+        memory = trace(task, group, width, device, layout).segment.compiled()[0].memory_analysis()
         return int(memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes)
 
     limit = (device.memory_stats() or {}).get("bytes_limit", 8 << 30)
-    return accelerator_width(temporary, limit, runs)
+    return accelerator_width(needed, limit, runs)
 
 
 class Widths:
     """The number of runs in a chunk, by number of a group; each is found when it is asked for."""
 
-    def __init__(self, task: Task, groups: Sequence[Group], layout: Layout, runs: int) -> None:
+    def __init__(self, task: Task, groups: Sequence[Group], layout: Layout, runs: Mapping[int, int]) -> None:
+        """Widths for a task.
+
+        Args:
+            task: the training problem.
+            groups: the groups.
+            layout: how runs are packed.
+            runs: how many runs of a group there may be at a time, by number of the group.
+        """
         self._task, self._groups, self._layout, self._runs = task, groups, layout, runs
         self._known: dict[int, int] = {}
         self._convolving: dict[int, bool] = {}
@@ -179,10 +187,20 @@ class Widths:
             ValueError: the task needs a drawn number while its program is built.
         """
         if nth not in self._known:
-            width = width_of(self._task, self._groups[nth], self._layout, self._runs)
+            width = width_of(self._task, self._groups[nth], self._layout, self._runs[nth])
             one_at_a_time = self._layout.width is None and width > 1 and self._convolves(nth)
             self._known[nth] = 1 if one_at_a_time else width
         return self._known[nth]
+
+    def of_ledger(self, known: Mapping[int, int]) -> "Widths":
+        """These widths, with those that a ledger was begun with unless the layout gives one.
+
+        On an accelerator they depend on the number of runs, which grows with a sweep, and its programs must not change.
+        """
+        widths = Widths(self._task, self._groups, self._layout, self._runs)
+        if self._layout.width is None:
+            widths._known.update(known)
+        return widths
 
     def form(self, nth: int) -> str:
         """In words, how the program of a group runs a chunk."""

@@ -28,18 +28,26 @@ def cpu_width(bytes_a_trial: int) -> int:
     return min(WIDEST_ON_CPU, max(least, 1 << max(0, (SMALL_BYTES // size).bit_length() - 1)))
 
 
-def accelerator_width(temporary_bytes: Callable[[int], int], memory_bytes: int, trials: int) -> int:
-    """As many trials as memory holds, by the compiler's memory analysis at two small widths.
+def accelerator_width(needed_bytes: Callable[[int], int], memory_bytes: int, trials: int) -> int:
+    """The number of trials there are, or as many as memory holds, by the compiler's memory analysis.
 
     The analysis is linear in the width and some 15 % and 25 MB too low (measured on CPU), so that much is left free.
-    The width is a multiple of 8 and never far above the number of trials there are.
+    The width is a multiple of 8, and never far above the number of trials there are.
+
+    Args:
+        needed_bytes: what a program of a given width needs. The program of all trials is analysed first, since that is
+            the one to run if it fits; only if it does not, two small ones.
+        memory_bytes: memory of the device.
+        trials: how many there may be at a time.
     """
-    at_8, at_16 = temporary_bytes(8), temporary_bytes(16)
-    needed = max(1, (at_16 - at_8) // 8)
+    wanted, usable = min(-(-trials // 8) * 8, WIDEST_ON_ACCELERATOR), memory_bytes / 1.15 - 25e6
+    if needed_bytes(wanted) <= usable:
+        return wanted
+    at_8, at_16 = needed_bytes(8), needed_bytes(16)
+    each = max(1, (at_16 - at_8) // 8)
     fixed = max(0, 2 * at_8 - at_16)  # the data, above all
-    fitting = int((memory_bytes / 1.15 - 25e6 - fixed) // needed)
-    wanted = -(-trials // 8) * 8
-    return max(1, min(fitting // 8 * 8 or fitting, wanted, WIDEST_ON_ACCELERATOR))
+    fitting = int((usable - fixed) // each)
+    return max(1, min(fitting // 8 * 8 or fitting, wanted))
 
 
 def bytes_of(tree: Any) -> int:

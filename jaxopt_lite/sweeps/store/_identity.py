@@ -25,7 +25,7 @@ from jaxopt_lite.training._run import stride_of
 # Names of facts that a note of the user cannot replace.
 RESERVED = (
     *("task", "objective", "mode", "modes", "steps", "stride", "seeds", "columns", "settings", "structures", "widths"),
-    "forms",
+    *("forms", "group_widths"),
     *("numbers", "data", "device", "processor", "workers", "versions", "digests", "format", "last", "compile_seconds"),
     *("run_seconds", "programs", "search", "stop", "confirm", "merge", "ranges"),
 )
@@ -50,6 +50,7 @@ def facts_of(planned: Plan) -> dict[str, Any]:
         "confirm": list(planned.confirm) if planned.confirm else None,
         "structures": planned.structures,
         "widths": [planned.widths[nth] for nth in planned.used],
+        "group_widths": {str(nth): planned.widths[nth] for nth in planned.used},
         "forms": planned.forms,
         "merge": planned.layout.merge,
         "numbers": _numbers(planned),

@@ -1,0 +1,1 @@
+"""The library on this machine's accelerator: speed, accuracy, and how far equal runs are equal."""
