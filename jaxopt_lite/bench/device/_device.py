@@ -25,6 +25,7 @@ class Size(NamedTuple):
     Attributes:
         identity: steps and learning rates of the trainings that are compared.
         sweep: the sweep against loops.
+        structures: names of its activations and of its optimizers.
         widths: numbers of runs side by side.
         width_steps: steps of those runs.
         networks: steps of the sweeps of other networks.
@@ -42,6 +43,7 @@ class Size(NamedTuple):
 
     identity: tuple[int, int] = (200, 16)
     sweep: SweepSize = SweepSize(steps=500, seeds=4, rates=RATES, every=32)
+    structures: tuple[tuple[str, ...], tuple[str, ...]] = (("tanh", "relu"), ("sgd", "adam"))
     widths: tuple[int, ...] = (1, 32, 1024)
     width_steps: int = 200
     networks: tuple[tuple[str, int], ...] = (("cnn", 60), ("transformer", 60))
@@ -60,6 +62,7 @@ class Size(NamedTuple):
 SMALL = Size(
     identity=(4, 2),
     sweep=SweepSize(steps=4, seeds=1, rates=(0.01, 0.1), repeats=1, every=3),
+    structures=(("tanh",), ("sgd",)),
     widths=(1, 2),
     width_steps=3,
     networks=(("gru", 2),),
@@ -89,7 +92,7 @@ def _sections(size: Size, report: Report) -> dict[str, Callable[[], Any]]:
             else {"default": _identity.measured(*size.identity)}
         ),
         "rates": lambda: _rates(size),
-        "sweep": lambda: _sweeps.against_loops(size.sweep._replace(repeats=size.repeats), report),
+        "sweep": lambda: _sweeps.against_loops(size.sweep._replace(repeats=size.repeats), *size.structures, report),
         "widths": lambda: _sweeps.by_width(size.widths, size.width_steps, size.sweep.batch, size.repeats, report),
         "optimizers": lambda: _optimizer_times.large_leaf(size.entries, 3 * size.repeats, chosen),
         "times": lambda: _elementwise.times(names, size.shape, *size.timing),

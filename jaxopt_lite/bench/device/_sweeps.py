@@ -2,26 +2,31 @@
 
 import statistics
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxopt_lite import activations, optimizers, sweeps, training
+from jaxopt_lite import activations as act
+from jaxopt_lite import optimizers as opt
+from jaxopt_lite import sweeps, training
 from jaxopt_lite.bench import _convolutions, _network_loops, _networks, _scan_loop
 from jaxopt_lite.bench._network_loops import Work
 from jaxopt_lite.bench._sweep import Engine, Report, Way, clocked, measured, way_figures
 from jaxopt_lite.bench._sweep import Size as SweepSize
 
-ACTIVATIONS, OPTIMIZERS = ("tanh", "relu"), ("sgd", "adam")
 
-
-def against_loops(size: SweepSize, report: Report) -> dict[str, Any]:
+def against_loops(
+    size: SweepSize, activations: Sequence[str], optimizers: Sequence[str], report: Report
+) -> dict[str, Any]:
     """A sweep of the digits classifier against jitted scans over the steps, compiled once per structure.
 
     Args:
         size: steps, batch, seeds, learning rates and repeats; the scan of one training at a time makes every
             `size.every`-th training only.
+        activations: names of activations.
+        optimizers: names of optimizers.
         report: called with a line of text before each measurement.
 
     Returns:
@@ -31,7 +36,7 @@ def against_loops(size: SweepSize, report: Report) -> dict[str, Any]:
     """
     report("sweep: compiling")
     task = training.builtin("digits", size.batch)
-    engine = Engine(task, size, activations=ACTIVATIONS, optimizers=OPTIMIZERS)
+    engine = Engine(task, size, activations=activations, optimizers=optimizers)
     trainings, data = engine.trainings(), jax.tree.map(np.asarray, task.data)
     every, some = list(range(len(trainings))), list(range(0, len(trainings), size.every))
     ways = {"engine": Way(engine, engine.planned.runs, every, 1, engine.facts["compile_seconds"])}
@@ -69,7 +74,7 @@ def by_width(widths: tuple[int, ...], steps: int, batch: int, repeats: int, repo
     for width in widths:
         report(f"{width} runs side by side")
         rates = sweeps.values([float(rate) for rate in np.geomspace(1e-4, 1e-2, width)])
-        space = {"activation": activations.tanh, "optimizer": optimizers.adam(rates)}
+        space = {"activation": act.tanh, "optimizer": opt.adam(rates)}
         layout = sweeps.Layout(width=width)
         planned = sweeps.plan(training.builtin("digits", batch), space, steps=steps, layout=layout, keep=0)
         seconds = []
