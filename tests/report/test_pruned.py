@@ -3,6 +3,7 @@
 import io
 import re
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -83,3 +84,13 @@ def test_stopped_settings_are_hollow_and_their_curves_end(results):
     assert drawn == pytest.approx(stopped) and len(drawn) > 15
     ends = [line.get_xdata()[-1] for axis in report.curves(results).axes for line in axis.get_lines()]
     assert len(ends) == 2 and max(ends) > 28
+
+
+@pytest.mark.parametrize("settings, as_image", [(2000, False), (2001, True)])
+def test_many_points_are_drawn_as_an_image(settings, as_image):
+    """As elements of the page, the points of 100,000 settings would take 37 MB."""
+    columns = {"rate": list(np.linspace(0.1, 0.9, settings)), "seed": [0] * settings, "status": ["done"] * settings}
+    columns["loss"] = list(np.linspace(1.0, 2.0, settings))
+    found = sweeps.Results(columns, ("rate",), "loss", "min", {"seeds": [0], "steps": 9}, [{}] * settings, None)
+    axis = dict(report.heatmaps(found))["Loss by rate"].axes[0]
+    assert {bool(line.get_rasterized()) for line in axis.get_lines() if len(line.get_xdata())} == {as_image}

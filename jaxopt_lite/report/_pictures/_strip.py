@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from jaxopt_lite.sweeps import Setting
 
 
+MANY = 2000  # with more points than this they are drawn as an image, since each would be an element of the page
+
+
 def strip(study: Study, number: str) -> "Figure":
     """The objective of every setting against one swept number: mean and 95 % interval over seeds.
 
@@ -72,6 +75,7 @@ def _draw(axis: Any, study: Study, number: str, settings: list["Setting"], style
         linewidth=1.3,
         elinewidth=0.8,
         alpha=0.9,
+        rasterized=len(x) > MANY,
     )
 
 
@@ -88,6 +92,7 @@ def _draw_stopped(axis: Any, study: Study, number: str, settings: list["Setting"
             color=_style.PALETTE[style % len(_style.PALETTE)],
             markersize=4.5,
             markeredgewidth=0.9,
+            rasterized=len(stopped) > MANY,
         )
 
 
@@ -104,6 +109,7 @@ def _draw_diverged(axis: Any, study: Study, number: str, settings: list["Setting
             color=_style.PALETTE[style % len(_style.PALETTE)],
             markersize=6,
             clip_on=False,
+            rasterized=len(diverged) > MANY,
         )
 
 
