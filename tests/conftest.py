@@ -25,7 +25,10 @@ import jax
 import numpy as np
 import pytest
 
+from tests import executables
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
+executables.share()
 
 # Compiled programs are most of a worker's memory (about 0.4 MB each): above the first size they are dropped; a peak
 # above the second fails the tests.
@@ -70,6 +73,7 @@ def compiled_programs_are_dropped() -> Iterator[None]:
         module = sys.modules.get(f"jaxopt_lite.{name}")
         if module is not None:
             module.clear()
+    executables.clear()
     jax.clear_caches()
     gc.collect()
     if sys.platform == "linux":
