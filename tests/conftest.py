@@ -1,6 +1,7 @@
 """Every test runs with strict rank promotion, warnings as errors, and several simulated CPU devices."""
 
 import ctypes
+import functools
 import gc
 import os
 import sys
@@ -16,12 +17,18 @@ os.environ.setdefault(
     "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
 )
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# Each worker has a core: threads of LAPACK that wait for one another made a small QR decomposition 100 times slower.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import jax
 import numpy as np
 import pytest
 
+from tests import executables
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
+executables.share()
 
 # Compiled programs are most of a worker's memory (about 0.4 MB each): above the first size they are dropped; a peak
 # above the second fails the tests.
@@ -44,6 +51,17 @@ def optimised() -> Iterator[None]:
     jax.config.update("jax_disable_most_optimizations", quick)
 
 
+@pytest.fixture
+def small_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure the machine with small products of matrices: estimates of a sweep's time take seconds otherwise."""
+    from jaxopt_lite import sweeps
+    from jaxopt_lite.sweeps import _estimate
+
+    quick = functools.partial(sweeps.matmul_rate, size=64, repeats=1)
+    for module in (sweeps, _estimate):
+        monkeypatch.setattr(module, "matmul_rate", quick)
+
+
 @pytest.fixture(autouse=True)
 def compiled_programs_are_dropped() -> Iterator[None]:
     """After a test, free what JAX and the sweeps have compiled if the process has grown much."""
@@ -55,6 +73,7 @@ def compiled_programs_are_dropped() -> Iterator[None]:
         module = sys.modules.get(f"jaxopt_lite.{name}")
         if module is not None:
             module.clear()
+    executables.clear()
     jax.clear_caches()
     gc.collect()
     if sys.platform == "linux":

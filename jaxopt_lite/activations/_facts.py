@@ -12,6 +12,9 @@ from jaxopt_lite.activations._catalogue import Activation
 from jaxopt_lite.activations._shaping.normal import normal_grid
 
 _GRID = np.linspace(-12.0, 12.0, 24 * 1024 + 1)
+_FAR = np.linspace(1e4, 1.1e4, 1001)
+_HULL = np.concatenate([np.linspace(-30.0, 30.0, 1501), [-1e4, 1e4]])
+_STEPS = np.linspace(-8.0, 8.0, 321)
 _STEEPEST = 40.0  # neighbours on the grid that differ more than this slope explains are on both sides of a jump
 _INFINITE = 20.0  # values beyond it within |x| ≤ 1e4 count as unbounded
 
@@ -32,15 +35,19 @@ class Facts(NamedTuple):
 
 def measure(row: Activation) -> Facts:
     """The facts of a row's function, in float32 arithmetic on the real line, with the row's settings."""
-    value, slope, curvature = _derivatives(row.probe, _GRID)
-    kinks = _places([*_jumps(value), *_jumps(slope)])
-    mean, square = _moments(row)
+    value, slope, curvature = _derivatives(row.probe, np.concatenate([_GRID, -_FAR, _FAR]))
+    on_grid, left, right = np.split(slope, [len(_GRID), len(_GRID) + len(_FAR)])
+    kinks = _places([*_jumps(value[: len(_GRID)]), *_jumps(on_grid)])
+    step = 1 / 256 if row.kind == "elementwise" else 1 / 32
+    nodes, weights = normal_grid(step)
+    hull, normal, steps = _outputs(row, _HULL if row.kind == "elementwise" else _HULL[::10], nodes, _STEPS)
+    mean, square = _moments(normal, weights)
     return Facts(
-        range=_range(row),
+        range=_range(hull),
         zero_centred=abs(mean) < 1e-5,
-        monotone=_steepest_fall(row) >= -1e-6,
-        smooth=not kinks and not len(_jumps(curvature)),
-        saturates=_saturates(row),
+        monotone=min(float(np.diff(steps, axis=axis).min()) for axis in range(steps.ndim - 1)) >= -1e-6,
+        smooth=not kinks and not len(_jumps(curvature[: len(_GRID)])),
+        saturates=tuple(side for side, far in (("left", left), ("right", right)) if np.abs(far).max() < 1e-6),
         kinks=kinks,
         gain=float(1 / np.sqrt(square)),
     )
@@ -74,12 +81,13 @@ def _same_end(claimed: float, found: float, inward: float) -> bool:
 def _derivatives(f: Callable[[jax.Array], jax.Array], x: Array) -> tuple[Array, ...]:
     """f, f', f'' by forward mode."""
 
-    def along(g: Callable[[jax.Array], jax.Array]) -> Callable[[jax.Array], jax.Array]:
-        return lambda x: jax.jvp(g, (x,), (jnp.ones_like(x),))[1]
+    @jax.jit
+    def at(x: jax.Array) -> tuple[jax.Array, ...]:
+        ones = jnp.ones_like(x)
+        (value, slope), (_, curvature) = jax.jvp(lambda x: jax.jvp(f, (x,), (ones,)), (x,), (ones,))
+        return value, slope, curvature
 
-    first = along(f)
-    results = jax.jit(lambda x: (f(x), first(x), along(first)(x)))(jnp.asarray(x, jnp.float32))
-    return tuple(np.asarray(y, np.float64) for y in results)
+    return tuple(np.asarray(y, np.float64) for y in at(jnp.asarray(x, jnp.float32)))
 
 
 def _jumps(values: Array) -> Array:
@@ -98,37 +106,26 @@ def _places(found: list[float]) -> tuple[float, ...]:
     return tuple(round(float((g[0] + g[-1]) / 2 + half_step), 3) + 0.0 for g in groups)
 
 
-def _outputs_of_two(row: Activation, points: Array) -> Array:
-    """The outputs for each pair of entries with coordinates in points, shape (n, n, outputs); for elementwise rows of
-    each single entry, shape (n, 1)."""
+def _outputs(row: Activation, *grids: Array) -> list[Array]:
+    """The outputs on each grid, all of one call. For each pair of entries with coordinates in the grid, shape
+    (n, n, outputs); for elementwise rows of each single entry, shape (n, 1)."""
     settings = {**row.settings, **{name: jnp.asarray(value) for name, value in row.initial.items()}}
     if row.kind == "elementwise":
-        return np.asarray(row.function(jnp.asarray(points[:, None], jnp.float32), **settings), np.float64)
-    pairs = np.stack(np.meshgrid(points, points, indexing="ij"), -1)
-    return np.asarray(row.function(jnp.asarray(pairs, jnp.float32), **settings), np.float64)
+        inputs = [grid[:, None] for grid in grids]
+    else:
+        inputs = [np.stack(np.meshgrid(grid, grid, indexing="ij"), -1) for grid in grids]
+    x = np.concatenate([each.reshape(-1, each.shape[-1]) for each in inputs])
+    y = np.asarray(row.function(jnp.asarray(x, jnp.float32), **settings), np.float64)
+    ends = np.cumsum([each[..., 0].size for each in inputs])[:-1]
+    return [part.reshape(*each.shape[:-1], -1) for each, part in zip(inputs, np.split(y, ends), strict=True)]
 
 
-def _range(row: Activation) -> tuple[float, float]:
-    points = np.concatenate([np.linspace(-30.0, 30.0, 1501), [-1e4, 1e4]])
-    y = _outputs_of_two(row, points if row.kind == "elementwise" else points[::10])
+def _range(y: Array) -> tuple[float, float]:
     low, high = float(y.min()), float(y.max())
     return -np.inf if low < -_INFINITE else low, np.inf if high > _INFINITE else high
 
 
-def _moments(row: Activation) -> tuple[float, float]:
+def _moments(y: Array, weights: Array) -> tuple[float, float]:
     """E f(z) and E f(z)² for standard normal entries."""
-    z, weight = normal_grid(1 / 256 if row.kind == "elementwise" else 1 / 32)
-    y = _outputs_of_two(row, z)
-    weights = weight[:, None] if row.kind == "elementwise" else weight[:, None, None] * weight[None, :, None]
-    return tuple(float((weights * moment).sum() / y.shape[-1]) for moment in (y, y * y))  # type: ignore[return-value]
-
-
-def _steepest_fall(row: Activation) -> float:
-    y = _outputs_of_two(row, np.linspace(-8.0, 8.0, 321))
-    return min(float(np.diff(y, axis=axis).min()) for axis in range(y.ndim - 1))
-
-
-def _saturates(row: Activation) -> tuple[str, ...]:
-    far = np.linspace(1e4, 1.1e4, 1001)
-    sides = {"left": -far, "right": far}
-    return tuple(side for side, x in sides.items() if np.abs(_derivatives(row.probe, x)[1]).max() < 1e-6)
+    joint = weights[:, None] if y.ndim == 2 else weights[:, None, None] * weights[None, :, None]
+    return tuple(float((joint * moment).sum() / y.shape[-1]) for moment in (y, y * y))  # type: ignore[return-value]

@@ -1,6 +1,6 @@
 """The laws that every activation obeys, as functions that raise where one is broken; `check` runs them all."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -104,26 +104,41 @@ def derivatives_match_differences(row: Activation) -> None:
     kinks = np.array([*row.kinks, 1e9, 0.0])
     x = jnp.asarray([v for v in np.linspace(-2.9, 2.9, 8) if np.abs(v - kinks).min() > 0.05], jnp.float32)
 
-    def derivative(g: Function, reverse: bool) -> Function:
-        ones = jnp.ones_like(x)
-        return (lambda x: jax.vjp(g, x)[1](ones)[0]) if reverse else (lambda x: jax.jvp(g, (x,), (ones,))[1])
-
     @jax.jit
-    def at(x: jax.Array) -> tuple[Any, ...]:
-        first = derivative(f, True)
-        seconds = [derivative(derivative(f, a), b) for a, b in ((True, True), (True, False), (False, True))]
-        thirds = [derivative(seconds[0], True), derivative(seconds[1], False)]
-        hessian = jax.hessian(lambda x: jnp.sum(f(x)))(x)
-        return f(x), first(x), [s(x) for s in seconds], [t(x) for t in thirds], jnp.diag(hessian)
+    def at(x: jax.Array) -> tuple[list[tuple[jax.Array, ...]], jax.Array]:
+        modes = ("reverse",) * 3, ("reverse", "forward", "forward"), ("forward", "reverse")
+        return [_orders(f, mode)(x) for mode in modes], jnp.diag(jax.hessian(lambda x: jnp.sum(f(x)))(x))
 
     h = 0.01
-    above, below, (_, first, seconds, thirds, diagonal) = at(x + h), at(x - h), at(x)
-    np.testing.assert_allclose(first, (above[0] - below[0]) / (2 * h), rtol=0.02, atol=2e-3, err_msg="slope")
-    for second in (*seconds, diagonal):
-        np.testing.assert_allclose(second, (above[1] - below[1]) / (2 * h), rtol=0.02, atol=2e-3, err_msg="curvature")
-    for third in thirds:
-        difference = (above[2][0] - below[2][0]) / (2 * h)
-        np.testing.assert_allclose(third, difference, rtol=0.05, atol=5e-3, err_msg="third derivative")
+    ((above, *_), _), ((below, *_), _), (found, diagonal) = at(x + h), at(x - h), at(x)
+    slope, curvature, third = ((a - b) / (2 * h) for a, b in zip(above[:3], below[:3], strict=True))
+    np.testing.assert_allclose(diagonal, curvature, rtol=0.02, atol=2e-3, err_msg="curvature")
+    for _, *orders in found:
+        np.testing.assert_allclose(orders[0], slope, rtol=0.02, atol=2e-3, err_msg="slope")
+        np.testing.assert_allclose(orders[1], curvature, rtol=0.02, atol=2e-3, err_msg="curvature")
+        for highest in orders[2:]:
+            np.testing.assert_allclose(highest, third, rtol=0.05, atol=5e-3, err_msg="third derivative")
+
+
+def _orders(f: Function, modes: Sequence[str]) -> Callable[[jax.Array], tuple[jax.Array, ...]]:
+    """f and its derivatives, each of the one before it in the mode of its place."""
+    if not modes:
+        return lambda x: (f(x),)
+    lower = _orders(f, modes[:-1])
+
+    def highest(x: jax.Array) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+        orders = lower(x)
+        return orders[-1], orders
+
+    def one_more(x: jax.Array) -> tuple[jax.Array, ...]:
+        if modes[-1] == "forward":
+            _, derivative, orders = jax.jvp(highest, (x,), (jnp.ones_like(x),), has_aux=True)
+        else:
+            y, back, orders = jax.vjp(highest, x, has_aux=True)
+            (derivative,) = back(jnp.ones_like(y))
+        return (*orders, derivative)
+
+    return one_more
 
 
 def dtypes_are_kept(row: Activation) -> None:
@@ -141,9 +156,9 @@ def dtypes_are_kept(row: Activation) -> None:
 
 def nan_stays_nan(row: Activation) -> None:
     """NaN in gives NaN out."""
-    for dtype in (jnp.bfloat16, jnp.float32):
-        y = row.probe(jnp.asarray([jnp.nan, 1.0], dtype))
-        _require(bool(jnp.isnan(y[0])), f"f(nan) is {y[0]} in {jnp.dtype(dtype)}")
+    inputs = [jnp.asarray([jnp.nan, 1.0], dtype) for dtype in (jnp.bfloat16, jnp.float32)]
+    for y in jax.jit(lambda inputs: [row.probe(x) for x in inputs])(inputs):
+        _require(bool(jnp.isnan(y[0])), f"f(nan) is {y[0]} in {y.dtype}")
 
 
 def claims_are_true(row: Activation) -> None:

@@ -85,12 +85,15 @@ class Error(NamedTuple):
 def orders(f: Callable[[jax.Array], jax.Array], compiler_options: dict[str, Any] | None = None) -> Evaluate:
     """f, f', f'' of an elementwise function, each derivative by reverse mode; options as of `jax.jit`."""
 
-    def derivative(g: Callable[[jax.Array], jax.Array]) -> Callable[[jax.Array], jax.Array]:
-        return lambda x: jax.vjp(g, x)[1](jnp.ones_like(x))[0]
+    def first(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        y, back = jax.vjp(f, x)
+        return back(jnp.ones_like(y))[0], y
 
-    first = derivative(f)
-    second = derivative(first)
-    compiled = jax.jit(lambda x: (f(x), first(x), second(x)), compiler_options=compiler_options)
+    def both(x: jax.Array) -> tuple[jax.Array, ...]:
+        slope, back, y = jax.vjp(first, x, has_aux=True)
+        return y, slope, back(jnp.ones_like(slope))[0]
+
+    compiled = jax.jit(both, compiler_options=compiler_options)
     return lambda x: tuple(np.asarray(y) for y in compiled(jnp.asarray(x)))
 
 

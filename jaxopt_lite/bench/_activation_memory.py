@@ -77,11 +77,14 @@ def _slope(loss: Function, weights: Callable[[int], Any], unit: int, width: int,
 
 
 def closure(layer: Function, shapes: Shapes, unit: int, width: int) -> float:
-    """Units of memory in the closure of `jax.vjp` of one layer, its weights not counted."""
-    weights = tuple(jnp.zeros(s, jnp.float32) for s in shapes)
-    _, back = jax.vjp(layer, jnp.zeros((_BATCH, width), jnp.float32), *weights)
-    kept = {id(leaf): leaf for leaf in jax.tree.leaves(back) if hasattr(leaf, "nbytes") and leaf.shape not in shapes}
-    return sum(leaf.nbytes for leaf in kept.values()) / (4 * unit)
+    """Units of memory in the closure of `jax.vjp` of one layer, its weights not counted; nothing is computed."""
+
+    def kept(x: jax.Array, *weights: jax.Array) -> list[jax.Array]:
+        leaves = jax.tree.leaves(jax.vjp(layer, x, *weights)[1])
+        return list({id(a): a for a in leaves if hasattr(a, "shape") and a.shape not in shapes}.values())
+
+    arguments = (jax.ShapeDtypeStruct(s, jnp.float32) for s in ((_BATCH, width), *shapes))
+    return sum(a.size * a.dtype.itemsize for a in jax.eval_shape(kept, *arguments)) / (4 * unit)
 
 
 def _memory(layer: Function, shapes: Shapes, unit: int, depths: Depths) -> Memory:

@@ -28,12 +28,15 @@ def along_probe(name: str) -> tuple[np.ndarray, ...]:
 
 def outputs_of_two(name: str, points: np.ndarray) -> np.ndarray:
     """The row of each pair of entries (x1, x2) with coordinates in points: shape (n, n, outputs)."""
-    row = CATALOGUE[name]
     a, b = np.meshgrid(points, points, indexing="ij")
-    pairs = jnp.asarray(np.stack([a, b], -1), jnp.float32)
-    if row.kind == "elementwise":
-        return np.asarray(row.function(pairs[..., :1], **row.settings), np.float64)
-    return np.asarray(row.function(pairs), np.float64)
+    return np.asarray(CATALOGUE[name].function(jnp.asarray(np.stack([a, b], -1), jnp.float32)), np.float64)
+
+
+def outputs(name: str, points: np.ndarray) -> np.ndarray:
+    """The true values of an elementwise row, and the outputs of another for pairs: the laws measure the functions."""
+    if CATALOGUE[name].kind == "elementwise":
+        return truth(name, points, **settings_of(name))[0]
+    return outputs_of_two(name, points)
 
 
 def test_rows_are_functions_under_their_own_name() -> None:
@@ -64,7 +67,7 @@ def test_initial_numbers_are_the_defaults(name: str) -> None:
 def test_range_is_the_hull_of_its_values(name: str) -> None:
     low, high = CATALOGUE[name].range
     points = np.concatenate([np.linspace(-30.0, 30.0, 1501), [-1e4, 1e4]])
-    y = outputs_of_two(name, points if CATALOGUE[name].kind == "elementwise" else points[::10])
+    y = outputs(name, points if CATALOGUE[name].kind == "elementwise" else points[::10])
     slack = 1e-6
     assert y.min() >= low - slack * max(1.0, abs(low)) if np.isfinite(low) else y.min() < -20.0
     assert y.max() <= high + slack * max(1.0, abs(high)) if np.isfinite(high) else y.max() > 20.0
@@ -92,7 +95,7 @@ def test_gain_and_centre_are_those_of_normal_input(name: str) -> None:
 @ROWS
 def test_monotone_means_no_output_ever_falls(name: str) -> None:
     points = np.linspace(-8.0, 8.0, 321)
-    y = outputs_of_two(name, points)
+    y = outputs(name, points)
     axes = (0,) if CATALOGUE[name].kind == "elementwise" else (0, 1)
     falls = min(float(np.diff(y, axis=axis).min()) for axis in axes)
     assert (falls >= -1e-6) == CATALOGUE[name].monotone

@@ -52,9 +52,9 @@ def unrolled_slope(f: Callable[[jax.Array], jax.Array]) -> float:
 
 @pytest.mark.parametrize("name", SAME_SHAPE)
 def test_an_unrolled_layer_keeps_no_more_than_with_jax_nn(name: str) -> None:
-    rival = in_jax_nn(name)
-    theirs = unrolled_slope(rival) if rival else 2.0
-    assert unrolled_slope(call(name)) <= max(theirs, 1.0) + 0.02
+    ours, rival = unrolled_slope(call(name)), in_jax_nn(name)
+    if ours > 1.02:
+        assert ours <= (unrolled_slope(rival) if rival else 2.0) + 0.02
 
 
 @pytest.mark.parametrize("name", SAME_SHAPE)
@@ -78,19 +78,23 @@ def test_gated_blocks_keep_gate_and_up_and_their_input(name: str) -> None:
     assert closure(layer, *sizes) <= 2.251
 
 
-@pytest.mark.parametrize("shape", [(4, 512, 64), (3, 5)])
 @pytest.mark.parametrize("name", [n for n, row in CATALOGUE.items() if row.keeps == "mask" and n in SAME_SHAPE])
-def test_masks_give_the_same_gradient_in_both_modes(name: str, shape: tuple[int, ...]) -> None:
-    f, x = call(name), jnp.asarray(np.random.default_rng(1).normal(size=shape) * 3, jnp.float32)
-    forward = jax.jvp(f, (x,), (jnp.ones_like(x),))[1]
-    np.testing.assert_array_equal(jax.vjp(f, x)[1](jnp.ones_like(x))[0], forward)
+def test_masks_give_the_same_gradient_in_both_modes(name: str) -> None:
+    f, rng = call(name), np.random.default_rng(1)
+
+    def both(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        ones = jnp.ones_like(x)
+        return jax.jvp(f, (x,), (ones,))[1], jax.vjp(f, x)[1](ones)[0]
+
+    for shape in ((4, 512, 64), (3, 5)):
+        np.testing.assert_array_equal(*jax.jit(both)(jnp.asarray(rng.normal(size=shape) * 3, jnp.float32)))
 
 
 @pytest.mark.parametrize("name", SAME_SHAPE)
 def test_blocks_have_the_gradients_of_the_plain_form(name: str) -> None:
     f, rng = call(name), np.random.default_rng(2)
     z, up = (jnp.asarray(3 * rng.normal(size=(16, 32)), jnp.float32) for _ in range(2))
-    w, b, ct = (jnp.asarray(rng.normal(size=s), jnp.float32) for s in ((32, 24), (24,), (16, 24)))
+    w, b, *cotangents = (jnp.asarray(rng.normal(size=s), jnp.float32) for s in ((32, 24), (24,), (16, 24), (16, 24)))
 
     def lean(z: jax.Array, up: jax.Array, w: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
         return act_dense(f, z, w, b), gated_dense(f, z, up, w, b)
@@ -98,15 +102,12 @@ def test_blocks_have_the_gradients_of_the_plain_form(name: str) -> None:
     def plain(z: jax.Array, up: jax.Array, w: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
         return f(z) @ w + b[None], (f(z) * up) @ w + b[None]
 
-    def gradients(form: Callable[..., tuple[jax.Array, jax.Array]]) -> list[jax.Array]:
-        def both(*a: jax.Array) -> list[jax.Array]:
-            _, back = jax.vjp(form, *a)
-            return [*back((ct, jnp.zeros_like(ct))), *back((jnp.zeros_like(ct), ct))]
+    @jax.jit
+    def gradients(*a: jax.Array) -> list[tuple[jax.Array, ...]]:
+        return [jax.vjp(form, *a)[1](tuple(cotangents)) for form in (lean, plain)]
 
-        return jax.jit(both)(z, up, w, b)
-
-    for a, c in zip(gradients(lean), gradients(plain), strict=True):
-        np.testing.assert_allclose(a, c, rtol=1e-5, atol=1e-4)  # sums of 16 products in another order
+    for a, c in zip(*gradients(z, up, w, b), strict=True):
+        np.testing.assert_allclose(a, c, rtol=1e-5, atol=1e-4)  # sums of products in another order
 
 
 @pytest.mark.parametrize("block", ["act_dense", "gated_dense"])

@@ -17,6 +17,8 @@ import pytest
 import jaxopt_lite
 from jaxopt_lite import activations as act
 from jaxopt_lite.activations import CATALOGUE
+from jaxopt_lite.activations._facts import Facts, differences, measure
+from jaxopt_lite.activations._register import unmeasured
 
 TEXTS = {"formula": "x / 2", "use": "Tests.", "weakness": "None.", "reference": "Nobody 2025"}
 
@@ -103,6 +105,17 @@ def test_check_names_the_law_that_is_broken(function, law: str) -> None:
         act.check(function)
 
 
+@pytest.fixture(scope="module")
+def measured() -> Facts:
+    return measure(unmeasured(scaled_sine, "elementwise", TEXTS))
+
+
+def test_check_refuses_a_false_claim() -> None:
+    act.register(scaled_sine, **TEXTS, monotone=True)
+    with pytest.raises(AssertionError, match=r"'claims_are_true'.*monotone is True, but measured False"):
+        act.check("scaled_sine")
+
+
 @pytest.mark.parametrize(
     ("claim", "text"),
     [
@@ -114,10 +127,11 @@ def test_check_names_the_law_that_is_broken(function, law: str) -> None:
         ({"saturates": ("left",)}, r"saturates is \('left',\)"),
     ],
 )
-def test_check_refuses_a_false_claim(claim: dict, text: str) -> None:
-    act.register(scaled_sine, **TEXTS, **claim)
-    with pytest.raises(AssertionError, match=rf"'claims_are_true'.*{text}"):
-        act.check("scaled_sine")
+def test_every_false_claim_is_named(measured: Facts, claim: dict, text: str) -> None:
+    row = unmeasured(scaled_sine, "elementwise", TEXTS)._replace(**measured._asdict())
+    assert differences(row, measured) == []
+    (found,) = differences(row._replace(**claim), measured)
+    assert re.match(text, found)
 
 
 def test_bound_activations_can_be_registered_again() -> None:
@@ -172,8 +186,11 @@ def test_the_documented_steps_add_an_activation_outside_and_inside_the_package(t
     text = (package / "activations" / "catalogue.toml").read_text()
     (package / "activations" / "catalogue.toml").write_text(text + row)
 
-    code = "import mine; from jaxopt_lite import activations as a; print(a.check('star_relu'), a.check('tent'))"
-    assert "claims_are_true" in run(tmp_path, "-c", code)
+    code = (
+        "import mine; from jaxopt_lite import activations as a; from jaxopt_lite.cli import main;"
+        "print(a.check('star_relu'), a.check('tent'));"
+        "codes = [main(words.split()) for words in ('list activations', 'explain tent')]; assert not any(codes), codes"
+    )
+    out = run(tmp_path, "-c", code)
+    assert "claims_are_true" in out and "tent " in out and "max(0, 1 - |x|)" in out
     assert "star_relu" in run(tmp_path, "-m", "jaxopt_lite", "list", "mine.py")
-    assert "tent" in run(tmp_path, "-m", "jaxopt_lite", "list", "activations")
-    assert "max(0, 1 - |x|)" in run(tmp_path, "-m", "jaxopt_lite", "explain", "tent")

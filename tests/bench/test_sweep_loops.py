@@ -188,7 +188,7 @@ def test_the_page_has_a_row_per_way():
     assert "PyTorch" not in page.split("## How")[0]
 
 
-def test_all_ways_run_the_same_trainings(monkeypatch):
+def test_all_ways_run_the_same_trainings(monkeypatch, small_products):
     monkeypatch.setattr(_loops, "ACTIVATIONS", {"tanh": _loops.ACTIVATIONS["tanh"]})
     monkeypatch.setattr(_loops, "OPTIMIZERS", {"sgd": _loops.OPTIMIZERS["sgd"]})
     monkeypatch.setattr(_sweep, "SMALL", _sweep.Size(steps=9, seeds=2, rates=(0.01, 0.1), repeats=2, every=2))

@@ -18,7 +18,7 @@ def swept(folder):
 
 
 @pytest.fixture
-def command(tmp_path, monkeypatch, capfd):
+def command(tmp_path, monkeypatch, capfd, small_products):
     """Runs the command in this process and an empty folder; gives its status, output and error output."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])  # the command adds the folders of files

@@ -12,7 +12,7 @@ import pytest
 
 from jaxopt_lite import sweeps
 from jaxopt_lite.sweeps.store._ledger import Ledger
-from tests.cli.processes import SMALL, finished, started
+from tests.cli.processes import SMALL, started
 
 
 def test_json_is_one_object_and_nothing_else(swept, folder):
@@ -83,7 +83,8 @@ def test_settings_are_stopped_confirmed_and_kept(command, tmp_path):
 
 
 def test_a_dry_run_says_what_is_stopped(command):
-    status, out, err = command("sweep", "--stop", "halving", "--confirm", "2:5", "--dry-run")
+    sizes = ["spirals", *SMALL[:4], "--learning-rate", "1e-3:1:160", "--steps", "500"]
+    status, out, err = command("sweep", *sizes, "--stop", "halving", "--confirm", "2:5", "--dry-run")
     assert status == 0, err
     assert "halving(eta=3, first=0.1111, race=True), compared at steps 56, 167, 500: about 1" in out
     assert "the best 2 settings with 5 seeds" in out
@@ -114,7 +115,7 @@ def test_wrong_stopping_gets_one_line(command, tmp_path, flags, message):
     assert list(tmp_path.iterdir()) == []
 
 
-LONG = ["sweep", "spirals", *SMALL[:6], "--seeds", "30", "--steps", "3000", "--store", "cut"]
+LONG = ["sweep", "spirals", *SMALL[:6], "--seeds", "30", "--steps", "400", "--store", "cut"]
 
 
 def wait_for_progress(process, store):
@@ -131,7 +132,7 @@ def wait_for_progress(process, store):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_then_resume(number, tmp_path):
+def test_signal_then_resume(number, tmp_path, command):
     with started(*LONG, cwd=tmp_path) as process:
         wait_for_progress(process, tmp_path / "cut")
         process.send_signal(number)
@@ -139,9 +140,9 @@ def test_signal_then_resume(number, tmp_path):
     assert process.returncode == 130
     assert "jaxopt-lite sweep --store cut --resume" in err
     assert "Traceback" not in err
-    resumed = finished("sweep", "--store", "cut", "--resume", "--json", cwd=tmp_path)
-    assert resumed.returncode == 0, resumed.stderr
-    figures = json.loads(resumed.stdout)
+    status, out, err = command("sweep", "--store", "cut", "--resume", "--json")
+    assert status == 0, err
+    figures = json.loads(out)
     assert figures["done"] == 60
     assert 0 < figures["trials_run"] <= 60
 

@@ -14,8 +14,14 @@ from jaxopt_lite.optimizers._bits import random_bits, stream
 from jaxopt_lite.optimizers.wrappers._compress import Code, decode, decompressed, encode
 
 
+@jax.jit
+def encoded(x: Any, seed: int = 1) -> Any:
+    return encode(x, random_bits(stream(jnp.int32(seed), 0, "codes"), x.shape))
+
+
+@jax.jit
 def coded(x: Any, seed: int = 1) -> Any:
-    return decode(encode(x, random_bits(stream(jnp.int32(seed), 0, "codes"), x.shape)))
+    return decode(encoded(x, seed))
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
@@ -25,7 +31,7 @@ def test_code_of_one_byte(signed: bool, dtype: Any) -> None:
     x = 10 ** rng.uniform(-4, 0, size=64).astype(np.float32) * (rng.choice([-1, 1], 64) if signed else 1)
     x[0] = 0
     wide = jnp.broadcast_to(jnp.asarray(x, dtype), (20_000, 64))
-    code = encode(wide, random_bits(stream(jnp.int32(1), 0, "codes"), wide.shape))
+    code = encoded(wide)
     assert code.byte.dtype == jnp.uint8 and decode(code).dtype == dtype
     out = np.asarray(decode(code), np.float64)
     assert np.all(out[:, 0] == 0)

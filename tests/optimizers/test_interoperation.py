@@ -150,16 +150,20 @@ def test_swap_in_mid_run() -> None:
 def test_serves_as_an_optax_optimizer(case: Case) -> None:
     """What optax's own tests demand of each of its optimizers, besides the numbers."""
     tx = case(0.1)
-    state = tx.init(PARAMS)
-    expected, after = jax.jit(tx.update)(PARAMS, state, PARAMS)
-    updates, _ = jax.jit(tx.update)(PARAMS, state, PARAMS, an_argument_of_another_transform=1)
+    state, waiting = tx.init(PARAMS), optax.MultiSteps(tx, 4)
+
+    @jax.jit
+    def steps(state: Any, waiting_state: Any) -> Any:
+        extra = {"an_argument_of_another_transform": 1}
+        still, _ = waiting.update(PARAMS, waiting_state, PARAMS)
+        return tx.update(PARAMS, state, PARAMS), tx.update(PARAMS, state, PARAMS, **extra)[0], still
+
+    (expected, after), updates, still = steps(state, waiting.init(PARAMS))
     same(updates, expected)
     same(optax.tree_utils.tree_map_params(tx, lambda x: x, after), after)
     # The state keeps its shapes and dtypes, or a condition of unequal branches would raise.
     jax.eval_shape(lambda s: jax.lax.cond(s.count > 0, lambda: s, lambda: tx.update(PARAMS, s, PARAMS)[1]), state)
-    waiting = optax.MultiSteps(tx, 4)
-    updates, _ = jax.jit(waiting.update)(PARAMS, waiting.init(PARAMS), PARAMS)
-    same(updates, jax.tree.map(jnp.zeros_like, PARAMS))
+    same(still, jax.tree.map(jnp.zeros_like, PARAMS))
 
 
 def test_update_takes_its_numbers_from_the_state() -> None:

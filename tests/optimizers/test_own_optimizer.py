@@ -169,9 +169,11 @@ def test_inside_a_copy_of_the_package(tmp_path: Path) -> None:
     settings = "{ b1 = 0.9, b2 = 0.999, eps = 1e-6, weight_decay = 0.0 }"
     with (package / "catalogue.toml").open("a", encoding="utf-8") as file:
         file.write("\n".join(["", "[lamb]", *lines, "memory = 2", f"settings = {settings}", ""]))
-    code = (
-        "from jaxopt_lite import optimizers as opt; from jaxopt_lite.cli import main; opt.check('lamb');"
+    code = (  # `test_outside_the_package` checks the laws of the same rule; a dry run measures the machine for seconds
+        "import pickle; from jaxopt_lite import optimizers as opt; from jaxopt_lite.cli import main;"
+        "from jaxopt_lite.sweeps import _estimate; _estimate.matmul_rate = lambda *_: 1e9;"
         "assert repr(opt.lamb(0.1)) == 'lamb(learning_rate=0.1)';"
+        "assert pickle.loads(pickle.dumps(opt.lamb(0.1))) == opt.lamb(0.1);"
         "codes = [main(words.split()) for words in ('list optimizers', 'explain lamb',"
         "'sweep digits --optimizer lamb --activation relu --learning-rate 0.01 --dry-run')];"
         "assert not any(codes), codes"

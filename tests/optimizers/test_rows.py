@@ -1,5 +1,6 @@
 """Row optimizers against the dense rules on the whole table, with repeated, padded and never touched rows."""
 
+import functools
 import pickle
 from typing import Any
 
@@ -23,6 +24,7 @@ def steps(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return ids, (rng.normal(size=(STEPS, 2, 4, WIDTH)) * 10 ** rng.uniform(-3, 0, (STEPS, 1, 1, 1))).astype(np.float32)
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def dense(tx: Any, table: Any, ids: Any, grads: Any) -> Any:
     def step(carry: Any, now: Any) -> Any:
         table, state = carry
@@ -30,17 +32,15 @@ def dense(tx: Any, table: Any, ids: Any, grads: Any) -> Any:
         updates, state = tx.update(whole, state, table)
         return (table + updates, state), None
 
-    return jax.jit(lambda t: jax.lax.scan(step, (t, tx.init(t)), (ids, grads))[0][0])(table)
+    return jax.lax.scan(step, (table, tx.init(table)), (ids, grads))[0][0]
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def sparse(tx: Any, table: Any, ids: Any, grads: Any) -> Any:
     def step(carry: Any, now: Any) -> Any:
         return tx.update(*carry, *now), None
 
-    def run(table: Any) -> Any:
-        return tx.catch_up(*jax.lax.scan(step, (table, tx.init(table)), (ids, grads))[0])[0]
-
-    return jax.jit(run)(table)
+    return tx.catch_up(*jax.lax.scan(step, (table, tx.init(table)), (ids, grads))[0])[0]
 
 
 TABLE = jnp.asarray(np.random.default_rng(5).normal(size=(SIZE, WIDTH)), jnp.float32)

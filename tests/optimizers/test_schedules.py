@@ -50,8 +50,8 @@ COUNTS = jnp.arange(50)
 def test_equals_optax(call: Any) -> None:
     name, args, kwargs = call
     ours, theirs = getattr(opt, name)(*args, **kwargs), getattr(optax, name)(*args, **kwargs)
-    expected = np.array([theirs(int(t)) for t in COUNTS])
-    np.testing.assert_allclose(np.broadcast_to(jax.vmap(ours)(COUNTS), 50), expected, rtol=2e-6, atol=2e-7)
+    found, expected = jax.jit(lambda t: [jnp.broadcast_to(jax.vmap(f)(t), 50) for f in (ours, theirs)])(COUNTS)
+    np.testing.assert_allclose(found, expected, rtol=2e-6, atol=2e-7)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES.keys())
@@ -65,8 +65,8 @@ def test_is_data(schedule: Any) -> None:
         traces.append(1)
         return jax.vmap(lambda t: jnp.asarray(schedule(t), float))(COUNTS)
 
-    direct = [float(schedule(int(t))) for t in COUNTS]
-    np.testing.assert_allclose(values(schedule), direct, rtol=1e-5, atol=1e-7)
+    direct = {t: float(schedule(t)) for t in (0, 1, 2, 5, 10, 11, 20, 29, 30, 40, 49)}
+    np.testing.assert_allclose(values(schedule)[np.array([*direct])], [*direct.values()], rtol=1e-5, atol=1e-7)
     values(jax.tree.map(lambda x: x * 1.5, schedule))
     assert len(traces) == 1
     assert pickle.loads(pickle.dumps(schedule)) == schedule != jax.tree.map(lambda x: x + 1, schedule)
@@ -175,10 +175,11 @@ def test_slopes_agree_with_differences() -> None:
     with double():
         for name, schedule in SCHEDULES.items():
             leaves, treedef = jax.tree.flatten(schedule)
-            slopes = jax.tree.leaves(jax.grad(lambda s: jnp.asarray(s(13), float))(schedule))
-            for i, (x, slope) in enumerate(zip(leaves, slopes, strict=True)):
-                up = jax.tree.unflatten(treedef, [*leaves[:i], x + 1e-6, *leaves[i + 1 :]])
-                np.testing.assert_allclose(slope, (up(13) - schedule(13)) / 1e-6, rtol=1e-3, atol=1e-4, err_msg=name)
+            at = jax.jit(jax.value_and_grad(lambda x, t=treedef: jnp.asarray(t.unflatten(list(x))(13), float)))
+            value, slopes = at(np.array(leaves))
+            for i, slope in enumerate(slopes):
+                above, _ = at(np.array(leaves) + 1e-6 * (np.arange(len(leaves)) == i))
+                np.testing.assert_allclose(slope, (above - value) / 1e-6, rtol=1e-3, atol=1e-4, err_msg=name)
 
 
 ROOTS = {

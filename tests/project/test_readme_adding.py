@@ -27,13 +27,32 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("line", COMMANDS, ids=range(len(COMMANDS)))
-def test_the_commands_of_the_readme_run(line: str, folder: Path) -> None:
-    program, *arguments = shlex.split(line)
-    start = [sys.executable] if program == "python" else [sys.executable, "-m", "jaxopt_lite"]
+def run(*arguments: str, cwd: Path) -> str:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([*start, *arguments], cwd=folder, env=environment, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    expected = {"-c": ("claims_are_true", "one_trace"), "list": ("star_relu", "signum"), "explain": ("max(x, 0)^2",)}
-    for text in expected.get(arguments[0], ("signum",)):
-        assert text in done.stdout
+    return done.stdout
+
+
+def test_the_laws_hold_for_the_examples(folder: Path) -> None:
+    out = run(*shlex.split(COMMANDS[0])[1:], cwd=folder)
+    assert "claims_are_true" in out and "one_trace" in out
+
+
+# All commands in one process: to import JAX takes seconds.
+ONE_PROCESS = """
+import shlex, sys
+from jaxopt_lite.cli import main
+for line in sys.argv[1:]:
+    print("ran", line)
+    assert main(shlex.split(line)[1:]) == 0, line
+"""
+
+
+def test_the_commands_of_the_readme_run(folder: Path) -> None:
+    assert all(line.startswith("jaxopt-lite ") for line in COMMANDS[1:])
+    outputs = run("-c", ONE_PROCESS, *COMMANDS[1:], cwd=folder).split("ran jaxopt-lite ")[1:]
+    expected = {"list": ("star_relu", "signum"), "explain": ("max(x, 0)^2",), "sweep": ("signum",)}
+    for line, out in zip(COMMANDS[1:], outputs, strict=True):
+        for text in expected[line.split()[1]]:
+            assert text in out.partition("\n")[2], line

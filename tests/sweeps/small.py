@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import jax
 import numpy as np
+import optax
 from flax import nnx
 
 from jaxopt_lite import activations, optimizers, sweeps, training
@@ -31,6 +33,32 @@ def task(batch_size: Any = 8) -> training.Task:
     return training.supervised(
         lambda trial, rngs: Net(trial["activation"], rngs), data(), batch_size=batch_size, name="small"
     )
+
+
+def plain() -> training.Task:
+    """A layer trained on the same data by functions of arrays: a third of the time to trace."""
+
+    def loss(trial: Any, w: Any, rows: Any) -> Any:
+        x, y = rows
+        logits = trial["activation"](x @ w)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
+
+    def init(trial: Any, key: Any) -> Any:
+        w = 0.1 * jax.random.normal(key, (4, 3))
+        return w, trial["optimizer"].init(w)
+
+    def step(trial: Any, carry: Any, data: Any, key: Any) -> Any:
+        w, state = carry
+        (x, y), _ = data
+        rows = jax.random.randint(key, (8,), 0, len(x))
+        value, grads = jax.value_and_grad(loss, argnums=1)(trial, w, (x[rows], y[rows]))
+        updates, state = trial["optimizer"].update(grads, state, w)
+        return (w + updates, state), {"loss": value}
+
+    def evaluate(trial: Any, carry: Any, data: Any) -> Any:
+        return {name: loss(trial, carry[0], rows) for name, rows in zip(("train_loss", "test_loss"), data, strict=True)}
+
+    return training.Task(init, step, evaluate, data(), name="plain", merge=True)
 
 
 def space(rates: Any = (0.01, 0.1, 1.0)) -> dict[str, Any]:

@@ -16,18 +16,24 @@ def everything():
     return [row.function(0.05) for row in optimizers.CATALOGUE.values()]
 
 
+@pytest.fixture(scope="module")
+def either(everything):
+    """`init` and `update` of the alternative of an index: one program for all."""
+    init = jax.jit(lambda index, params: Either(index, everything).init(params))
+    return init, jax.jit(lambda index, *arguments: Either(index, everything).update(*arguments))
+
+
 @pytest.mark.parametrize("index", range(len(NAMES)), ids=NAMES)
-def test_the_alternative_taken_is_the_optimizer_itself(everything, index):
+def test_the_alternative_taken_is_the_optimizer_itself(everything, either, index):
     rng = np.random.default_rng(index)
     params = {"w": jnp.asarray(rng.normal(size=(3, 2)), jnp.float32), "b": jnp.ones(2)}
-    either = Either(jnp.int32(index), everything)
-    plain = everything[index]
+    (init, update), plain = either, everything[index]
 
-    state, own = either.init(params), plain.init(params)
+    state, own = init(jnp.int32(index), params), plain.init(params)
     shapes = [(x.shape, x.dtype) for x in state]
     for _ in range(3):
         grads = jax.tree.map(lambda p: jnp.asarray(rng.normal(size=p.shape), jnp.float32), params)
-        updates, state = either.update(grads, state, params)
+        updates, state = update(jnp.int32(index), grads, state, params)
         expected, own = plain.update(grads, own, params)
         assert [(x.shape, x.dtype) for x in state] == shapes
         for a, b in zip(jax.tree.leaves(updates), jax.tree.leaves(expected), strict=True):

@@ -86,7 +86,7 @@ def test_the_text_of_a_plan():
     assert "1 training program for 2 structures" in text
 
 
-def test_the_estimate_counts_the_matrix_products():
+def test_the_estimate_counts_the_matrix_products(small_products):
     found = sweeps.estimate(sweeps.plan(small.task(), small.space(), seeds=4, steps=100))
     # forward, and backward but for the input: 2·8·(4·8) twice, 2·8·(8·3) three times
     products = 2 * 8 * (4 * 8) * 2 + 2 * 8 * (8 * 3) * 3
