@@ -6,6 +6,7 @@ programs with any are not shared.
 """
 
 import hashlib
+import inspect
 import re
 from collections import OrderedDict
 from typing import Any
@@ -13,13 +14,15 @@ from typing import Any
 from jax._src import compiler
 
 MOST = 400
-_compile = compiler.backend_compile_and_load
+_compile: Any = getattr(compiler, "backend_compile_and_load", lambda: None)
 _compiled: OrderedDict[bytes, Any] = OrderedDict()
 
 
 def share() -> None:
-    """Let JAX ask here before it compiles."""
-    compiler.backend_compile_and_load = _compile_once
+    """Let JAX ask here before it compiles, if this version of JAX compiles by a function with the same arguments."""
+    theirs, ours = (list(inspect.signature(f).parameters) for f in (_compile, _compile_once))
+    if theirs == ours:
+        compiler.backend_compile_and_load = _compile_once
 
 
 def clear() -> None:
