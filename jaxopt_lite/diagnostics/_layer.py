@@ -1,5 +1,6 @@
 """The record of one layer, and how it is computed from what passes through the layer."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +12,15 @@ from jaxopt_lite.diagnostics import _statistics as statistics
 
 Array = jax.Array
 _SAMPLE = 2000
+# The statistics of an activation for a layer without one.
+NO_ACTIVATION: dict[str, Any] = {
+    **dict.fromkeys(("dead", "saturated", "usual"), math.nan),
+    "mean": 0.0,
+    "gain": 1.0,
+    "slope_gain": 1.0,
+    "can_die": False,
+    "one_sided": False,
+}
 
 
 class Sample(NamedTuple):

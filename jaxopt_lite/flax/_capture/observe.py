@@ -1,6 +1,6 @@
 """The signals in all layers of a network on one batch, and the gradient of an objective at each of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -50,7 +50,7 @@ class Call(NamedTuple):
 
 
 class Observed(NamedTuple):
-    """All that `observe` sees. The first two entries hold arrays, the others hold none.
+    """All that `observe` sees. `outputs`, `signals` and `gradients` hold arrays, the others hold none.
 
     Attributes:
         outputs: the outputs of the network.
@@ -59,6 +59,7 @@ class Observed(NamedTuple):
         absent: layers that are not called, by the reason: "not called", or "in a loop" of more than 64 steps.
         linear: whether the network is a linear function of its inputs, up to a constant.
         sums: number of additions of two arrays that depend on the inputs, as in residual blocks.
+        gradients: the gradient of the objective with respect to each array of floats among the model's arrays.
 
     Example:
         >>> net = network(nnx.Linear(4, 3, rngs=nnx.Rngs(0)))
@@ -72,6 +73,7 @@ class Observed(NamedTuple):
     absent: dict[str, str]
     linear: bool
     sums: int
+    gradients: tuple[Array, ...]
 
 
 def observe(model: Network, arrays: Any, random: Any, x: Any, objective: Callable[[Any], Array]) -> Observed:
@@ -95,21 +97,24 @@ def observe(model: Network, arrays: Any, random: Any, x: Any, objective: Callabl
     """
     program = _program(model, arrays, random, x)
     shapes = jax.eval_shape(lambda: [seen.z for seen in program(lambda _, z: z)[1].seen])
+    leaves = jax.tree.leaves(arrays)
+    floats = {i: leaf for i, leaf in enumerate(leaves) if jnp.issubdtype(leaf.dtype, jnp.floating)}
     records: list[Walk] = []
 
-    def value(offsets: list[Array]) -> tuple[Array, Any]:
-        outputs, walk = program(lambda number, z: z + offsets[number])
+    def value(offsets: list[Array], floats: dict[int, Array]) -> tuple[Array, Any]:
+        moved = [floats.get(i, leaf) for i, leaf in enumerate(leaves)]
+        outputs, walk = program(lambda number, z: z + offsets[number], moved)
         records.append(walk)
         return objective(outputs), (outputs, [seen[1:4] for seen in walk.seen])
 
     zeros = [jnp.zeros(shape.shape, shape.dtype) for shape in shapes]
-    gradients, (outputs, arrays_seen) = jax.grad(value, has_aux=True)(zeros)
+    (at_layers, gradients), (outputs, arrays_seen) = jax.grad(value, (0, 1), has_aux=True)(zeros, floats)
     walk = records[-1]
-    signals = tuple(Signal(*seen, gradient) for seen, gradient in zip(arrays_seen, gradients, strict=True))  # type: ignore[call-arg]
+    signals = tuple(Signal(*seen, gradient) for seen, gradient in zip(arrays_seen, at_layers, strict=True))  # type: ignore[call-arg]
     calls = tuple(Call(seen.layer, model.layers.get(seen.layer, ""), seen.steps, seen.curved) for seen in walk.seen)
     called = {seen.layer for seen in walk.seen} | walk.merged
     absent = {name: "in a loop" if name in walk.hidden else "not called" for name in model.layers if name not in called}
-    return Observed(outputs, signals, calls, absent, not walk.curved, walk.sums)
+    return Observed(outputs, signals, calls, absent, not walk.curved, walk.sums, tuple(gradients.values()))
 
 
 def references(model: Network, arrays: Any, random: Any, x: Any) -> tuple[Seen, ...]:
@@ -152,14 +157,14 @@ def _program(model: Network, arrays: Any, random: Any, x: Any) -> Callable[..., 
     """The network as a function of what happens at the marks."""
     given = (arrays, random, x)
     closed, shapes = jax.make_jaxpr(model.apply, return_shape=True)(*given)
-    values = [
-        *(Value(leaf) for leaf in jax.tree.leaves(arrays)),
+    rest = [
         *(Value(leaf, random=True) for leaf in jax.tree.leaves(random)),
         *(Value(leaf, varies=True) for leaf in jax.tree.leaves(x)),
     ]
 
-    def run(at_mark: Callable[[int, Array], Array]) -> tuple[Any, Walk]:
+    def run(at_mark: Callable[[int, Array], Array], leaves: Sequence[Array] | None = None) -> tuple[Any, Walk]:
         walk = Walk(at_mark)
+        values = [*map(Value, jax.tree.leaves(arrays) if leaves is None else leaves), *rest]
         outputs = walk.run(closed.jaxpr, closed.consts, values)
         walk.leave(outputs)
         return jax.tree.unflatten(jax.tree.structure(shapes), [value.array for value in outputs]), walk
