@@ -9,12 +9,12 @@ import jax.numpy as jnp
 
 from jaxopt_lite import _losses
 from jaxopt_lite.diagnostics import _identify
-from jaxopt_lite.diagnostics._conclude import check_seen, concluded, labelled
+from jaxopt_lite.diagnostics._conclude import Label, check_seen, concluded, labelled
 from jaxopt_lite.diagnostics._diagnosis import Diagnosis
 from jaxopt_lite.diagnostics._layer import NO_ACTIVATION, Layer, Sample, measured
 from jaxopt_lite.diagnostics._record import gradient_norm, inputs_of
 from jaxopt_lite.diagnostics._remedies import Inputs
-from jaxopt_lite.flax import Observed, network, observe, references
+from jaxopt_lite.flax import Observed, network, observe
 
 Array = jax.Array
 Loss = str | Callable[[Any, Any], Array]
@@ -71,9 +71,8 @@ def diagnose(
 
     def statistics(arrays: Any, random: Any, x: Any, y: Any) -> Any:
         observed = observe(net, arrays, random, x, lambda outputs: objective(outputs, y))
-        normal = references(net, arrays, random, x)
         traced.append(observed)
-        rows = measured(observed.signals, normal, [call.curved for call in observed.calls])
+        rows = measured(observed.signals, observed.references(), [call.curved for call in observed.calls])
         return rows, inputs_of(x), objective(observed.outputs, y), gradient_norm(observed.gradients)
 
     found = jax.device_get(jax.jit(statistics, compiler_options=_ONCE)(net.arrays, net.random, x, y))
@@ -142,7 +141,7 @@ def _activations(observed: Observed, rows: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _layer(label: Any, row: dict[str, Any]) -> Layer:
+def _layer(label: Label, row: dict[str, Any]) -> Layer:
     """The statistics of a call as a record, before it is judged."""
     numbers = {key: value.item() for key, value in row.items() if key not in ("sample", "reference")}
-    return Layer(*label, ratio=math.nan, sample=Sample(*row["sample"]), **(NO_ACTIVATION | numbers))
+    return Layer(**label._asdict(), ratio=math.nan, sample=Sample(*row["sample"]), **(NO_ACTIVATION | numbers))

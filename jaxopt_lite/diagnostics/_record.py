@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_lite.diagnostics import _identify, _statistics
-from jaxopt_lite.diagnostics._conclude import Labels, check_seen, concluded, labelled
+from jaxopt_lite.diagnostics._conclude import Label, Labels, check_seen, concluded, labelled
 from jaxopt_lite.diagnostics._diagnosis import Diagnosis
 from jaxopt_lite.diagnostics._layer import NO_ACTIVATION, Layer, Sample, measured
 from jaxopt_lite.diagnostics._remedies import Inputs
-from jaxopt_lite.flax import network, observe, references
+from jaxopt_lite.flax import network, observe
 
 Array = jax.Array
 FIELDS = (
@@ -89,8 +89,7 @@ def record(
     names = [_identify.name_of(call.steps) if call.curved else "" for call in observed.calls]
     labels = labelled(observed, names, net.api)
     check_seen(labels)
-    normal = references(net, net.arrays, net.random, x)
-    rows = measured(observed.signals, normal, [call.curved for call in observed.calls])
+    rows = measured(observed.signals, observed.references(), [call.curved for call in observed.calls])
     values = [objective(observed.outputs), gradient_norm(observed.gradients), *inputs_of(x)]
     values += [(NO_ACTIVATION | row)[name] for row in rows for name in FIELDS]
     return Record(labels, jnp.stack([jnp.asarray(value, jnp.float32) for value in values]))
@@ -113,8 +112,8 @@ def inputs_of(x: Any) -> tuple[Array, ...]:
     return _statistics.root_mean_square(first), _statistics.offset(first), alike
 
 
-def _layer(label: Any, row: list[float]) -> Layer:
+def _layer(label: Label, row: list[float]) -> Layer:
     fields: dict[str, Any] = dict(zip(FIELDS, row, strict=True))
     fields |= {name: bool(fields[name]) for name in _TRUTHS}
     nothing = np.zeros(0, np.float32)
-    return Layer(*label, ratio=math.nan, sample=Sample(nothing, nothing, nothing), **fields)
+    return Layer(**label._asdict(), ratio=math.nan, sample=Sample(nothing, nothing, nothing), **fields)

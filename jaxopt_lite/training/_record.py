@@ -34,8 +34,8 @@ def recorder(build: Callable[[Any, Any], Any], cost: _losses.Loss) -> Callable[[
 
 
 def recorded_steps(begin: int, end: int) -> Iterable[int]:
-    """The steps from `begin` to `end` at which a run is recorded: 0, 4, 16, 64 and further powers of four."""
+    """The steps from `begin` to `end` at which a run is recorded: 0, 8, 64, 512 and further powers of eight."""
     steps = [0]
     while steps[-1] < end:
-        steps.append(max(4, 4 * steps[-1]))
+        steps.append(8 * max(1, steps[-1]))
     return [step for step in steps if begin <= step <= end]

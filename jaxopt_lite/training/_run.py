@@ -290,7 +290,7 @@ def _programs(
     def observed(numbers: list[Array], data: Any, seed: Array, carry: Any) -> Array:
         found = _checked.record(task, trial_of(numbers), carry, data)
         labels.append(found.labels)
-        return found.numbers  # type: ignore[no-any-return]
+        return found.numbers
 
     def recorded(*given: Any) -> Record:
         numbers = observed(*given)

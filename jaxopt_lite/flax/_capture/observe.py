@@ -1,6 +1,7 @@
 """The signals in all layers of a network on one batch, and the gradient of an objective at each of them."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -60,11 +61,17 @@ class Observed(NamedTuple):
         linear: whether the network is a linear function of its inputs, up to a constant.
         sums: number of additions of two arrays that depend on the inputs, as in residual blocks.
         gradients: the gradient of the objective with respect to each array of floats among the model's arrays.
+        references: a function without arguments, which works where `observe` was called. For each call of a layer it
+            gives standard normal z (the same quasi-random numbers in all layers), the activation and its slope there.
 
     Example:
         >>> net = network(nnx.Linear(4, 3, rngs=nnx.Rngs(0)))
         >>> observe(net, net.arrays, net.random, jnp.ones((2, 4)), jnp.sum).linear
         True
+        >>> net = network(MLP((4, 8, 2), relu, rngs=nnx.Rngs(0)))
+        >>> hidden, _ = observe(net, net.arrays, net.random, jnp.ones((500, 4)), jnp.sum).references()
+        >>> round(float(jnp.mean(hidden.slope)), 1)
+        0.5
     """
 
     outputs: Any
@@ -74,6 +81,7 @@ class Observed(NamedTuple):
     linear: bool
     sums: int
     gradients: tuple[Array, ...]
+    references: Callable[[], tuple[Seen, ...]]
 
 
 def observe(model: Network, arrays: Any, random: Any, x: Any, objective: Callable[[Any], Array]) -> Observed:
@@ -114,30 +122,20 @@ def observe(model: Network, arrays: Any, random: Any, x: Any, objective: Callabl
     calls = tuple(Call(seen.layer, model.layers.get(seen.layer, ""), seen.steps, seen.curved) for seen in walk.seen)
     called = {seen.layer for seen in walk.seen} | walk.merged
     absent = {name: "in a loop" if name in walk.hidden else "not called" for name in model.layers if name not in called}
-    return Observed(outputs, signals, calls, absent, not walk.curved, walk.sums, tuple(gradients.values()))
+    return Observed(
+        outputs,
+        signals,
+        calls,
+        absent,
+        not walk.curved,
+        walk.sums,
+        tuple(gradients.values()),
+        partial(_references, program, shapes),
+    )
 
 
-def references(model: Network, arrays: Any, random: Any, x: Any) -> tuple[Seen, ...]:
-    """The activation of each layer at standard normal pre-activations, in place of those that the inputs cause.
-
-    Args:
-        model: what `network` returns.
-        arrays: `model.arrays`, or others of the same structure.
-        random: `model.random`, or another.
-        x: a batch of inputs, as the model takes them.
-
-    Returns:
-        For each call of a layer the standard normal z (the same quasi-random numbers in all layers),
-        the activation and its slope there.
-
-    Example:
-        >>> net = network(MLP((4, 8, 2), relu, rngs=nnx.Rngs(0)))
-        >>> hidden, _ = references(net, net.arrays, net.random, jnp.ones((500, 4)))
-        >>> round(float(jnp.mean(hidden.slope)), 1)
-        0.5
-    """
-    program = _program(model, arrays, random, x)
-    shapes = jax.eval_shape(lambda: [seen.z for seen in program(lambda _, z: z)[1].seen])
+def _references(program: Callable[..., tuple[Any, Walk]], shapes: Sequence[Any]) -> tuple[Seen, ...]:
+    """The activation of each layer at standard normal pre-activations, in place of those that the inputs cause."""
     numbers = _normal(max((shape.size for shape in shapes), default=0))
     normal = [numbers[: shape.size].reshape(shape.shape).astype(shape.dtype) for shape in shapes]
     _, walk = program(lambda number, _: normal[number])

@@ -88,7 +88,7 @@ class Programs(NamedTuple):
 
     def recorded(self, branches: Sequence[int], numbers: list[Any], chunk: Chunk, data: Any) -> Array:
         """The numbers of `diagnostics.Record` of each trial."""
-        return self.record(_indices(branches), numbers, chunk.carry, data)  # type: ignore[no-any-return]
+        return self.record(_indices(branches), numbers, chunk.carry, data)
 
 
 class Traced(NamedTuple):

@@ -1,12 +1,13 @@
 """The program that records the state of the layers of C trials, apart from those that train and score them."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 
 from jaxopt_lite.diagnostics._conclude import Labels
-from jaxopt_lite.sweeps.programs._convolutions import for_cpu
+from jaxopt_lite.sweeps.programs._convolutions import for_cpu, has_convolutions
 from jaxopt_lite.sweeps.programs._executables import Lowered, lowered
 from jaxopt_lite.sweeps.programs._group import Group
 from jaxopt_lite.sweeps.programs._mapped import mapped
@@ -49,14 +50,15 @@ def recording(
     """
     labels: list[Labels] = []
 
-    def record(branches: Any, numbers: Any, carry: Any, data: Any) -> Array:
+    def record(form: Callable[[Any], Any], branches: Any, numbers: Any, carry: Any, data: Any) -> Array:
         def one(numbers: Any, carry: Any) -> Array:
             found = _checked.record(task, group.rebuilt(branches, numbers), restore(carry), data)
             labels.append(found.labels)
-            return found.numbers  # type: ignore[no-any-return]
+            return found.numbers
 
-        slow = device.platform == "cpu" and width > 1  # convolutions under vmap
-        return mapped(for_cpu(one) if slow else one, width)(numbers, carry)
+        return mapped(form(one), width)(numbers, carry)
 
-    program = lowered(jax.jit(record, **options), device, arguments)
-    return Recording(program, labels[-1])
+    program = jax.jit(partial(record, lambda one: one), **options)
+    if device.platform == "cpu" and width > 1 and has_convolutions(program.trace(*arguments).jaxpr.jaxpr):
+        program = jax.jit(partial(record, for_cpu), **options)  # convolutions under vmap
+    return Recording(lowered(program, device, arguments), labels[-1])

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from jaxopt_lite.diagnostics import Remedy
-from jaxopt_lite.optimizers import CATALOGUE
 from jaxopt_lite.sweeps.results._setting import Setting
 
 if TYPE_CHECKING:
@@ -19,9 +18,10 @@ class Rate(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A change in words, and as code."""
+    """A better rate: that this one is too low or too high, what the better one reaches, and the change as code."""
 
-    text: str
+    fault: str
+    gain: str
     remedies: tuple[Remedy, ...]
 
 
@@ -45,13 +45,13 @@ def lower_rate(results: "Results", setting: Setting, settings: Sequence[Setting]
     return Rate(f" or a rate below {lowest:.3g}", lowest / 10)
 
 
-def clipped(setting: Setting, threshold: float, rate: float | None) -> tuple[Remedy, ...]:
-    """Clipping before the optimizer of a setting, with a lower rate."""
-    made = _made(setting, rate)
-    clip = f"opt.clip_by_global_norm({threshold:g})"
-    code = f"tx = opt.chain({clip}, {made})" if made else f"tx = opt.chain({clip}, tx)"
-    lower = (Remedy("lower the rate", f"tx = {made}"),) if made else ()
-    return (Remedy("clip gradients and lower the rate" if made else "clip gradients", code), *lower)
+def clipped(threshold: float, lower: Rate) -> tuple[Remedy, ...]:
+    """Clipping before the optimizer, with a lower rate."""
+    code = f"tx = opt.chain(opt.clip_by_global_norm({threshold!r}), tx)"
+    if lower.rate is None:
+        return (Remedy("clip gradients", code),)
+    rate = f"learning_rate = {lower.rate:.3g}"
+    return Remedy("clip gradients and lower the rate", f"{rate}\n{code}"), Remedy("lower the rate", rate)
 
 
 def of_rate(results: "Results", setting: Setting, leader: Setting) -> Change | None:
@@ -62,18 +62,9 @@ def of_rate(results: "Results", setting: Setting, leader: Setting) -> Change | N
     rate, better, objective = setting.columns[name], leader.columns[name], results.objective
     side = "low" if rate < better else "high"
     scores = [s.scores[objective].mean for s in (leader, setting)]
-    text = (
-        f"{name.replace('_', ' ')} {rate:.3g} is too {side}: with {better:.3g} the same reaches "
-        f"{objective.replace('_', ' ')} {scores[0]:.3g}, not {scores[1]:.3g}"
-    )
-    made = _made(leader, better)
-    return Change(text, (Remedy("use the better rate", f"tx = {made}" if made else f"{name} = {better:.3g}"),))
-
-
-def _made(setting: Setting, rate: float | None) -> str:
-    """The optimizer of a setting as code; "" if its name is not in the catalogue."""
-    name = setting.columns.get("optimizer")
-    return f"opt.{name}({rate:.3g})" if rate is not None and name in CATALOGUE else ""
+    fault = f"{name.replace('_', ' ')} {rate:.3g} is too {side}"
+    gain = f"with {better:.3g} the same reaches {objective.replace('_', ' ')} {scores[0]:.3g}, not {scores[1]:.3g}"
+    return Change(fault, gain, (Remedy("use the better rate", f"learning_rate = {better:.3g}"),))
 
 
 def _kind(results: "Results", setting: Setting) -> tuple[object, ...]:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from jaxopt_lite.sweeps.results._results import Results
 
 _FITTED = 1e-6  # with so small a loss the gradient may well be 0
+_LEARNED = 0.05  # part of the loss of the first tenth of the steps that a training takes off at least
+_FALLING = 0.98  # part of the loss that the last tenth of the steps leaves at most, where it still falls
 
 
 class Reason(NamedTuple):
@@ -103,10 +105,12 @@ class Reasons:
             return self._stopped(setting, trouble)
         leader = self._leaders[self._kind(setting)]
         if setting is not leader and self._lost(setting, leader):
-            late = trouble is not None and trouble.step and trouble.step > 0
             change = _changes.of_rate(self._results, setting, leader)
-            if not late and change is not None:
-                return Reason(setting, "rate", change.text, None, change.remedies)
+            if change is not None and trouble is not None and trouble.step:
+                remedies = (*change.remedies, *trouble.remedies)
+                return trouble._replace(text=f"{trouble.text}; {change.gain}", remedies=remedies)
+            if change is not None:
+                return Reason(setting, "rate", f"{change.fault}: {change.gain}", None, change.remedies)
         return trouble or self._slow(setting) or self._behind(setting)
 
     def _diverged(self, setting: Setting) -> Reason:
@@ -115,8 +119,8 @@ class Reasons:
         found = divergence(results, row, self._course(row).diagnoses)
         text = f"diverged at step {found.step:,}{self._with(setting, setting.diverged)}{found.evidence}"
         lower = _changes.lower_rate(results, setting, self._settings)
-        text += f"; try clip_by_global_norm({found.threshold:g}){lower.text}"
-        return Reason(setting, "diverged", text, found.step, _changes.clipped(setting, found.threshold, lower.rate))
+        text += f"; try clip_by_global_norm({found.threshold!r}){lower.text}"
+        return Reason(setting, "diverged", text, found.step, _changes.clipped(found.threshold, lower))
 
     def _troubled(self, setting: Setting) -> Reason | None:
         """The trouble that most of the runs have at their last record and the best setting has not."""
@@ -156,7 +160,18 @@ class Reasons:
         assert self._best is not None
         gap = abs(setting.scores[self._results.objective].mean - self._best.scores[self._results.objective].mean)
         text = f"no trouble in the layers: {self._spoken} {gap:.2g} behind the best"
-        return Reason(setting, "behind", text, None, ())
+        return Reason(setting, "behind", f"{text}{self._unfinished(setting)}", None, ())
+
+    def _unfinished(self, setting: Setting) -> str:
+        """What the end of the loss says of the training, as the rest of a sentence."""
+        points = self._results.curves[setting.trials[0]].get("loss", ())
+        part = len(points) // 10
+        if not part:
+            return ""
+        start, before, end = (sum(points[i : i + part]) / part for i in (0, -2 * part, -part))
+        if start - end < _LEARNED * abs(start):
+            return f", and the loss went from {start:.3g} to {end:.3g} only: try a higher rate"
+        return ", and the loss was still falling: try more steps or a higher rate" if end < _FALLING * before else ""
 
     def _course(self, row: int) -> Course:
         if row not in self._courses:

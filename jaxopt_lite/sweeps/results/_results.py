@@ -3,6 +3,7 @@
 import csv
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -292,6 +293,10 @@ class Results:
             'rate'
         """
         checked(self.records)
+        return list(self._reasons)
+
+    @cached_property
+    def _reasons(self) -> list[Reason]:
         return reasons_of(self)
 
     def model(self, setting: Setting | None = None, seed: int | None = None) -> Any:

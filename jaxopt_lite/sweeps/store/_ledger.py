@@ -386,7 +386,7 @@ class Ledger:
 def _labels_of(text: str) -> Labels:
     """The labels that `json.dumps` made the text of."""
     layers, *rest = json.loads(text)
-    return Labels(tuple(Label(*names, tuple(shape)) for *names, shape in layers), *rest)
+    return Labels(tuple(Label(*names)._replace(shape=tuple(names[-1])) for names in layers), *rest)
 
 
 def _write_facts(db: sqlite3.Connection, facts: dict[str, Any]) -> None:
