@@ -45,9 +45,16 @@ def recorded(
 
 
 def recorded_closely(
-    advance: Advance, record: Record, again: Callable[[], Any], span: tuple[int, int, int], losses: np.ndarray
+    advance: Advance,
+    record: Record,
+    again: Callable[[], Any],
+    span: tuple[int, int, int],
+    losses: np.ndarray,
+    records: Records,
 ) -> Records:
-    """The state of layers where the loss of a run is no longer finite: the segment is made again until there.
+    """The records with those of runs that diverge made close: the segment is made again until the loss is not finite.
+
+    What was recorded of such a run later depends on where its segment ended, and is dropped.
 
     Args:
         advance: trains the chunk.
@@ -55,17 +62,20 @@ def recorded_closely(
         again: returns the runs before the segment.
         span: first step, last step, and steps of a complete run.
         losses: the points of the loss after the segment, one row for each run.
+        records: what `recorded` has found.
     """
     begin, end, steps = span
-    stride = stride_of(steps)
-    found: Records = [{} for _ in losses]
-    firsts = np.where(np.isfinite(losses).all(axis=1), -1, np.argmin(np.isfinite(losses), axis=1))
-    for first in sorted({int(first) for first in firsts if (first + 1) * stride > begin}):
-        at, chunk = begin, again()
+    stride, finite = stride_of(steps), np.isfinite(losses)
+    firsts = {run: int(np.argmin(row)) for run, row in enumerate(finite) if not row.all()}
+    out = list(records)
+    for first in sorted(set(firsts.values())):
+        runs = [run for run in firsts if firsts[run] == first]
         low, high = max(begin, first * stride), min((first + 1) * stride, end)
+        out = [{s: x for s, x in one.items() if s < low} if run in runs else one for run, one in enumerate(out)]
+        at, chunk = begin, again()
         for step in np.unique(np.linspace(low, high, _CLOSE + 1).astype(int)).tolist():
             chunk = advance(chunk, at, step) if step > at else chunk
             numbers, at = jax.device_get(record(chunk)), step
-            for run in np.flatnonzero(firsts == first):
-                found[run][step] = numbers[run]
-    return found
+            for run in runs:
+                out[run][step] = numbers[run]
+    return out

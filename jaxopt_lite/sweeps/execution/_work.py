@@ -94,8 +94,8 @@ def perform(programs: Programs, data: Any, work: Work) -> Answer:
         score_seconds = time.perf_counter() - begin
     carry = [np.asarray(x) for x in jax.device_get(chunk.carry)] if work.keep and alive else []
     if programs.labels is not None and "loss" in points:
-        close = recorded_closely(advance, record, started, work.span, points["loss"][: work.runs])
-        records = [one | other for one, other in zip(records, close, strict=True)]
+        losses = points["loss"][: work.runs]
+        records = recorded_closely(advance, record, started, work.span, losses, records)
     return Answer(points, scores, carry, seconds_a_step, score_seconds, records, programs.labels)
 
 

@@ -41,13 +41,13 @@ def divergence(results: "Results", row: int, diagnoses: Mapping[int, Diagnosis])
     step = min([*lost, _curve_ends(results, row)])
     norms = {s: d.gradient_norm for s, d in finite.items() if s < step and 0 < d.gradient_norm < math.inf}
     if not norms:
-        return Divergence(step, "", 1.0)
+        return Divergence(step, _loss_evidence(results, row), 1.0)
     first = next(iter(norms.values()))
     usual = {s: norm for s, norm in norms.items() if norm <= _GROWN * first}
     (begin, small), (end, large) = list(usual.items())[-1], max(norms.items(), key=lambda pair: pair[1])
     threshold = float(f"{max(usual.values()):.1g}")
     if large <= _GROWN * small or end <= begin:
-        return Divergence(step, _loss_evidence(finite, step), threshold)
+        return Divergence(step, _loss_evidence(results, row), threshold)
     grown = f"{large / small:.0f}" if large / small < 1000 else f"10^{math.log10(large / small):.0f}"
     return Divergence(step, f": the gradient norm grew {grown}-fold from step {begin:,} to {end:,}", threshold)
 
@@ -61,9 +61,11 @@ def _curve_ends(results: "Results", row: int) -> int:
     return min(last, (int(np.argmin(np.isfinite(points))) + 1) * int(results.facts["stride"]))
 
 
-def _loss_evidence(finite: Mapping[int, Diagnosis], step: int) -> str:
-    losses = {s: d.loss for s, d in finite.items() if s < step}
-    if not losses:
+def _loss_evidence(results: "Results", row: int) -> str:
+    """How much the loss grew before it ceased to be finite, as the rest of a sentence."""
+    points = np.asarray(results.curves[row].get("loss", ()), float)
+    finite = points[: int(np.argmin(np.isfinite(points)))] if not np.isfinite(points).all() else points
+    if not finite.size or finite[-1] <= _GROWN * finite.min():
         return ""
-    small, (end, large) = next(iter(losses.values())), max(losses.items(), key=lambda pair: pair[1])
-    return f": the loss grew from {small:.3g} to {large:.3g} at step {end:,}" if large > _GROWN * small else ""
+    step, stride = int(np.argmin(finite)), int(results.facts["stride"])
+    return f": the loss grew from {finite.min():.3g} to {finite[-1]:.3g} in {(finite.size - 1 - step) * stride:,} steps"

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from jaxopt_lite._names import count
 from jaxopt_lite.diagnostics import Diagnosis, Remedy
 from jaxopt_lite.sweeps.results import _changes
@@ -168,7 +170,7 @@ class Reasons:
         part = len(points) // 10
         if not part:
             return ""
-        start, before, end = (sum(points[i : i + part]) / part for i in (0, -2 * part, -part))
+        start, before, end = (float(np.mean(points[i:][:part])) for i in (0, -2 * part, -part))
         if start - end < _LEARNED * abs(start):
             return f", and the loss went from {start:.3g} to {end:.3g} only: try a higher rate"
         return ", and the loss was still falling: try more steps or a higher rate" if end < _FALLING * before else ""
