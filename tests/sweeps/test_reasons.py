@@ -94,6 +94,14 @@ def test_a_run_that_diverges() -> None:
     assert found.remedies[0].code == "learning_rate = 0.5\ntx = opt.chain(opt.clip_by_global_norm(3.0), tx)"
 
 
+def test_a_run_that_diverges_since_its_gradients_explode_from_the_start() -> None:
+    records = {0: state(gradient={0: 1e5}), 1: state(math.nan, math.nan)}
+    found = reason({"activation": "tanh", "rate": 1.0, "status": "diverged", "records": records})
+    assert found.cause == "exploding"
+    assert found.text.startswith("diverged at step 1: from layers.2 back to layers.0 the gradient grows 1.0e+05 times")
+    assert "variance_scaling" in found.remedies[0].code
+
+
 def test_a_run_that_diverges_without_records_before_it() -> None:
     loss = np.where(np.arange(100) < 20, 2.0, np.nan)
     loss[19] = 3e6
@@ -152,6 +160,18 @@ def test_rates_that_are_too_low_or_too_high() -> None:
     assert low.remedies[0].code == "learning_rate = 0.1"
     flat = {"activation": "tanh", "rate": 1e-3, "score": 0.2, "loss": np.full(100, 2.3)}
     assert reason(flat).text.endswith("the loss went from 2.3 to 2.3 only: try a higher rate")
+
+
+def test_other_numbers_that_are_better() -> None:
+    results = table([BEST, {"rate": 0.2, "score": 0.5}])
+    columns = results.columns | {"weight_decay": [0.0, 0.0, 0.1, 0.1]}
+    (found,) = dataclasses.replace(results, columns=columns, swept=(*results.swept, "weight_decay")).reasons()
+    assert found.cause == "settings"
+    assert found.text == (
+        "other settings of the same combination are better: with learning rate 0.1, weight decay 0 the same reaches "
+        "test accuracy 0.951, not 0.501"
+    )
+    assert found.remedies[0].code == "learning_rate = 0.1\nweight_decay = 0"
 
 
 def test_settings_that_were_stopped() -> None:

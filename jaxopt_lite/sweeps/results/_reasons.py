@@ -9,6 +9,7 @@ import numpy as np
 from jaxopt_lite._names import count
 from jaxopt_lite.diagnostics import Diagnosis, Remedy
 from jaxopt_lite.sweeps.results import _changes
+from jaxopt_lite.sweeps.results._compare import resolution_of
 from jaxopt_lite.sweeps.results._divergence import divergence
 from jaxopt_lite.sweeps.results._setting import Setting
 
@@ -25,9 +26,9 @@ class Reason(NamedTuple):
 
     Attributes:
         setting: the setting.
-        cause: "diverged"; a trouble of `diagnostics.RULES`, such as "vanishing"; "rate" if another learning rate of
-            the same combination is better; "stopped" if the setting was stopped early without a trouble; or "behind" if
-            its layers have no trouble.
+        cause: "diverged"; a trouble of `diagnostics.RULES`, such as "vanishing"; "rate" if another learning rate of the
+            same combination is better, "settings" if other numbers are; "stopped" if the setting was stopped early
+            without a trouble; or "behind" if its layers have no trouble.
         text: the reason in a sentence.
         step: the step from which on it holds, 0 for the start; None if it is not about a step.
         remedies: what to change, the best first.
@@ -90,9 +91,11 @@ class Reasons:
         self._best = finished[0] if finished else None
         self._tied = {s.trials for s in results.tied()} if self._best and self._best.seeds > 1 else set()
         self._courses: dict[int, Course] = {}
-        self._leaders: dict[tuple[Any, ...], Setting] = {}
-        for setting in finished:
-            self._leaders.setdefault(self._kind(setting), setting)
+        self._numbers = tuple(results.ranges)
+        self._resolution = resolution_of(results.columns[results.objective])
+        self._alike: dict[tuple[Any, ...], list[Setting]] = {}
+        for setting in self._settings:
+            self._alike.setdefault(self._kind(setting), []).append(setting)
 
     def all(self) -> list[Reason]:
         """The reason of each setting that has ended and is neither the best nor tied with it."""
@@ -105,22 +108,28 @@ class Reasons:
         trouble = self._troubled(setting)
         if setting.pruned:
             return self._stopped(setting, trouble)
-        leader = self._leaders[self._kind(setting)]
+        leader = self._alike[self._kind(setting)][0]
         if setting is not leader and self._lost(setting, leader):
-            change = _changes.of_rate(self._results, setting, leader)
+            change = _changes.better_numbers(setting, leader, self._numbers, self._results.objective)
             if change is not None and trouble is not None and trouble.step:
                 remedies = (*change.remedies, *trouble.remedies)
                 return trouble._replace(text=f"{trouble.text}; {change.gain}", remedies=remedies)
             if change is not None:
-                return Reason(setting, "rate", f"{change.fault}: {change.gain}", None, change.remedies)
+                return Reason(setting, change.cause, f"{change.fault}: {change.gain}", None, change.remedies)
         return trouble or self._slow(setting) or self._behind(setting)
 
     def _diverged(self, setting: Setting) -> Reason:
         results = self._results
         row = next(i for i in setting.trials if results.columns["status"][i] == "diverged")
-        found = divergence(results, row, self._course(row).diagnoses)
-        text = f"diverged at step {found.step:,}{self._with(setting, setting.diverged)}{found.evidence}"
-        lower = _changes.lower_rate(results, setting, self._settings)
+        diagnoses = self._course(row).diagnoses
+        found = divergence(results, row, diagnoses)
+        text = f"diverged at step {found.step:,}{self._with(setting, setting.diverged)}"
+        first = next(iter(diagnoses.values()), None)
+        if first is not None and first.verdict == "exploding":
+            text += f": {first.explanation}, from the start{_depth(first)}"
+            return Reason(setting, "exploding", text, found.step, first.remedies)
+        text += found.evidence
+        lower = _changes.lower_rate(setting, self._alike[self._kind(setting)], self._numbers)
         text += f"; try clip_by_global_norm({found.threshold!r}){lower.text}"
         return Reason(setting, "diverged", text, found.step, _changes.clipped(found.threshold, lower))
 
@@ -187,12 +196,12 @@ class Reasons:
 
     def _lost(self, setting: Setting, leader: Setting) -> bool:
         """Whether the leader is distinctly better; of a single seed each difference counts."""
-        return setting.seeds == 1 or self._results.compare(setting, leader).distinct
+        objective = self._results.objective
+        return setting.seeds == 1 or self._results._difference(setting, leader, objective, self._resolution).distinct
 
     def _kind(self, setting: Setting) -> tuple[Any, ...]:
         """What is not a number of a setting: its activation, its optimizer."""
-        numbers = self._results.ranges
-        return tuple(value for name, value in setting.columns.items() if name not in numbers)
+        return tuple(value for name, value in setting.columns.items() if name not in self._numbers)
 
     def _with(self, setting: Setting, number: int) -> str:
         return f" with {number} of {count(setting.seeds, 'seed')}" if number < setting.seeds else ""
