@@ -34,8 +34,12 @@ def recorder(build: Callable[[Any, Any], Any], cost: _losses.Loss) -> Callable[[
 
 
 def recorded_steps(begin: int, end: int) -> Iterable[int]:
-    """The steps from `begin` to `end` at which a run is recorded: 0, 8, 64, 512 and further powers of eight."""
+    """The steps from `begin` to `end` at which a run is recorded: 0, 32, 1024 and further powers of 32.
+
+    A record takes about as long as six steps of a small network, so few of them are made. They do not depend on the
+    length of the run, which may grow.
+    """
     steps = [0]
     while steps[-1] < end:
-        steps.append(8 * max(1, steps[-1]))
+        steps.append(32 * max(1, steps[-1]))
     return [step for step in steps if begin <= step <= end]

@@ -55,7 +55,7 @@ def supervised(
         batch_size: examples in a step, from 1 (stochastic descent) to the training examples, or `"full"` for all of
             them. Default: 64.
         name: the task's name in tables and stores. Default: `"supervised"`.
-        diagnose: whether the state of the layers is recorded at a few steps of each run (0, powers of eight, and where
+        diagnose: whether the state of the layers is recorded at a few steps of each run (0, 32, 1024 and further powers of 32, and where
             the run is scored), on 64 training examples. Then `Results.reasons` says why settings lost, and
             `Trained.diagnoses` what became of the layers. The training is bitwise the same. Default: False.
 

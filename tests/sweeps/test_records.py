@@ -49,7 +49,7 @@ def test_the_steps_that_are_recorded(whole: sweeps.Results) -> None:
     for status, records in zip(whole.columns["status"], whole.records or [], strict=True):
         finite = {step: bool(np.isfinite(one.numbers[0])) for step, one in sorted(records.items())}
         if status == "done":
-            assert finite == dict.fromkeys((0, 8, 64, 80), True)
+            assert finite == dict.fromkeys((0, 32, 80), True)
         else:
             assert finite == {0: True, 2: False, 3: False}  # the loss of a step is that before its update
 
@@ -79,7 +79,7 @@ def test_runs_that_are_stopped_and_begin_again(tmp_path: Any) -> None:
     results = swept(steps=90, stop=sweeps.halving(eta=3, first=1 / 9, race=False), store=tmp_path)
     for status, step, records in zip(*(results.columns[c] for c in ("status", "step")), results.records, strict=True):
         assert status == "diverged" or max(records) == step
-        assert status == "diverged" or {0, 8, 10} <= set(records)
+        assert status == "diverged" or {0, 10} <= set(records)
     stopped = [reason for reason in results.reasons() if reason.setting.pruned and not reason.setting.diverged]
     assert stopped and all(reason.text.startswith("stopped at step ") for reason in stopped)
     assert all("by halving" in reason.text for reason in stopped)
@@ -117,7 +117,7 @@ def test_convolutions() -> None:
     given = {"optimizer": optimizers.sgd(sweeps.values([0.01, 0.1]))}
     results = sweeps.run(task, given, steps=9, progress=False)
     trained = training.run(task, {"optimizer": optimizers.sgd(0.01)}, steps=9)
-    for step in (0, 8, 9):
+    for step in (0, 9):
         found, expected = (results.records or [])[0][step].diagnosis(), trained.diagnoses[step]
         assert [layer.activation for layer in found.layers] == ["relu", ""]
         for one, other in zip(found.layers, expected.layers, strict=True):

@@ -30,7 +30,7 @@ def test_the_training_does_not_change_by_a_bit(api: str) -> None:
             one, other = jax.random.key_data(one), jax.random.key_data(other)
         assert np.asarray(one).tobytes() == np.asarray(other).tobytes()
     assert (plain.scores, plain.curve) == (diagnosed.scores, diagnosed.curve)
-    assert list(diagnosed.diagnoses) == [0, 8, 64, 70]
+    assert list(diagnosed.diagnoses) == [0, 32, 70]
     assert not plain.diagnoses
 
 
@@ -47,7 +47,7 @@ def test_the_last_diagnosis_is_that_of_the_trained_model() -> None:
         for field in ("rms", "offset", "dead", "saturated", "gradient", "gain"):
             np.testing.assert_allclose(getattr(one, field), getattr(other, field), rtol=1e-3, err_msg=field)
     again = pickle.loads(pickle.dumps(trained))
-    assert again.diagnoses[8].verdict == trained.diagnoses[8].verdict
+    assert again.diagnoses[32].verdict == trained.diagnoses[32].verdict
 
 
 def test_dead_units_are_seen_from_the_start() -> None:
@@ -58,7 +58,7 @@ def test_dead_units_are_seen_from_the_start() -> None:
 
     task = training.supervised(build, small.data(), batch_size=8, diagnose=True)
     trained = training.run(task, TRIAL | {"activation": activations.relu}, steps=9)
-    assert [one.verdict for one in trained.diagnoses.values()] == ["dead"] * 3
+    assert [one.verdict for one in trained.diagnoses.values()] == ["dead"] * 2
 
 
 def test_tasks_of_which_no_layer_is_known() -> None:
