@@ -55,9 +55,9 @@ def supervised(
         batch_size: examples in a step, from 1 (stochastic descent) to the training examples, or `"full"` for all of
             them. Default: 64.
         name: the task's name in tables and stores. Default: `"supervised"`.
-        diagnose: whether the state of the layers is recorded at a few steps of each run (0, 32, 1024 and further powers of 32, and where
-            the run is scored), on 64 training examples. Then `Results.reasons` says why settings lost, and
-            `Trained.diagnoses` what became of the layers. The training is bitwise the same. Default: False.
+        diagnose: whether the state of the layers is recorded at a few steps of each run, on 64 training examples: at
+            0, 32, 1024 and further powers of 32, and where the run is scored. Then `Results.reasons` says why settings
+            lost, and `Trained.diagnoses` what became of the layers. The training is bitwise the same. Default: False.
 
     Returns:
         A `Task`. Its step gives `loss`. Its scores are `train_loss`, `validation_loss` (of three parts) and `test_loss`
