@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,9 +12,6 @@ from jaxopt_lite.sweeps.results import _changes
 from jaxopt_lite.sweeps.results._compare import resolution_of
 from jaxopt_lite.sweeps.results._divergence import divergence
 from jaxopt_lite.sweeps.results._setting import Setting
-
-if TYPE_CHECKING:
-    from jaxopt_lite.sweeps.results._results import Results
 
 _FITTED = 1e-6  # with so small a loss the gradient may well be 0
 _LEARNED = 0.05  # part of the loss of the first tenth of the steps that a training takes off at least
@@ -76,15 +73,15 @@ class Course(NamedTuple):
         return until
 
 
-def reasons_of(results: "Results") -> list[Reason]:
-    """The reason of each setting that has lost, in the order of `Results.settings`."""
+def reasons_of(results: Any) -> list[Reason]:
+    """The reason of each setting of a table (`Results`) that has lost, in the order of `Results.settings`."""
     return Reasons(results).all()
 
 
 class Reasons:
     """The reasons of a sweep. What is needed of several settings is computed once."""
 
-    def __init__(self, results: "Results") -> None:
+    def __init__(self, results: Any) -> None:
         self._results = results
         self._settings = results.settings()
         finished = [s for s in self._settings if s.done == s.seeds]
@@ -122,7 +119,8 @@ class Reasons:
         results = self._results
         row = next(i for i in setting.trials if results.columns["status"][i] == "diverged")
         diagnoses = self._course(row).diagnoses
-        found = divergence(results, row, diagnoses)
+        losses = np.asarray(results.curves[row].get("loss", ()), float)
+        found = divergence(losses, int(results.facts["stride"]), int(results.columns["step"][row]), diagnoses)
         text = f"diverged at step {found.step:,}{self._with(setting, setting.diverged)}"
         first = next(iter(diagnoses.values()), None)
         if first is not None and first.verdict == "exploding":
