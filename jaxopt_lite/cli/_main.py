@@ -121,6 +121,8 @@ def _add_sweep(commands: argparse._SubParsersAction) -> None:
     add("--seeds", type=int, metavar="N", help="trainings per setting, each with its own random seed; default 3")
     add("--steps", type=int, metavar="N", help="parameter updates per training; default 500")
     add("--batch-size", metavar="N", help="examples per step: a number or full; default that of the task")
+    diagnosed = "record the layers at a few steps, and say why each setting lost and what to change"
+    add("--diagnose", action="store_const", const=True, help=diagnosed)
     add(
         "--store",
         metavar="DIR",

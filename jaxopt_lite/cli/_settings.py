@@ -22,6 +22,7 @@ DEFAULTS: dict[str, Any] = {
     "seeds": 3,
     "steps": 500,
     "batch_size": None,
+    "diagnose": False,
 }
 # The searches of --search, with their settings.
 SEARCHES: dict[str, dict[str, Any]] = {

@@ -45,7 +45,7 @@ def sweep(options: argparse.Namespace) -> int:
     try:
         if store is not None:
             _ledger.check(store, old)
-        task = _tasks.load(settings["task"], settings["batch_size"])
+        task = _tasks.load(settings["task"], settings["batch_size"], settings["diagnose"])
         space = _tasks.space(task, settings, given)
         planned = sweeps.plan(task, space, **_chosen(settings))
         if options.dry_run:

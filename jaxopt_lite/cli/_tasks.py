@@ -15,12 +15,27 @@ from jaxopt_lite.training._run import real_scalar, scores
 ENTRIES = {"activation": ("activation",), "optimizer": ("optimizer", "learning_rate")}
 
 
-def load(word: str, batch_size: str | None) -> training.Task:
+def load(word: str, batch_size: str | None, diagnose: bool = False) -> training.Task:
     """The built-in task called `word`, or the object of `file.py:name`: a task, or a function that returns one.
 
+    Args:
+        word: the name.
+        batch_size: that of a built-in task; None for its default.
+        diagnose: whether its layers are recorded; a task in a file may say so itself.
+
     Raises:
-        Usage: there is no such task, or it cannot be made.
+        Usage: there is no such task, it cannot be made, or its layers are to be recorded and it does not show them.
     """
+    task = _named(word, batch_size)
+    if diagnose and task.record is None:
+        raise Usage(
+            f"--diagnose: nothing is known of the layers of {word}; make the task with training.supervised(...), or "
+            "give Task(..., record=...) a function"
+        )
+    return task._replace(diagnose=task.diagnose or diagnose)
+
+
+def _named(word: str, batch_size: str | None) -> training.Task:
     path = _files.file_of(word)
     if path is None:
         return _builtin(word, batch_size)

@@ -6,6 +6,8 @@
 from jaxopt_lite.diagnostics._diagnose import diagnose as diagnose
 from jaxopt_lite.diagnostics._diagnosis import Diagnosis as Diagnosis
 from jaxopt_lite.diagnostics._layer import Layer as Layer
+from jaxopt_lite.diagnostics._record import Record as Record
+from jaxopt_lite.diagnostics._record import record as record
 from jaxopt_lite.diagnostics._remedies import Remedy as Remedy
 from jaxopt_lite.diagnostics._rules import RULES as RULES
 from jaxopt_lite.diagnostics._rules import Rule as Rule

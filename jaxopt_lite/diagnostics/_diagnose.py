@@ -8,23 +8,16 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_lite import _losses
-from jaxopt_lite.diagnostics import _diagnosis, _identify, _statistics
+from jaxopt_lite.diagnostics import _identify
+from jaxopt_lite.diagnostics._conclude import Label, check_seen, concluded, labelled
 from jaxopt_lite.diagnostics._diagnosis import Diagnosis
-from jaxopt_lite.diagnostics._layer import Layer, Sample, measured
-from jaxopt_lite.diagnostics._remedies import Inputs, remedies
-from jaxopt_lite.diagnostics._rules import judged, main_trouble
-from jaxopt_lite.flax import Observed, network, observe, references
+from jaxopt_lite.diagnostics._layer import NO_ACTIVATION, Layer, Sample, measured
+from jaxopt_lite.diagnostics._record import gradient_norm, inputs_of
+from jaxopt_lite.diagnostics._remedies import Inputs
+from jaxopt_lite.flax import Observed, network, observe
 
 Array = jax.Array
 Loss = str | Callable[[Any, Any], Array]
-_NO_ACTIVATION = {
-    **dict.fromkeys(("dead", "saturated", "usual"), math.nan),
-    "mean": 0.0,
-    "gain": 1.0,
-    "slope_gain": 1.0,
-    "can_die": False,
-    "one_sided": False,
-}
 # The program runs once, so it is compiled with few optimisations.
 _ONCE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
@@ -78,32 +71,17 @@ def diagnose(
 
     def statistics(arrays: Any, random: Any, x: Any, y: Any) -> Any:
         observed = observe(net, arrays, random, x, lambda outputs: objective(outputs, y))
-        normal = references(net, arrays, random, x)
         traced.append(observed)
-        rows = measured(observed.signals, normal, [call.curved for call in observed.calls])
-        return rows, _inputs(x), objective(observed.outputs, y)
+        rows = measured(observed.signals, observed.references(), [call.curved for call in observed.calls])
+        return rows, inputs_of(x), objective(observed.outputs, y), gradient_norm(observed.gradients)
 
-    rows, inputs, value = jax.device_get(jax.jit(statistics, compiler_options=_ONCE)(net.arrays, net.random, x, y))
-    observed = traced[-1]
-    if not rows:
-        raise ValueError(
-            "no layer of the model is called: diagnose sees modules with parameters that are called inside the "
-            f"model's call; absent are {', '.join(net.layers) or 'all: the model has no parameters'}"
-        )
-    layers = tuple(judged(_records(observed, rows)))
-    inputs = Inputs(*map(float, inputs))
-    verdict, layer = main_trouble(layers, observed.linear)
-    residual = observed.sums >= len([layer for layer in layers if layer.activation]) / 3
-    return Diagnosis(
-        verdict=verdict,
-        layer=layer.name if layer else "",
-        explanation=_diagnosis.explained(verdict, layer, layers, inputs),
-        remedies=remedies(verdict, layers, inputs, net.api, residual),
-        hints=_diagnosis.hinted(layers, observed.absent, inputs, verdict),
-        layers=layers,
-        inputs=inputs,
-        loss=float(value) if y is not None else math.nan,
-    )
+    found = jax.device_get(jax.jit(statistics, compiler_options=_ONCE)(net.arrays, net.random, x, y))
+    rows, inputs, value, norm = found
+    labels = labelled(traced[-1], _activations(traced[-1], rows), net.api)
+    check_seen(labels)
+    layers = [_layer(*pair) for pair in zip(labels.layers, rows, strict=True)]
+    mean_loss = float(value) if y is not None else math.nan
+    return concluded(labels, layers, Inputs(*map(float, inputs)), mean_loss, float(norm))
 
 
 def _batch(x: Any) -> Any:
@@ -155,27 +133,15 @@ def _projection(outputs: Any, _: Any) -> Array:
     return sum(terms, jnp.float32(0))
 
 
-def _inputs(x: Any) -> tuple[Array, ...]:
-    """Statistics of the first array of floats among the inputs."""
-    floats = [leaf for leaf in jax.tree.leaves(x) if jnp.issubdtype(leaf.dtype, jnp.floating)]
-    if not floats:
-        return (jnp.float32(jnp.nan),) * 3
-    first = floats[0]
-    enough = first.size // first.shape[0] >= 8
-    alike = _statistics.likeness(first) if enough else jnp.float32(jnp.nan)
-    return _statistics.root_mean_square(first), _statistics.offset(first), alike
+def _activations(observed: Observed, rows: list[dict[str, Any]]) -> list[str]:
+    """The name of the activation after each call of a layer; "" if there is none."""
+    return [
+        _identify.name_of(call.steps, Sample(*row["reference"])) if call.curved else ""
+        for call, row in zip(observed.calls, rows, strict=True)
+    ]
 
 
-def _records(observed: Observed, rows: list[dict[str, Any]]) -> list[Layer]:
-    """The statistics of each call as a record, before it is judged."""
-    out, calls = [], {}  # type: ignore[var-annotated]
-    for call, signal, row in zip(observed.calls, observed.signals, rows, strict=True):
-        calls[call.layer] = calls.get(call.layer, 0) + 1
-        name = call.layer if calls[call.layer] == 1 else f"{call.layer} ({calls[call.layer]})"
-        sample, activation = Sample(*row.pop("sample")), ""
-        if call.curved:
-            activation = _identify.name_of(call.steps, Sample(*row.pop("reference")))
-        numbers = _NO_ACTIVATION | {key: value.item() for key, value in row.items()}
-        shape = tuple(signal.z.shape)
-        out.append(Layer(name, call.type, activation, shape, ratio=math.nan, sample=sample, **numbers))
-    return out
+def _layer(label: Label, row: dict[str, Any]) -> Layer:
+    """The statistics of a call as a record, before it is judged."""
+    numbers = {key: value.item() for key, value in row.items() if key not in ("sample", "reference")}
+    return Layer(**label._asdict(), ratio=math.nan, sample=Sample(*row["sample"]), **(NO_ACTIVATION | numbers))

@@ -1,6 +1,7 @@
 """What `diagnose` returns: layers, verdict and remedies, printed as a table and drawn as a picture."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,6 +29,7 @@ class Diagnosis(NamedTuple):
         layers: a record for each call of a layer, in the order of the calls.
         inputs: statistics of the inputs.
         loss: mean loss of the batch; NaN without y.
+        gradient_norm: norm of the gradient of the loss with respect to the model's arrays of floats.
 
     Example:
         >>> from flax import nnx
@@ -50,6 +52,7 @@ class Diagnosis(NamedTuple):
     layers: tuple[Layer, ...]
     inputs: Inputs
     loss: float
+    gradient_norm: float
 
     def __str__(self) -> str:
         return _table.text(self)
@@ -135,7 +138,7 @@ def explained(verdict: str, layer: Layer | None, layers: tuple[Layer, ...], inpu
     return f"different inputs are alike in {layer.name}: mean |cosine| {layer.alike:.3f} ({where}){cause}"
 
 
-def hinted(layers: tuple[Layer, ...], absent: dict[str, str], inputs: Inputs, verdict: str) -> tuple[str, ...]:
+def hinted(layers: tuple[Layer, ...], absent: Mapping[str, str], inputs: Inputs, verdict: str) -> tuple[str, ...]:
     """What else was noticed."""
     hints = [f"{name} is {reason}: nothing is known of it" for name, reason in absent.items()]
     others = dict.fromkeys(t for layer in layers for t in layer.troubles if t not in (verdict, *HINTS))

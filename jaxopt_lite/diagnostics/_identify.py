@@ -12,17 +12,17 @@ _FREQUENT = ("gelu", "gelu_exact", "silu", "mish", "leaky_relu", "elu", "softplu
 _POINTS = 64
 
 
-def name_of(steps: Sequence[str], reference: Sample) -> str:
+def name_of(steps: Sequence[str], reference: Sample | None = None) -> str:
     """The name of an activation in the catalogue; of one that is not there, the operations it consists of.
 
     Args:
         steps: names of its operations.
-        reference: its values at standard normal z.
+        reference: its values at standard normal z. Default None: they are not known.
     """
     known = [step for step in steps if step in CATALOGUE]
     if len(known) == 1 and CATALOGUE[known[0]].kind == "elementwise" and len(steps) == 1:
         return known[0]
-    if reference.z.size >= _POINTS:
+    if reference is not None and reference.z.size >= _POINTS:
         z, values = reference.z[:_POINTS], reference.activation[:_POINTS]
         for name in dict.fromkeys([*_FREQUENT, *CATALOGUE]):
             row = CATALOGUE[name]

@@ -1,5 +1,6 @@
 """The record of one layer, and how it is computed from what passes through the layer."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +12,15 @@ from jaxopt_lite.diagnostics import _statistics as statistics
 
 Array = jax.Array
 _SAMPLE = 2000
+# The statistics of an activation for a layer without one.
+NO_ACTIVATION: dict[str, Any] = {
+    **dict.fromkeys(("dead", "saturated", "usual"), math.nan),
+    "mean": 0.0,
+    "gain": 1.0,
+    "slope_gain": 1.0,
+    "can_die": False,
+    "one_sided": False,
+}
 
 
 class Sample(NamedTuple):
@@ -74,7 +84,7 @@ def measured(signals: Sequence[Any], references: Sequence[Any], curved: Sequence
 
     Args:
         signals: the `Signal` of each layer.
-        references: its activation at standard normal pre-activations, the `Seen` of `references`.
+        references: its activation at standard normal pre-activations, as `Observed.references` gives it.
         curved: whether it has an activation.
     """
     out: list[dict[str, Any]] = [{} for _ in signals]
@@ -94,12 +104,13 @@ def measured(signals: Sequence[Any], references: Sequence[Any], curved: Sequence
 def _plain(signal: Any, _: Any) -> dict[str, Any]:
     """Statistics that need no activation."""
     z = signal.z
+    rms, gradient = statistics.root_mean_square(z), statistics.norm(signal.gradient)
     return {
-        "rms": statistics.root_mean_square(z),
+        "rms": rms,
         "offset": statistics.offset(signal.activation),
         "alike": statistics.likeness(z) if z.size // z.shape[0] >= 8 else jnp.float32(jnp.nan),
-        "gradient": statistics.norm(signal.gradient),
-        "finite": jnp.all(jnp.isfinite(z)) & jnp.all(jnp.isfinite(signal.gradient)),
+        "gradient": gradient,
+        "finite": jnp.isfinite(rms) & jnp.isfinite(gradient),
         "sample": Sample(*map(_some, (z, signal.activation, signal.slope))),
     }
 

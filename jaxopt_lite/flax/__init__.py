@@ -5,7 +5,6 @@ from jaxopt_lite.flax._capture import Observed as Observed
 from jaxopt_lite.flax._capture import Signal as Signal
 from jaxopt_lite.flax._capture import network as network
 from jaxopt_lite.flax._capture import observe as observe
-from jaxopt_lite.flax._capture import references as references
 from jaxopt_lite.flax._dense import ActDense as ActDense
 from jaxopt_lite.flax._dense import GatedDense as GatedDense
 from jaxopt_lite.flax._embedding import Embedding as Embedding

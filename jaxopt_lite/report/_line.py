@@ -89,6 +89,12 @@ def lines(study: Study, findings: Verdict, settings: Sequence["Setting"] | None 
     return made
 
 
+def reason_of(study: Study, line: Line) -> str:
+    """Why the setting of a line lost, in a word; "" if it did not, or its layers were not recorded."""
+    reason = study.reasons.get(line.setting.trials)
+    return reason.cause if reason else ""
+
+
 def ordered(study: Study, swept: Sequence[T], scores: Sequence[T]) -> list[T]:
     """The swept columns and those of scores in the order of a table: with many numbers the scores stand before them."""
     structure = study.structure

@@ -7,7 +7,7 @@ from jaxopt_lite._names import count
 from jaxopt_lite.report._document import document, write
 from jaxopt_lite.report._line import FEW
 from jaxopt_lite.report._numbers import interval, seconds, usual_decimals
-from jaxopt_lite.report._page_tables import Picture, diverged_runs, leaderboard, settings_table
+from jaxopt_lite.report._page_tables import Picture, diverged_runs, leaderboard, reasons_table, settings_table
 from jaxopt_lite.report._pictures import _curves, _heatmap
 from jaxopt_lite.report._pictures._inline import inline
 from jaxopt_lite.report._search import compute_of, stopped_early
@@ -27,7 +27,8 @@ def page(results: "Results", path: str | Path) -> Path:
     The page holds the question and the answer with its uncertainty, the best setting of each combination of names,
     heat maps, learning curves, all settings in a table that sorts and filters, the diverged runs, and how the sweep was
     run. If settings were drawn or stopped early, it shows the rungs, the best score so far against compute, the
-    settings as parallel coordinates, and the importance of each. Where a validation score selects, the test score of
+    settings as parallel coordinates, and the importance of each. If the layers were recorded, it says why the others
+    lost and what to change. Where a validation score selects, the test score of
     the selected setting stands beside it. A click on the header of a score sorts the best first, by the directions in
     `Results.modes`; other columns sort ascending first. The page makes no network requests and follows the reader's
     light or dark mode. Without matplotlib a sentence stands in place of the pictures. The file is replaced atomically.
@@ -70,6 +71,7 @@ def page(results: "Results", path: str | Path) -> Path:
         runs=study.runs,
         leaderboard=leaderboard(study, findings),
         settings=settings_table(study, findings),
+        reasons=reasons_table(study, findings),
         diverged=diverged_runs(study),
         facts=_facts(study),
         **_answer(study, findings),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from jaxopt_lite._names import count
-from jaxopt_lite.report._line import FEW, TIED, Line, leaders, lines, ordered, reach
+from jaxopt_lite.report._line import FEW, TIED, Line, leaders, lines, ordered, reach, reason_of
 from jaxopt_lite.report._numbers import NONE, brief, interval, usual_decimals
 from jaxopt_lite.report._pictures._curves import metric_of
 from jaxopt_lite.report._search import last_score
@@ -58,6 +58,8 @@ class Cell(NamedTuple):
     diverged: bool = False
     interval: Interval | None = None
     bar: float | None = None  # length of a bar in percent
+    code: str | None = None  # shown below the text
+    long: bool = False  # a sentence, which wraps
 
 
 class Row(NamedTuple):
@@ -124,6 +126,7 @@ def settings_table(study: Study, findings: Verdict) -> Table | None:
     if confirmed:
         scores.insert(1, Head("with further seeds", number=True, first=scores[0].first))
     heads = [*ordered(study, _swept_heads(study, sortable=True), scores), Head("seeds", first="ascending")]
+    heads += [Head("why", first="ascending")] if study.reasons else []
     usual = usual_decimals(setting.scores[study.objective] for setting in study.settings if setting.scores)
     rows = [Row(_setting(study, line, names, confirmed, usual), line.standing) for line in everyone[:LONGEST]]
     better = "higher" if study.mode == "max" else "lower"
@@ -147,6 +150,30 @@ def _how_many(shown: int, there: int) -> str:
     if shown == there:
         return count(there, "setting")
     return f"the best {shown:,} of {there:,} settings; a CSV file (jaxopt-lite report --csv) has all"
+
+
+def reasons_table(study: Study, findings: Verdict) -> Table | None:
+    """Why the best setting of each combination lost, and what to change; None where the layers were not recorded."""
+    if not study.reasons:
+        return None
+    lost = [line for line in leaders(study, findings) if line.setting.trials in study.reasons][:LONGEST]
+    rows = []
+    for line in lost:
+        reason = study.reasons[line.setting.trials]
+        remedy = reason.remedies[0] if reason.remedies else None
+        swept = [Cell(text, _is_number(study, name)) for name, text in line.swept.items()]
+        rows.append(
+            Row(
+                [*swept, Cell(reason.text, long=True), Cell(remedy.text if remedy else "", code=remedy and remedy.code)]
+            )
+        )
+    several = " The best setting of each combination." if study.structure.kinds else ""
+    note = (
+        f"By the layers, recorded at a few steps, and by comparison with the other settings.{several} In the code, act "
+        "is jaxopt_lite.activations and opt is jaxopt_lite.optimizers."
+    )
+    heads = [*_swept_heads(study), Head("why"), Head("what to change")]
+    return Table("Why the others lost", heads, rows, note if rows else "None has lost.", tall=len(rows) > 12)
 
 
 def diverged_runs(study: Study) -> Table:
@@ -194,7 +221,8 @@ def _setting(study: Study, line: Line, names: list[str], confirmed: bool, usual:
     ended = ", ".join(f"{n} {status}" for status, n in counts.items() if n) or "0 done"
     if sum(counts.values()) < setting.seeds:
         ended += f" of {setting.seeds}"
-    return [*ordered(study, swept, scores), Cell(ended, value=ended, diverged=bool(setting.diverged))]
+    why = [Cell(reason_of(study, line), value=reason_of(study, line))] if study.reasons else []
+    return [*ordered(study, swept, scores), Cell(ended, value=ended, diverged=bool(setting.diverged)), *why]
 
 
 def _number(mean: "Mean | None") -> str:

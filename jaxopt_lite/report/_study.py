@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jaxopt_lite.report._numbers import GRID
 
 if TYPE_CHECKING:
-    from jaxopt_lite.sweeps import Generation, Range, Results, Setting
+    from jaxopt_lite.sweeps import Generation, Range, Reason, Results, Setting
 
 
 class Structure(NamedTuple):
@@ -42,6 +42,7 @@ class Study(NamedTuple):
         rungs, ranges: as in `Results`; the rungs are empty where the results have none.
         batches: for each row, the number of the batch with which its trial was added.
         generations: as in `Results`; empty where the sweep is no population.
+        reasons: why settings lost, by their trials; empty where the layers were not recorded.
     """
 
     columns: dict[str, list[Any]]
@@ -59,6 +60,7 @@ class Study(NamedTuple):
     ranges: dict[str, "Range"]
     batches: list[int]
     generations: list[list["Generation"]]
+    reasons: dict[tuple[int, ...], "Reason"]
 
     @property
     def population(self) -> bool:
@@ -95,6 +97,7 @@ def study_of(results: "Results") -> Study:
         ranges=results.ranges,
         batches=results.batches or [0] * len(results),
         generations=generations if any(generations := results.generations or []) else [],
+        reasons={one.setting.trials: one for one in results.reasons()} if results.records is not None else {},
     )
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jaxopt_lite._names import count
-from jaxopt_lite.report._line import FEW, TIED, Line, leaders, reach
+from jaxopt_lite.report._line import FEW, TIED, Line, leaders, reach, reason_of
 from jaxopt_lite.report._study import Study, has_score, score_names, spoken, study_of
 from jaxopt_lite.report._verdict import UNSEEN, progress, verdict
 
@@ -32,7 +32,7 @@ def table(results: "Results", rows: int = 10) -> "Leaderboard":
     (Student's t), rounded to what the interval supports. `≈` marks settings that cannot be distinguished from the best:
     the 95 % interval of the difference, paired by seed, includes 0 (`Results.tied`). Where a validation score selects,
     a note has the test score of the selected setting. Columns that do not fit the width are omitted: first the picture
-    of the interval, then the other scores, the diverged runs, and numbers beyond the third.
+    of the interval, then the other scores, why a setting lost, the diverged runs, and numbers beyond the third.
 
     Args:
         results: the results of a sweep, finished or not.
@@ -105,6 +105,8 @@ class Leaderboard:
             for name in score_names(study)
             if name != objective
         ]
+        why = [reason_of(study, line) for line in lines]
+        columns += [_Column("why", why, "left", optional=3)] if any(why) else []
         if "diverged" in study.columns["status"]:
             columns.append(_Column("runs\ndiverged", [line.diverged for line in lines], "right", optional=2))
         return columns
@@ -141,6 +143,8 @@ class Leaderboard:
             notes.append(f"{self._findings.tested} {UNSEEN}")
         if self._findings.confirmed:
             notes.append(f"1 {self._findings.confirmed}")
+        if "why" in heads:
+            notes.append("why: the reasons in full, and what to change, are on the page and in Results.reasons()")
         if self._study.structure.numbers[FEW:] and _OTHERS not in heads and self._findings.best is not None:
             notes.append("other settings of 1: " + self._others(self._lines[0]).replace("\xa0", " "))
         made = [str(facts.get("task", "")), count(facts.get("steps", 0), "step"), seeds, progress(self._study)]

@@ -13,6 +13,7 @@ from jaxopt_lite.sweeps._run import run as run
 from jaxopt_lite.sweeps.programs._layout import Layout as Layout
 from jaxopt_lite.sweeps.results._columns import Generation as Generation
 from jaxopt_lite.sweeps.results._compare import Difference as Difference
+from jaxopt_lite.sweeps.results._reasons import Reason as Reason
 from jaxopt_lite.sweeps.results._results import Results as Results
 from jaxopt_lite.sweeps.results._setting import Mean as Mean
 from jaxopt_lite.sweeps.results._setting import Setting as Setting

@@ -14,7 +14,7 @@ from jaxopt_lite.training._task import Task
 DATA: dict[str, Callable[[], Any]] = {"digits": _data.digits, "mnist1d": _data.mnist1d, "spirals": _data.spirals}
 
 
-def builtin(name: str, batch_size: int | Literal["full"] | None = None) -> Task:
+def builtin(name: str, batch_size: int | Literal["full"] | None = None, *, diagnose: bool = False) -> Task:
     """A built-in task: a data set and a multilayer perceptron. Its trials need `activation` and `optimizer`.
 
     Args:
@@ -22,6 +22,7 @@ def builtin(name: str, batch_size: int | Literal["full"] | None = None) -> Task:
             (points in the plane, 2 classes).
         batch_size: examples in a step, from 1 to the training examples, or `"full"`. Default: that of the task, in
             `tasks.toml`.
+        diagnose: whether the state of the layers is recorded at a few steps; see `supervised`. Default: False.
 
     Returns:
         The task, of three parts of data, with the objective `validation_accuracy`.
@@ -47,6 +48,5 @@ def builtin(name: str, batch_size: int | Literal["full"] | None = None) -> Task:
     def build(trial: Any, rngs: Any) -> MLP:
         return MLP(row["sizes"], trial["activation"], rngs=rngs)
 
-    return supervised(
-        build, DATA[name](), batch_size=row["batch_size"] if batch_size is None else batch_size, name=name
-    )
+    size = row["batch_size"] if batch_size is None else batch_size
+    return supervised(build, DATA[name](), batch_size=size, name=name, diagnose=diagnose)

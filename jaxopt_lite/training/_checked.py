@@ -7,6 +7,7 @@ from typing import Any
 import jax
 
 from jaxopt_lite._names import nearest
+from jaxopt_lite.diagnostics import Record
 from jaxopt_lite.training._task import Task
 
 Array = jax.Array
@@ -22,6 +23,7 @@ def check(task: Any) -> None:
 
     Raises:
         TypeError: it is not a `Task`, or one of its functions cannot be called.
+        ValueError: it is to be diagnosed and has no function that records the state of its network.
     """
     if not isinstance(task, Task):
         raise TypeError(
@@ -31,9 +33,15 @@ def check(task: Any) -> None:
     for name in ("init", "step", "evaluate"):
         if not callable(getattr(task, name)):
             raise TypeError(f"{name} of task {task.name!r} must be a function, got {getattr(task, name)!r}")
-    for name in ("test", "model"):
+    for name in ("test", "model", "record"):
         if getattr(task, name) is not None and not callable(getattr(task, name)):
             raise TypeError(f"{name} of task {task.name!r} must be a function or None, got {getattr(task, name)!r}")
+    if task.diagnose and task.record is None:
+        raise ValueError(
+            f"task {task.name!r} has diagnose=True and no function record, so nothing is known of its layers: make it "
+            "with training.supervised(..., diagnose=True), or give Task(..., record=...) a function of (trial, carry, "
+            "data) that returns what diagnostics.record gives"
+        )
 
 
 def init(task: Task, trial: Any, key: Array) -> Any:
@@ -79,6 +87,22 @@ def test(task: Task, trial: Any, carry: Any, data: Any) -> Mapping[str, Any]:
         TypeError: they are not a dict.
     """
     return _scores(task, "test", trial, carry, data) if task.test else {}
+
+
+def record(task: Task, trial: Any, carry: Any, data: Any) -> Record:
+    """What `task.record` returns.
+
+    Raises:
+        TypeError: it is not a record.
+    """
+    assert task.record is not None  # as `check` has found
+    with _explained(task, "record", trial):
+        found = task.record(trial, carry, data)
+    if not isinstance(found, Record):
+        raise TypeError(
+            f"record of task {task.name!r} must return what diagnostics.record gives; it returned {_shown(found)}"
+        )
+    return found
 
 
 def _scores(task: Task, function: str, trial: Any, carry: Any, data: Any) -> Mapping[str, Any]:

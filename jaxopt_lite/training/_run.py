@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxopt_lite.diagnostics import Diagnosis, Record
 from jaxopt_lite.training import _checked
+from jaxopt_lite.training._record import recorded_steps
 from jaxopt_lite.training._task import Task
 from jaxopt_lite.training._trial import is_number, with_fixed
 
@@ -35,6 +37,7 @@ class Trained(NamedTuple):
         scores: what the task's `evaluate` and `test` return at the end, as Python floats.
         curve: by name of a step metric, pairs (step, mean since the step of the pair before).
         model_of: the function from the carry to the trained model, None if the task has no `model`. It is not pickled.
+        diagnoses: by step, the state of the layers, if the task is made with `diagnose=True`; else empty.
 
     Example:
         >>> from flax import nnx
@@ -51,6 +54,7 @@ class Trained(NamedTuple):
     scores: dict[str, float]
     curve: dict[str, list[tuple[int, float]]]
     model_of: Callable[[Any], Any] | None = None
+    diagnoses: Mapping[int, Diagnosis] = {}
 
     def model(self) -> Any:
         """The trained model, with the parameters that the scores are those of.
@@ -72,7 +76,7 @@ class Trained(NamedTuple):
         return self.model_of(self.carry)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Trained, self[:3]  # the functions of a task are seldom importable by name
+        return Trained, (*self[:3], None, self.diagnoses)  # the functions of a task are seldom importable by name
 
 
 def keys(seed: Any) -> tuple[Array, Array]:
@@ -175,8 +179,8 @@ def _factors(stride: int, step: int, steps: int) -> np.ndarray:
 def run(task: Task, trial: Any, *, steps: int, seed: int = 0) -> Trained:
     """Train one trial for `steps` steps and score it.
 
-    A program is compiled once per task and structure of the trial: other numbers in its optimizer or its bound
-    activation, other seeds and other numbers of steps use the same program. Plain values in the trial (numbers,
+    Programs are compiled once per task and structure of the trial: other numbers in its optimizer or its bound
+    activation, other seeds and other numbers of steps use the same programs. Plain values in the trial (numbers,
     strings, functions) are static, as in `sweeps.run`.
 
     Args:
@@ -190,8 +194,8 @@ def run(task: Task, trial: Any, *, steps: int, seed: int = 0) -> Trained:
         trained model of a supervised task.
 
     Raises:
-        ValueError: `steps`, `seed` or the task's mode is out of range, a metric or score is not a real scalar, or a
-            score is returned by both `evaluate` and `test`.
+        ValueError: `steps`, `seed` or the task's mode is out of range, a metric or score is not a real scalar, a
+            score is returned by both `evaluate` and `test`, or the task is to be diagnosed and records nothing.
         TypeError: `task` is not a `Task`, or one of its functions returns something else than `Task` says.
 
     Example:
@@ -219,47 +223,85 @@ def run(task: Task, trial: Any, *, steps: int, seed: int = 0) -> Trained:
             raise ValueError(f"{name} must be a whole number of at least {least}, got {number!r}")
     leaves, tree = jax.tree.flatten(with_fixed(trial))
     static = tuple(None if is_number(leaf) else (type(leaf), leaf) for leaf in leaves)
-    functions = (task.init, task.step, task.evaluate, task.test)
+    functions = (task.init, task.step, task.evaluate, task.test, task.record)
     try:
-        program = _cached_program(task.name, functions, tree, static)
+        programs = _cached_programs(task.name, functions, tree, static)
     except TypeError:  # a static leaf or function that cannot be hashed
-        program = _program(task.name, functions, tree, static)
-    numbers = [jnp.asarray(leaf) for leaf in leaves if is_number(leaf)]
-    stride = stride_of(steps)
-    carry, points, found = program(
-        numbers, task.data, jnp.uint32(seed), jnp.array([0, steps], jnp.int32), jnp.int32(stride)
-    )
+        programs = _programs(task.name, functions, tree, static)
+    stride, diagnoses = stride_of(steps), dict[int, Diagnosis]()
+    given = [jnp.asarray(leaf) for leaf in leaves if is_number(leaf)], task.data, jnp.uint32(seed)
+    carry, points = programs.start(*given)
+    begin = 0
+    for end in [*recorded_steps(0, steps - 1), steps] if task.diagnose else [steps]:
+        if end:
+            span = jnp.array([begin, end], jnp.int32)
+            carry, points = programs.advance(*given, carry, points, span, jnp.int32(stride))
+        if task.diagnose:
+            diagnoses[end] = programs.record(*given, carry).diagnosis()
+        begin = end
     ends = [min(i, steps) for i in range(stride, steps + stride, stride)]
     curve = {
         name: list(zip(ends, means(jax.device_get(p), stride, steps, steps).tolist(), strict=True))
         for name, p in points.items()
     }
-    values = {name: float(value) for name, value in found.items()}
-    return Trained(carry, values, curve, partial(task.model, trial) if task.model else None)
+    values = {name: float(value) for name, value in programs.score(*given, carry).items()}
+    return Trained(carry, values, curve, partial(task.model, trial) if task.model else None, diagnoses)
 
 
-def _program(
+class _Programs(NamedTuple):
+    """The compiled functions of a task for trials of one structure; all take numbers, data and seed first."""
+
+    start: Callable[..., tuple[Any, dict[str, Array]]]
+    advance: Callable[..., tuple[Any, dict[str, Array]]]
+    score: Callable[..., dict[str, Array]]
+    record: Callable[..., Record]
+
+
+def _programs(
     name: str, functions: tuple[Any, ...], tree: Any, static: tuple[tuple[type, Any] | None, ...]
-) -> Callable[..., Any]:
-    """The compiled run of a task's functions and a trial of this structure, for any numbers."""
-    init, step, evaluate, test = functions
-    task = Task(init, step, evaluate, None, name, test=test)
+) -> _Programs:
+    """The compiled functions of a task for a trial of this structure, for any numbers."""
+    init, step, evaluate, test, recorder = functions
+    task = Task(init, step, evaluate, None, name, test=test, record=recorder)
+    labels: list[Any] = []
+
+    def trial_of(numbers: list[Array]) -> Any:
+        rest = iter(numbers)
+        return jax.tree.unflatten(tree, [next(rest) if leaf is None else leaf[1] for leaf in static])
 
     @jax.jit
-    def program(numbers: list[Array], data: Any, seed: Array, span: Array, stride: Array) -> Any:
-        rest = iter(numbers)
-        trial = jax.tree.unflatten(tree, [next(rest) if leaf is None else leaf[1] for leaf in static])
+    def started(numbers: list[Array], data: Any, seed: Array) -> Any:
+        trial = trial_of(numbers)
         carry = start(task, trial, seed)
-        curve = Curve(blank(task, trial, carry, data), stride)
-        carry, curve = advance(task, trial, carry, curve, data, seed, span)
-        return carry, curve.points, scores(task, trial, carry, data)
+        return carry, blank(task, trial, carry, data)
 
-    return program
+    @jax.jit
+    def advanced(
+        numbers: list[Array], data: Any, seed: Array, carry: Any, points: Any, span: Array, stride: Array
+    ) -> Any:
+        carry, curve = advance(task, trial_of(numbers), carry, Curve(points, stride), data, seed, span)
+        return carry, curve.points
+
+    @jax.jit
+    def scored(numbers: list[Array], data: Any, seed: Array, carry: Any) -> dict[str, Array]:
+        return scores(task, trial_of(numbers), carry, data)
+
+    @jax.jit
+    def observed(numbers: list[Array], data: Any, seed: Array, carry: Any) -> Array:
+        found = _checked.record(task, trial_of(numbers), carry, data)
+        labels.append(found.labels)
+        return found.numbers
+
+    def recorded(*given: Any) -> Record:
+        numbers = observed(*given)
+        return Record(labels[-1], numbers)
+
+    return _Programs(started, advanced, scored, recorded)
 
 
-_cached_program = lru_cache(maxsize=8)(_program)
+_cached_programs = lru_cache(maxsize=8)(_programs)
 
 
 def clear() -> None:
     """Forget all compiled runs, to free their memory."""
-    _cached_program.cache_clear()
+    _cached_programs.cache_clear()

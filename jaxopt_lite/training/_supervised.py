@@ -13,6 +13,7 @@ from jaxopt_lite import _losses
 from jaxopt_lite.flax import Weights, assembled, initialise, outputs
 from jaxopt_lite.training import _order, _parts
 from jaxopt_lite.training._averaged import evaluated
+from jaxopt_lite.training._record import recorder
 from jaxopt_lite.training._task import Task
 from jaxopt_lite.training._trial import with_scalars
 
@@ -35,6 +36,7 @@ def supervised(
     batch_size: int | Literal["full"] = 64,
     *,
     name: str = "supervised",
+    diagnose: bool = False,
 ) -> Task:
     """The task of training the module `build(trial, rngs)` on `data` with the optimizer `trial["optimizer"]`.
 
@@ -53,6 +55,9 @@ def supervised(
         batch_size: examples in a step, from 1 (stochastic descent) to the training examples, or `"full"` for all of
             them. Default: 64.
         name: the task's name in tables and stores. Default: `"supervised"`.
+        diagnose: whether the state of the layers is recorded at a few steps of each run, on 64 training examples: at
+            0, 32, 1024 and further powers of 32, and where the run is scored. Then `Results.reasons` says why settings
+            lost, and `Trained.diagnoses` what became of the layers. The training is bitwise the same. Default: False.
 
     Returns:
         A `Task`. Its step gives `loss`. Its scores are `train_loss`, `validation_loss` (of three parts) and `test_loss`
@@ -62,7 +67,7 @@ def supervised(
 
     Raises:
         ValueError: data of unequal length or of another form, labels that the loss cannot have, a batch size out of
-            range, or an unknown loss.
+            range, an unknown loss, or `diagnose` with a single training example.
         TypeError: `build` is not a function of two arguments, or `loss` is neither a name nor a function.
 
     Example:
@@ -100,6 +105,8 @@ def supervised(
         raise ValueError(
             f'batch_size must be "full" or a number from 1 to the {examples} training rows, got {batch_size!r}'
         )
+    if diagnose and examples < 2:
+        raise ValueError("diagnose=True needs at least 2 training examples: layers are judged by how inputs differ")
     size = examples if full else int(batch_size)
 
     def init(trial: Any, key: Array) -> Run:
@@ -162,6 +169,8 @@ def supervised(
         merge=True,
         test=test if names[2:] else None,
         model=model,
+        record=recorder(build, cost),
+        diagnose=diagnose,
     )
 
 

@@ -29,6 +29,9 @@ class Task(NamedTuple):
         test: `test(trial, carry, data) -> scores`, further scores, computed once for a finished run and never used for
             selection. Default: None.
         model: `model(trial, carry)`, the trained model of a run, in whatever form is ready to use. Default: None.
+        record: `record(trial, carry, data) -> diagnostics.Record`, the state of the network at a step, as
+            `diagnostics.record` gives it. Default: None.
+        diagnose: whether `record` is called at a few steps of each run. Default: False.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -51,3 +54,5 @@ class Task(NamedTuple):
     merge: bool = False
     test: Callable[[Any, Any, Any], dict[str, Any]] | None = None
     model: Callable[[Any, Any], Any] | None = None
+    record: Callable[[Any, Any, Any], Any] | None = None
+    diagnose: bool = False

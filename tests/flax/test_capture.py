@@ -10,7 +10,7 @@ from flax import linen as nn
 from flax import nnx
 
 from jaxopt_lite import activations as act
-from jaxopt_lite.flax import ActDense, Observed, network, observe, references
+from jaxopt_lite.flax import ActDense, Observed, network, observe
 from tests.flax.strangers import MODELS, ROWS, TOKENS, LinenTransformer, Odd, linen
 
 TYPES = {
@@ -138,7 +138,11 @@ def test_a_network_without_activations_is_linear(fn: Any) -> None:
 
 def test_references_are_the_activation_at_standard_normal_values() -> None:
     net = network(linen(nn.Sequential([nn.Dense(300), nn.sigmoid, nn.Dense(2)]), ROWS))
-    hidden, last = jax.jit(lambda a, x: [s[1:4] for s in references(net, a, net.random, x)])(net.arrays, 100 * ROWS)
+
+    def references(arrays: Any, x: Any) -> Any:
+        return [seen[1:4] for seen in observe(net, arrays, net.random, x, jnp.sum).references()]
+
+    hidden, last = jax.jit(references)(net.arrays, 100 * ROWS)
     z, values, slope = hidden
     assert abs(float(z.mean())) < 1e-2 and abs(float(z.std()) - 1) < 1e-2
     np.testing.assert_allclose(values, jax.nn.sigmoid(z), rtol=1e-6)

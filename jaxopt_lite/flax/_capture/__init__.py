@@ -5,4 +5,3 @@ from jaxopt_lite.flax._capture.network import network as network
 from jaxopt_lite.flax._capture.observe import Observed as Observed
 from jaxopt_lite.flax._capture.observe import Signal as Signal
 from jaxopt_lite.flax._capture.observe import observe as observe
-from jaxopt_lite.flax._capture.observe import references as references

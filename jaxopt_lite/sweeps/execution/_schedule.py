@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 import jax
 import numpy as np
 
+from jaxopt_lite.diagnostics import Record
 from jaxopt_lite.sweeps.execution._work import Answer, Work, finite_loss
 from jaxopt_lite.sweeps.programs._group import Member, stacked
 from jaxopt_lite.sweeps.programs._program import Chunk, Widths
@@ -181,7 +182,10 @@ class Scheduler:
                 scores = {name: float(s[i]) for name, s in answer.scores.items()}
                 if not last or (self._keeps is not None and self._keeps(scores[self._objective])):
                     arrays = [x[i] for x in answer.carry]
-            outcomes.append(Outcome(runner.row, status, work.span[1], scores, curve, arrays))
+            records = {}
+            if answer.labels is not None:
+                records = {step: Record(answer.labels, numbers) for step, numbers in answer.records[i].items()}
+            outcomes.append(Outcome(runner.row, status, work.span[1], scores, curve, arrays, records))
         return outcomes
 
 

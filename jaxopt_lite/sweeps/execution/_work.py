@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxopt_lite.diagnostics._conclude import Labels
+from jaxopt_lite.sweeps.execution._records import Records, recorded, recorded_closely
 from jaxopt_lite.sweeps.programs._program import Chunk, Programs
 
 
@@ -46,6 +48,8 @@ class Answer(NamedTuple):
         carry: the arrays of the state; empty if it was not asked for, or every run has diverged.
         seconds_a_step: time of one step of the chunk.
         score_seconds: time of the evaluation; 0 if there was none.
+        records: for each run the numbers of `diagnostics.Record`, by step; empty if the task is not diagnosed.
+        labels: what these numbers belong to.
     """
 
     points: dict[str, np.ndarray]
@@ -53,16 +57,30 @@ class Answer(NamedTuple):
     carry: list[np.ndarray]
     seconds_a_step: float
     score_seconds: float
+    records: Records
+    labels: Labels | None
 
 
 def perform(programs: Programs, data: Any, work: Work) -> Answer:
     """Do a work with the programs of its group and the data of the task, both on one device."""
     inputs = (work.branches, work.numbers, work.seeds)
     begin = time.perf_counter()
-    chunk = programs.started(*inputs) if work.state is None else work.state
-    if work.copied:
-        chunk = programs.with_settings(*inputs, chunk)
-    chunk = programs.advanced(*inputs, chunk, data, work.span)
+
+    def started() -> Chunk:
+        chunk = programs.started(*inputs) if work.state is None else work.state
+        return programs.with_settings(*inputs, chunk) if work.copied else chunk
+
+    def advance(chunk: Chunk, first: int, last: int) -> Chunk:
+        return programs.advanced(*inputs, chunk, data, (first, last, work.span[2]))
+
+    def record(chunk: Chunk) -> Any:
+        return programs.recorded(work.branches, work.numbers, chunk, data)
+
+    records: Records = [{} for _ in range(work.runs)]
+    if programs.labels is None:
+        chunk = advance(started(), *work.span[:2])
+    else:
+        chunk, records = recorded(advance, record, started(), work.span, work.score, work.runs)
     jax.block_until_ready(chunk)  # without metrics there are no points to wait for
     points = jax.device_get(chunk.points)
     seconds_a_step = (time.perf_counter() - begin) / (work.span[1] - work.span[0])
@@ -75,7 +93,10 @@ def perform(programs: Programs, data: Any, work: Work) -> Answer:
         scores = jax.device_get(found)
         score_seconds = time.perf_counter() - begin
     carry = [np.asarray(x) for x in jax.device_get(chunk.carry)] if work.keep and alive else []
-    return Answer(points, scores, carry, seconds_a_step, score_seconds)
+    if programs.labels is not None and "loss" in points:
+        losses = points["loss"][: work.runs]
+        records = recorded_closely(advance, record, started, work.span, losses, records)
+    return Answer(points, scores, carry, seconds_a_step, score_seconds, records, programs.labels)
 
 
 def finite_loss(points: dict[str, np.ndarray], i: int) -> bool:

@@ -11,12 +11,15 @@ import numpy as np
 
 from jaxopt_lite import optimizers
 from jaxopt_lite._names import unknown
+from jaxopt_lite.diagnostics._conclude import Labels
 from jaxopt_lite.optimizers._settings import is_setting
 from jaxopt_lite.sweeps._task_error import TaskError
 from jaxopt_lite.sweeps.programs._convolutions import for_cpu, has_convolutions
 from jaxopt_lite.sweeps.programs._executables import Lowered, lowered
 from jaxopt_lite.sweeps.programs._group import Group
 from jaxopt_lite.sweeps.programs._layout import Layout
+from jaxopt_lite.sweeps.programs._mapped import mapped
+from jaxopt_lite.sweeps.programs._recording import Recording, recording
 from jaxopt_lite.sweeps.programs._width import accelerator_width, bytes_of, cpu_width
 from jaxopt_lite.training import Task, _checked
 from jaxopt_lite.training._run import Curve, advance, blank, keys, real_scalar, start, stride_of
@@ -39,12 +42,16 @@ class Programs(NamedTuple):
         segment: advances and scores them.
         width: the width C they are compiled for.
         settings: for each array of the carry, whether it is a setting of an optimizer.
+        record: records the state of their layers; None if the task is not diagnosed.
+        labels: the names of the layers.
     """
 
     start: Any
     segment: Any
     width: int
     settings: list[bool]
+    record: Any = None
+    labels: Labels | None = None
 
     def started(self, branches: Sequence[int], numbers: list[Any], seeds: Any) -> Chunk:
         """C trials before their first step."""
@@ -79,6 +86,10 @@ class Programs(NamedTuple):
         carry, points, (scores, tested) = self.segment(*inputs, bounds)
         return Chunk(carry, points), scores | tested if final else scores
 
+    def recorded(self, branches: Sequence[int], numbers: list[Any], chunk: Chunk, data: Any) -> Array:
+        """The numbers of `diagnostics.Record` of each trial."""
+        return self.record(_indices(branches), numbers, chunk.carry, data)
+
 
 class Traced(NamedTuple):
     """The programs of a group, lowered for `width` trials.
@@ -92,6 +103,7 @@ class Traced(NamedTuple):
         used: for each number of a trial, whether a program uses it.
         settings: for each array of the carry, whether it is a setting of an optimizer.
         start_only: for each number of a trial, whether only the program that starts the trials uses it.
+        recording: records the state of their layers; None if the task is not diagnosed.
     """
 
     start: Lowered
@@ -102,16 +114,22 @@ class Traced(NamedTuple):
     used: list[bool]
     settings: list[bool]
     start_only: list[bool]
+    recording: Recording | None = None
 
     @property
-    def digests(self) -> tuple[str, str]:
-        """The digests of both programs."""
-        return self.start.digest, self.segment.digest
+    def digests(self) -> tuple[str, ...]:
+        """The digests of all programs."""
+        recorded = (self.recording.program.digest,) if self.recording else ()
+        return self.start.digest, self.segment.digest, *recorded
 
     def compiled(self) -> tuple[Programs, int]:
         """The executables, and how many of them had to be compiled."""
         (start, new), (segment, newer) = self.start.compiled(), self.segment.compiled()
-        return Programs(start, segment, self.width, self.settings), new + newer
+        if self.recording is None:
+            return Programs(start, segment, self.width, self.settings), new + newer
+        record, newest = self.recording.program.compiled()
+        programs = Programs(start, segment, self.width, self.settings, record, self.recording.labels)
+        return programs, new + newer + newest
 
 
 @contextmanager
@@ -259,7 +277,7 @@ def _traced(task: Task, group: Group, width: int, device: Any, vmap_start: bool)
             settings[:] = jax.tree.leaves(is_setting(carry))
             return arrays, blank(task, trial, carry, task.data)
 
-        return _mapped(one, width)((numbers, seeds)) if vmap_start else jax.lax.map(one, (numbers, seeds))
+        return mapped(one, width)((numbers, seeds)) if vmap_start else jax.lax.map(one, (numbers, seeds))
 
     placed = jax.sharding.SingleDeviceSharding(device)
     # unused arguments are kept: programs of equal text then take equal arguments, so that they can be shared
@@ -293,13 +311,13 @@ def _traced(task: Task, group: Group, width: int, device: Any, vmap_start: bool)
             scores = scored(_evaluated, 1), scored(_tested, 2) if task.test else {}
             return flattened(state)[0], curve.points, scores
 
-        return _mapped(form(one), width)(numbers, seeds, carry, points)
+        return mapped(form(one), width)(numbers, seeds, carry, points)
 
     arguments = (branches, numbers, seeds, carry, points, data, jax.ShapeDtypeStruct((4,), jnp.int32))
-    options |= {"donate_argnums": (3, 4)}
-    program = jax.jit(partial(segment, lambda one: one), **options)
+    donating = options | {"donate_argnums": (3, 4)}
+    program = jax.jit(partial(segment, lambda one: one), **donating)
     if device.platform == "cpu" and has_convolutions(program.trace(*arguments).jaxpr.jaxpr):
-        program = jax.jit(partial(segment, for_cpu), **options)
+        program = jax.jit(partial(segment, for_cpu), **donating)
     second = lowered(program, device, arguments)
     inputs = slice(len(branches), len(branches) + len(numbers))
     flags = list(zip(first.used[inputs], second.used[inputs], strict=True))
@@ -308,19 +326,9 @@ def _traced(task: Task, group: Group, width: int, device: Any, vmap_start: bool)
     for name in test:
         if name in evaluation:
             raise TaskError(f"evaluate and test of task {task.name!r} both return a score {name!r}; rename one of them")
-    return Traced(first, second, width, carry, (*evaluation, *test), used, settings, start_only)
-
-
-def _mapped(function: Callable[..., Any], width: int) -> Callable[..., Any]:
-    """`vmap(function)` for `width` trials; of one trial the axis is removed and put back."""
-    if width > 1:
-        return jax.vmap(function)
-
-    def alone(*inputs: Any) -> Any:
-        out = function(*jax.tree.map(lambda x: jnp.squeeze(x, 0), inputs))
-        return jax.tree.map(lambda x: jnp.expand_dims(x, 0), out)
-
-    return alone
+    given = (branches, numbers, carry, data)
+    third = recording(task, group, restore, width, device, given, options) if task.diagnose else None
+    return Traced(first, second, width, carry, (*evaluation, *test), used, settings, start_only, third)
 
 
 def shape_of(leaf: Any) -> jax.ShapeDtypeStruct:

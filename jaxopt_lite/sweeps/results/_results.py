@@ -3,18 +3,21 @@
 import csv
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jaxopt_lite._names import unknown
+from jaxopt_lite.diagnostics import Record
 from jaxopt_lite.sweeps.results._aggregate import aggregated
 from jaxopt_lite.sweeps.results._columns import Generation, fields_of
 from jaxopt_lite.sweeps.results._compare import Difference, paired, resolution_of
 from jaxopt_lite.sweeps.results._html import html_of
 from jaxopt_lite.sweeps.results._model import States
 from jaxopt_lite.sweeps.results._optuna_study import study_of
+from jaxopt_lite.sweeps.results._reasons import Reason, checked, reasons_of
 from jaxopt_lite.sweeps.results._setting import Mean, Setting
 from jaxopt_lite.sweeps.spaces._ranges import Range, range_of
 from jaxopt_lite.sweeps.spaces._trials import OTHER_COLUMNS
@@ -43,6 +46,8 @@ class Results:
         generations: for each row, how the run continued after each generation of a population. Default: none.
         batches: for each row, the number of the batch with which its trial was added. Default: one batch.
         states: the final states that were kept, for `model`. Default: none.
+        records: for each row, the state of the layers by step, if the task is diagnosed (`supervised(...,
+            diagnose=True)`); `records[row][step].diagnosis()` judges it. Default: None.
 
     Example:
         >>> from jaxopt_lite import optimizers as opt, sweeps, training
@@ -68,6 +73,7 @@ class Results:
     generations: list[list[Generation]] | None = None
     batches: list[int] | None = None
     states: States | None = None
+    records: list[dict[int, Record]] | None = None
 
     @classmethod
     def load(cls, store: str | Path, *, task: Task | None = None, space: Any = None) -> "Results":
@@ -262,6 +268,36 @@ class Results:
         resolution = resolution_of(self.columns[self.objective])
         others = [s for s in finished if s.trials != setting.trials]
         return [s for s in others if not self._difference(s, setting, self.objective, resolution).distinct]
+
+    def reasons(self) -> list[Reason]:
+        """Why each setting lost that has ended and is neither the best nor tied with it.
+
+        A setting that diverged has the step, and what its gradient did before. Of the others the layers are judged by
+        the rules of `diagnose` at the steps that were recorded. A trouble that the best setting has too is no reason,
+        and one that is there from the start is none where another learning rate of the same combination does better.
+        With a single seed, differences have no interval, and every setting but the best counts as one that lost.
+
+        Returns:
+            The reasons in the order of `settings()`, each with what to change.
+
+        Raises:
+            ValueError: the layers were not recorded.
+
+        Example:
+            >>> from jaxopt_lite import optimizers as opt, sweeps, training
+            >>> from jaxopt_lite.activations import tanh
+            >>> task = training.builtin("spirals", diagnose=True)
+            >>> space = {"activation": tanh, "optimizer": opt.adam(sweeps.values([1e-5, 1e-2]))}
+            >>> results = sweeps.run(task, space, seeds=2, steps=300, progress=False)
+            >>> results.reasons()[0].cause
+            'rate'
+        """
+        checked(self.records)
+        return list(self._reasons)
+
+    @cached_property
+    def _reasons(self) -> list[Reason]:
+        return reasons_of(self)
 
     def model(self, setting: Setting | None = None, seed: int | None = None) -> Any:
         """The trained model of a run whose final state was kept (`keep` of `run`).

@@ -26,6 +26,11 @@ CREATE TABLE carries (trial INTEGER NOT NULL, part INTEGER NOT NULL, step INTEGE
 CREATE TABLE adoptions (trial INTEGER NOT NULL, step INTEGER NOT NULL, source INTEGER NOT NULL, columns TEXT NOT NULL,
                         picks TEXT NOT NULL, PRIMARY KEY (trial, step)) WITHOUT ROWID;
 """
+# What is recorded of the layers of diagnosed runs. Ledgers of the first versions of the format are without it.
+RECORDS = """
+CREATE TABLE IF NOT EXISTS records (trial INTEGER NOT NULL, step INTEGER NOT NULL, labels TEXT NOT NULL,
+                                    numbers BLOB NOT NULL, PRIMARY KEY (trial, step)) WITHOUT ROWID
+"""
 
 
 class Row(NamedTuple):
@@ -78,7 +83,7 @@ def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 def fill(db: sqlite3.Connection, facts: dict[str, Any], rows: Iterable[Row]) -> None:
     """Make the tables of a new ledger."""
     with transaction(db):
-        for statement in _TABLES.split(";\n"):
+        for statement in [*_TABLES.split(";\n"), RECORDS]:
             db.execute(statement)
         known = {"format": FORMAT, **facts}
         db.executemany("INSERT INTO sweep VALUES (?, ?)", [(k, json.dumps(v)) for k, v in known.items()])

@@ -27,7 +27,7 @@ RESERVED = (
     *("task", "objective", "mode", "modes", "steps", "stride", "seeds", "columns", "settings", "structures", "widths"),
     *("forms", "group_widths"),
     *("numbers", "data", "device", "processor", "workers", "versions", "digests", "format", "last", "compile_seconds"),
-    *("run_seconds", "programs", "search", "stop", "confirm", "merge", "ranges"),
+    *("run_seconds", "programs", "search", "stop", "confirm", "merge", "ranges", "diagnose"),
 )
 
 
@@ -53,6 +53,7 @@ def facts_of(planned: Plan) -> dict[str, Any]:
         "group_widths": {str(nth): planned.widths[nth] for nth in planned.used},
         "forms": planned.forms,
         "merge": planned.layout.merge,
+        "diagnose": task.diagnose,
         "numbers": _numbers(planned),
         "data": _digest(task.data),
         "device": f"{planned.devices[0].platform}: {planned.devices[0].device_kind}",
@@ -80,7 +81,7 @@ def check_same(ledger: Ledger, planned: Plan, facts: dict[str, Any], extend: boo
     Raises:
         StoreError: it does not; the message names the first difference.
     """
-    stored = ledger.facts()
+    stored = {"diagnose": False} | ledger.facts()
     for key in ("steps", "settings", "seeds") if extend else ():
         old, new = stored[key], facts[key]
         if new[: len(old)] != old if key == "seeds" else new < old:
@@ -97,6 +98,7 @@ def check_same(ledger: Ledger, planned: Plan, facts: dict[str, Any], extend: boo
         "search",
         "stop",
         "confirm",
+        "diagnose",
         "data",
     ):
         if stored.get(key) != facts[key]:

@@ -5,14 +5,27 @@ import json
 import math
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxopt_lite.sweeps.store._database import FORMAT, Row, address, connected, fill, insert, moved, transaction
+from jaxopt_lite.diagnostics import Record
+from jaxopt_lite.diagnostics._conclude import Label, Labels
+from jaxopt_lite.sweeps.store._database import (
+    FORMAT,
+    RECORDS,
+    Row,
+    address,
+    connected,
+    fill,
+    insert,
+    moved,
+    transaction,
+)
 from jaxopt_lite.sweeps.store._lock import Lock
 from jaxopt_lite.sweeps.store._store import FILE as FILE
 from jaxopt_lite.sweeps.store._store import StoreError as StoreError
@@ -36,6 +49,7 @@ class Outcome(NamedTuple):
         scores: by name, if the run was scored at this step.
         points: the points of its learning curves so far.
         arrays: its state, if it is running or is kept.
+        records: the state of its layers, by step.
     """
 
     id: int
@@ -44,6 +58,7 @@ class Outcome(NamedTuple):
     scores: dict[str, float]
     points: dict[str, np.ndarray]
     arrays: Sequence[np.ndarray] | None
+    records: Mapping[int, Record] = {}
 
 
 class Growth(NamedTuple):
@@ -162,6 +177,7 @@ class Ledger:
                     raise StoreError(f"the ledger {path} has format {form}; this version reads format {FORMAT}")
                 if write:
                     db.execute("PRAGMA journal_mode=WAL")
+                    db.execute(RECORDS)
             except sqlite3.OperationalError as error:
                 raise StoreError(f"cannot {'write to' if write else 'read'} the ledger {path}: {error}") from None
             except (sqlite3.DatabaseError, json.JSONDecodeError) as error:
@@ -214,7 +230,8 @@ class Ledger:
         """Let pruned runs begin again."""
         with transaction(self._db) as db:
             db.executemany("UPDATE trials SET status = 'waiting', step = 0 WHERE id = ?", [(row,) for row in rows])
-            db.executemany("DELETE FROM curves WHERE trial = ?", [(row,) for row in rows])
+            for table in ("curves", "records"):
+                db.executemany(f"DELETE FROM {table} WHERE trial = ?", [(row,) for row in rows])
 
     def adopt(self, step: int, runs: Sequence[tuple[Row, int]]) -> None:
         """Let runs continue from the states of others, with other settings, all or nothing.
@@ -233,7 +250,7 @@ class Ledger:
                     "UPDATE trials SET columns = ?, picks = ?, status = 'running', step = ? WHERE id = ?",
                     (json.dumps(row.columns), row.picks, step, row.id),
                 )
-                for table in ("curves", "carries"):
+                for table in ("curves", "carries", "records"):
                     db.execute(f"DELETE FROM {table} WHERE trial = ?", (row.id,))
                 db.execute(
                     "INSERT INTO carries SELECT ?, part, step, arrays, digest FROM carries WHERE trial = ?",
@@ -241,6 +258,9 @@ class Ledger:
                 )
                 db.execute(
                     "INSERT INTO curves SELECT ?, name, dtype, points FROM curves WHERE trial = ?", (row.id, source)
+                )
+                db.execute(
+                    "INSERT INTO records SELECT ?, step, labels, numbers FROM records WHERE trial = ?", (row.id, source)
                 )
 
     def adopted(self) -> list[Adopted]:
@@ -256,7 +276,7 @@ class Ledger:
             again, continued = [(row,) for row in growth.again], [(row,) for row in growth.continued]
             db.executemany("UPDATE trials SET status = 'waiting', step = 0 WHERE id = ?", again)
             db.executemany("UPDATE trials SET status = 'running' WHERE id = ?", continued)
-            for table in ("curves", "carries"):
+            for table in ("curves", "carries", "records"):
                 db.executemany(f"DELETE FROM {table} WHERE trial = ?", again)
             _write_curves(db, growth.continued.items())
             _write_facts(db, growth.facts)
@@ -276,6 +296,15 @@ class Ledger:
         out: dict[int, dict[str, np.ndarray]] = {}
         for row, name, dtype, blob in listed:
             out.setdefault(row, {})[name] = np.frombuffer(blob, dtype)
+        return out
+
+    def records(self) -> dict[int, dict[int, Record]]:
+        """The recorded states of layers, by row and step."""
+        out: dict[int, dict[int, Record]] = {}
+        if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'records'").fetchone():
+            return out
+        for row, step, labels, numbers in self._db.execute("SELECT trial, step, labels, numbers FROM records"):
+            out.setdefault(row, {})[step] = Record(_labels_of(labels), np.frombuffer(numbers, np.float32))
         return out
 
     def stored(self) -> list[int]:
@@ -335,6 +364,7 @@ class Ledger:
                 [(o.id, o.step, name, value) for o in outcomes for name, value in o.scores.items()],
             )
             _write_curves(db, ((o.id, o.points) for o in outcomes))
+            _write_records(db, outcomes)
             db.executemany("DELETE FROM carries WHERE trial = ?", [(o.id,) for o in outcomes])
             for o in outcomes:
                 if o.arrays is not None:
@@ -352,6 +382,13 @@ class Ledger:
             self._lock.release()
 
 
+@lru_cache
+def _labels_of(text: str) -> Labels:
+    """The labels that `json.dumps` made the text of."""
+    layers, *rest = json.loads(text)
+    return Labels(tuple(Label(*names)._replace(shape=tuple(names[-1])) for names in layers), *rest)
+
+
 def _write_facts(db: sqlite3.Connection, facts: dict[str, Any]) -> None:
     db.executemany("INSERT OR REPLACE INTO sweep VALUES (?, ?)", [(k, json.dumps(v)) for k, v in facts.items()])
 
@@ -360,6 +397,14 @@ def _write_curves(db: sqlite3.Connection, curves: Iterable[tuple[int, dict[str, 
     points = [(row, name, np.asarray(p)) for row, named in curves for name, p in named.items()]
     db.executemany(
         "INSERT OR REPLACE INTO curves VALUES (?, ?, ?, ?)", [(r, n, p.dtype.str, p.tobytes()) for r, n, p in points]
+    )
+
+
+def _write_records(db: sqlite3.Connection, outcomes: Sequence[Outcome]) -> None:
+    records = [(o.id, step, record) for o in outcomes for step, record in o.records.items()]
+    db.executemany(
+        "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?)",
+        [(row, step, json.dumps(record.labels), record.numbers.tobytes()) for row, step, record in records],
     )
 
 
