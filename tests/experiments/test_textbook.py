@@ -1,4 +1,4 @@
-"""The experiments on the claims of the textbook: all are there, their pages follow from their results, three run again."""
+"""The experiments on the claims of the textbook: all are there, pages follow from results, a cheap one runs again."""
 
 import importlib.util
 import json
