@@ -61,7 +61,7 @@ def compete(
         return sweeps.run(task, space, seeds=list(seeds), steps=steps, keep=0, progress=False)
 
     first = run({name: rates for name, (_, rates) in optimizers.items()}, seeds_of(seed, selecting), steps)
-    rates = {one.columns["optimizer"]: one.columns["learning_rate"] for one in first.best("optimizer")}
+    rates = {one.columns["optimizer"]: rate_of(one) for one in first.best("optimizer")}
     fresh = seeds_of(seed, selecting + scoring)[selecting:]
     second = run({name: [rate] for name, rate in rates.items()}, fresh, last or steps)
     return {name: _rival(name, rates[name], first, second) for name in optimizers}
@@ -69,7 +69,7 @@ def compete(
 
 def _rival(name: str, rate: float, first: sweeps.Results, second: sweeps.Results) -> Rival:
     tried = {
-        one.columns["learning_rate"]: one.scores[first.objective].mean if one.scores else np.nan
+        rate_of(one): one.scores[first.objective].mean if one.scores else np.nan
         for one in first.settings()
         if one.columns["optimizer"] == name
     }
@@ -83,6 +83,11 @@ def _rival(name: str, rate: float, first: sweeps.Results, second: sweeps.Results
         stride=second.facts["stride"],
         by_rate=dict(sorted(tried.items())),
     )
+
+
+def rate_of(setting: sweeps.Setting) -> float:
+    """The learning rate of a setting; of a schedule its highest value."""
+    return max(v for name, v in setting.columns.items() if name.startswith("learning_rate") and v is not None)
 
 
 def seeds_of(seed: int, count: int) -> list[int]:
