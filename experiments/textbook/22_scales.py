@@ -26,7 +26,7 @@ ADAPTIVE = {  # the small numbers against division by 0 would hide the smallest 
 KINDS = {"curvature": "curvatures differ", "units": "units differ", "rotated": "curvatures differ, axes rotated"}
 COLOURS = {"sgd": "C0", "momentum": "C9", "adagrad": "C2", "rmsprop": "C1", "adam": "C3"}
 TABULAR_RATES = {
-    "raw": {"sgd": (-8.0, -4.0), "momentum": (-9.0, -5.0), "adam": (-4.0, 0.0)},
+    "raw": {"sgd": (-7.0, -3.0), "momentum": (-7.5, -3.5), "adam": (-2.0, 2.0)},
     "standardised": {"sgd": (-3.0, 1.0), "momentum": (-4.0, 0.0), "adam": (-4.0, 0.0)},
 }
 
@@ -233,7 +233,8 @@ def judged(
     if same.high < 2 and units.high < 2 and turned.high < 2:
         return "holds", f"Holds: {figures}."
     if same.high < 2:
-        return "holds if", f"Holds if curvatures differ along the coordinate axes and distances do not: {figures}."
+        distances = "" if units.high < 2 else " and distances do not differ"
+        return "holds if", f"Holds if the curvatures differ along the coordinate axes{distances}: {figures}."
     return "does not hold", f"Does not hold: {figures}."
 
 
