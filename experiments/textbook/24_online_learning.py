@@ -13,9 +13,10 @@ from jaxopt_lite import optimizers as opt
 
 FEATURES, FLIPPED, POINTS, WARM = 20, 0.1, 100, 100
 STREAMS = {"fixed": (0.0, 0.0), "turning": (2 * np.pi, 0.0), "jump": (0.0, np.pi / 2)}  # angles: turned, jumped
+TITLES = {"fixed": "fixed target", "turning": "one full turn", "jump": "jump by 90°"}
 SCHEDULES = {"constant": (0.0, -14, -4), "1/√t": (0.5, -11, -3), "1/t": (1.0, -9, -2)}  # power, rates as powers of 2
 OTHERS = {"adagrad": (opt.adagrad, -9, -1), "adam": (opt.adam, -13, -5)}
-COLOURS = {"constant": "C3", "1/√t": "C0", "1/t": "C9", "adagrad": "C2", "adam": "C7"}
+COLOURS = {"constant": "C3", "1/√t": "C0", "1/t": "C9"}
 
 
 class Size(NamedTuple):
@@ -112,6 +113,11 @@ def measure(seed: int, small: bool) -> Result:
     return report(compete(seed, size), size)
 
 
+def percent(number: Interval) -> str:
+    """A difference of shares in percent of the examples."""
+    return f"{shown(Interval(*(100 * part for part in number)))} %"
+
+
 def gained(found: Found, stream: str, name: str) -> Interval:
     """Share of right answers with a constant rate minus that of another method, paired by seed."""
     return interval(found[stream]["constant"].right - found[stream][name].right)
@@ -156,8 +162,8 @@ def report(found: Found, size: Size) -> Result:
         verdict=verdict,
         sentence=sentence,
         effect=(
-            f"on a turning target a constant rate answers {shown(over['turning', '1/t'])} more of the examples rightly than a rate that falls "
-            f"as 1/t, and {shown(over['turning', '1/√t'])} more than one that falls as 1/√t"
+            f"on a turning target a constant rate answers {percent(over['turning', '1/t'])} more of the examples rightly than a rate that falls "
+            f"as 1/t, and {percent(over['turning', '1/√t'])} more than one that falls as 1/√t"
         ),
         numbers={
             **{f"right answers, constant rate, {stream}": value for stream, value in shares.items()},
@@ -177,10 +183,10 @@ def report(found: Found, size: Size) -> Result:
 def judged(over: dict[tuple[str, str], Interval], lost: Interval) -> tuple[Any, str]:
     """Verdict and sentence by the rule."""
     figures = (
-        f"with rates selected for the stream, a constant rate answers {shown(over['turning', '1/t'])} (turning) and "
-        f"{shown(over['jump', '1/t'])} (jump) more of the examples rightly than one that falls as 1/t, and {shown(over['turning', '1/√t'])} and "
-        f"{shown(over['jump', '1/√t'])} more than one that falls as 1/√t; on a fixed target {shown(over['fixed', '1/t'])} more than 1/t; a constant "
-        f"rate selected before the jump loses {shown(lost)}"
+        f"with rates selected for the stream, a constant rate answers {percent(over['turning', '1/t'])} (turning target) and "
+        f"{percent(over['jump', '1/t'])} (jumping target) more of the examples rightly than one that falls as 1/t, and "
+        f"{percent(over['turning', '1/√t'])} and {percent(over['jump', '1/√t'])} more than one that falls as 1/√t; on a fixed target "
+        f"{percent(over['fixed', '1/t'])} more than 1/t; a constant rate selected on the fixed target loses {percent(lost)} on the jumping one"
     )
     drifting = ("turning", "jump")
     if all(over[stream, name].low > 0.01 for stream in drifting for name in ("1/√t", "1/t")):
@@ -221,12 +227,13 @@ def picture(found: Found, size: Size) -> Any:
     figure = Figure(figsize=(9.4, 3.4), layout="constrained")
     axes = figure.subplots(1, len(STREAMS), sharey=True)
     for axis, (stream, methods) in zip(axes, found.items(), strict=True):
-        for name, rival in methods.items():
+        for name in SCHEDULES:
+            rival = methods[name]
             smooth = rival.curves.mean(0).reshape(-1, 4).mean(1)
             at = (np.arange(len(smooth)) + 0.5) * size.examples / len(smooth)
             axis.plot(at, smooth, color=COLOURS[name], label=name, linewidth=1.5)
         axis.axhline(1 - FLIPPED, color="grey", linestyle=":", linewidth=1)
-        axis.set(title=f"{stream} target", xlabel="example", ylim=(0.45, 0.92))
+        axis.set(title=TITLES[stream], xlabel="example", ylim=(0.55, 0.92))
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("share of right answers")
     axes[0].legend(frameon=False, fontsize=8, loc="lower right")
