@@ -22,8 +22,7 @@ def seconds(programs: Mapping[str, Callable[[], Any]], rounds: int, repeats: int
         for name, run in programs.items():
             begin = time.perf_counter()
             for _ in range(repeats):
-                value = run()
-            jax.block_until_ready(value)
+                jax.block_until_ready(run())
             if turn:
                 taken[name].append((time.perf_counter() - begin) / repeats)
     return {name: np.array(times) for name, times in taken.items()}
