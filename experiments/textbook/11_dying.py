@@ -25,9 +25,9 @@ START_BIASES = (-3.5, -4.0, -4.5, -5.0, -5.5)
 
 PREDICTIONS = [
     Prediction(
-        "Born dead: of He-initialised relu units on 1,000 inputs N(0, 1) of 64 entries a share E_w Φ(−b/|w|)¹⁰⁰⁰ is dead for the bias b, |w|² = 2 χ²₆₄/64: almost none at "
+        "Born dead: of He-initialised relu units on 1,000 inputs N(0, 1) of 64 entries a share E_w Φ(−b/‖w‖)¹⁰⁰⁰ is dead for the bias b, ‖w‖² = 2 χ²₆₄/64: almost none at "
         "−3.5, about half at −4.5, most at −5.5. Each of the five shares within 0.02.",
-        "Given w, the pre-activations of different inputs are independent N(b, |w|²); a unit is dead if all of them are negative.",
+        "Given w, the pre-activations of different inputs are independent N(b, ‖w‖²); a unit is dead if all of them are negative.",
         True,
     ),
     Prediction(
@@ -76,7 +76,7 @@ RULE = (
 
 
 def theory(bias: float) -> float:
-    """Expected share of units that are born dead, by integration over |w|²."""
+    """Expected share of units that are born dead, by integration over ‖w‖²."""
     from scipy.stats import chi2, norm
 
     quantiles = (np.arange(2000) + 0.5) / 2000
@@ -141,7 +141,7 @@ def picture(results: sweeps.Results, starts: np.ndarray, best: dict[str, float])
     figure = Figure(figsize=(10, 3.4), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     line = np.linspace(-6, -3, 40)
-    left.plot(line, [theory(b) for b in line], color="0.6", label="E Φ(−b/|w|)¹⁰⁰⁰")
+    left.plot(line, [theory(b) for b in line], color="0.6", label="E Φ(−b/‖w‖)¹⁰⁰⁰")
     left.plot(START_BIASES, starts, "o", color="C0", label="measured")
     left.set(
         xlabel="bias b",
@@ -160,12 +160,12 @@ def picture(results: sweeps.Results, starts: np.ndarray, best: dict[str, float])
         axis.axvline(best[optimizer], color="0.8", linewidth=6, zorder=0)
         axis.set(
             xscale="log",
-            xlabel=f"learning rate of {optimizer} (best rate of relu: grey bar)",
+            xlabel=f"learning rate of {optimizer}",
             ylim=(-0.03, 1.03),
             title=f"After training, {optimizer}",
         )
     middle.set_ylabel("share of units dead; test accuracy")
-    right.legend(fontsize=7, frameon=False, loc="center left")
+    middle.legend(fontsize=7, frameon=False, loc=(0.02, 0.22))
     for axis in (left, middle, right):
         axis.spines[["top", "right"]].set_visible(False)
     return figure
@@ -257,7 +257,7 @@ def measure(seed: int, small: bool) -> Result:
         ["optimizer", "rate", *(f"dead, bias {b:g}" for b in BIASES), "accuracy, relu", "accuracy, leaky_relu"],
         rows,
     )
-    caption = "Left: units that are dead before training, by bias. Middle and right: units that are dead after 500 steps, by learning rate, and the accuracy of relu and leaky_relu at bias 0."
+    caption = "Left: units that are dead before training, by bias. Middle and right: units that are dead after 500 steps, by learning rate, and the accuracy of relu and leaky_relu at bias 0; the grey bar marks relu's best rate."
     largest = max(dead_highest, key=lambda o: dead_highest[o].value)
     effect = f"dead units at the best rate {shown(dead_best['sgd'], 2)} (sgd), {shown(dead_best['adam'], 2)} (adam); at the highest up to {shown(dead_highest[largest], 2)}"
     rates_best = {o: s.columns["learning_rate"] for o, s in best.items()}
