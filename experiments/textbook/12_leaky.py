@@ -98,15 +98,6 @@ RULE = (
 )
 
 
-def with_gain(slope: Any) -> Any:
-    """Normal weights that keep mean squares for a leaky_relu of that slope."""
-
-    def init(key: jax.Array, shape: Any, dtype: Any = jnp.float32) -> jax.Array:
-        return initializers.normal()(key, shape, dtype) * jnp.sqrt(2 / (1 + jnp.square(slope))).astype(dtype)
-
-    return init
-
-
 def leaky(slopes: Any) -> Any:
     return act.bind(act.leaky_relu, negative_slope=sweeps.values(slopes))
 
@@ -135,7 +126,7 @@ def by_depth(seed: int, small: bool, depth: int) -> sweeps.Results:
 
     def build(trial: Any, rngs: nnx.Rngs) -> plain_networks.Plain:
         f = trial["activation"]
-        init = with_gain(f.settings["negative_slope"])
+        init = perceptrons.leaky_normal(f.settings["negative_slope"])
         return plain_networks.Plain((64, WIDTH, 10), depth, f, init, rngs)
 
     task = training.supervised(build, training.builtin("digits").data, name=f"digits, depth {depth}")
@@ -240,7 +231,9 @@ def measure(seed: int, small: bool) -> Result:
         for a in SLOPES
     }
     fitted = {
-        a: plain_networks.random_signals(act.bind(act.leaky_relu, negative_slope=a), with_gain(a), **size)
+        a: plain_networks.random_signals(
+            act.bind(act.leaky_relu, negative_slope=a), perceptrons.leaky_normal(a), **size
+        )
         for a in SLOPES
     }
     logs = {

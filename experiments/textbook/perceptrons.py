@@ -11,10 +11,20 @@ from experiment import Interval, interval
 from flax import nnx
 
 from jaxopt_lite import sweeps, training
+from jaxopt_lite.activations import initializers
 
 Function = Callable[[jax.Array], jax.Array]
 Look = Callable[[Any, jax.Array], Mapping[str, jax.Array]]
 he_normal = jax.nn.initializers.he_normal()
+
+
+def leaky_normal(slope: Any) -> Any:
+    """Normal weights that keep mean squares for a leaky_relu of that slope."""
+
+    def init(key: jax.Array, shape: Any, dtype: Any = jnp.float32) -> jax.Array:
+        return initializers.normal()(key, shape, dtype) * jnp.sqrt(2 / (1 + jnp.square(slope))).astype(dtype)
+
+    return init
 
 
 class Perceptron(nnx.Module):
