@@ -126,9 +126,8 @@ def picture(errors: dict[tuple[str, str, float], Interval], pca: float) -> Any:
         axis.axvline(pca, color="0.4", linestyle=":", linewidth=1.2, label=f"PCA, {CODE} components")
         axis.set_yticks(range(len(names)), names)
         axis.set(xlabel="test error, mean square per pixel", title=f"{optimizer}, best learning rate", xscale="log")
-        axis.xaxis.set_major_formatter("{x:.3f}")
-        axis.xaxis.set_minor_formatter("{x:.3f}")
-        axis.tick_params(axis="x", which="both", labelsize=8)
+        axis.set_xticks((0.02, 0.03, 0.05, 0.08), ("0.02", "0.03", "0.05", "0.08"))
+        axis.minorticks_off()
         axis.spines[["top", "right"]].set_visible(False)
     axis.legend(fontsize=8, frameon=False)
     return figure
