@@ -165,8 +165,8 @@ def measure(seed: int, small: bool) -> Result:
     winning = " and ".join(o for o in optimizers if wins[o])
     start = {
         "holds": "Holds",
-        "holds if": f"Holds if it is trained with {winning}"
-        + ("" if favoured else ", and for its output, not for centred data"),
+        "holds if": f"Holds if one trains an autoencoder with {winning}"
+        + ("" if favoured else "; that centred data favour tanh over relu does not"),
         "does not hold": "Does not hold",
     }[verdict]
     lowest = {o: min(names, key=lambda n: errors[n, o, CENTRED].value) for o in optimizers}
@@ -175,7 +175,7 @@ def measure(seed: int, small: bool) -> Result:
         for o in optimizers
     )
     sentence = (
-        f"{start}: in an autoencoder of centred digits the test error of tanh is, {changes}. The lowest has {lowest['sgd']} with sgd and {lowest['adam']} with adam. Centring multiplies the ratio of tanh to relu by {interaction['sgd'].value:.2f} with sgd and "
+        f"{start}: on centred digits the test error of tanh is, {changes}. The lowest has {lowest['sgd']} with sgd and {lowest['adam']} with adam. Centring multiplies the ratio of tanh to relu by {interaction['sgd'].value:.2f} with sgd and "
         f"{interaction['adam'].value:.2f} with adam."
     )
     relu, sigmoid = against["relu", "adam", CENTRED], {o: against["sigmoid", o, CENTRED] for o in optimizers}
