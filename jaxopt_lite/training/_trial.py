@@ -38,11 +38,13 @@ def with_fixed(trial: Any) -> Any:
 def with_scalars(trial: Any) -> Any:
     """The trial with each array of shape () as a scalar of its type: NNX refuses arrays in attributes of modules.
 
-    Optimizers stay as they are: those that a sweep has merged are no pytrees.
+    Optimizers stay as they are: those that a sweep has merged are no pytrees. So do traced numbers: they have no value.
     """
 
     def scalar(leaf: Any) -> Any:
-        if not isinstance(leaf, np.ndarray | jax.Array) or leaf.shape or is_key(leaf):
+        if not isinstance(leaf, np.ndarray | jax.Array) or isinstance(leaf, jax.core.Tracer):
+            return leaf
+        if leaf.shape or is_key(leaf):
             return leaf
         return leaf.item() if getattr(leaf, "weak_type", False) else np.asarray(leaf)[()]
 

@@ -88,6 +88,18 @@ def test_the_model_can_be_trained_on():
     np.testing.assert_array_equal(trained.model()(x), before)
 
 
+@pytest.mark.parametrize("kind", ("nnx", "linen"))
+def test_the_model_within_a_compiled_program(kind):
+    """Numbers of the trial are traced there, as in a sweep: a task's `evaluate` can look at the model."""
+    (x, y), (x_test, y_test) = small.data(rows=90)
+    task = training.supervised(BUILDS[kind], ((x, y), (x_test, y_test)), batch_size=8)
+    slope = activations.bind(activations.leaky_relu, negative_slope=jnp.float32(0.3))
+    trial = {"activation": slope, "optimizer": OPTIMIZERS["plain"]}
+    carry = training.run(task, trial, steps=2).carry
+    inside = jax.jit(lambda slope, carry: called(task.model(trial | {"activation": slope}, carry), kind, x))
+    np.testing.assert_allclose(inside(slope, carry), called(task.model(trial, carry), kind, x), rtol=1e-4, atol=1e-5)
+
+
 def test_the_model_of_another_carry():
     """As after a checkpoint: the result of a run takes another carry."""
     task = training.supervised(BUILDS["nnx"], small.data(), batch_size=8)
