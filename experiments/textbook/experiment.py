@@ -167,7 +167,7 @@ def write(experiment: Experiment, seed: int, out: Path, small: bool = False) -> 
         "verdict": result.verdict,
         "sentence": result.sentence,
         "effect": result.effect,
-        "predictions_right": sum(outcome.right for outcome in result.outcomes),
+        "predictions_right": int(sum(outcome.right for outcome in result.outcomes)),
         "predictions": len(result.outcomes),
         "seed": seed,
         "seconds": round(seconds, 1),
