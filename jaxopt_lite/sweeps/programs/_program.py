@@ -144,7 +144,8 @@ def _explained(task: Task) -> Iterator[None]:
         raise TaskError(
             f"task {task.name!r} needs a number of the trial while its program is built, as a width or the rate of "
             "Flax's Dropout is; numbers from uniform, log_uniform, integers and values are not known then. "
-            "Give that one as choice([...]), which makes a program for each"
+            "Give that one as choice([...]), which makes a program for each. "
+            f"JAX says: {str(error).splitlines()[0]}"
         ) from error
 
 
