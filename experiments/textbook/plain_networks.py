@@ -1,0 +1,150 @@
+"""Plain networks, without normalisation or skip connections, and what several experiments do with them."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from jaxopt_lite import sweeps, training
+
+Function = Callable[[jax.Array], jax.Array]
+Initializer = Callable[..., jax.Array]
+
+
+class Plain(nnx.Module):
+    """Dense layers of one width with an activation after each, and a linear layer at the end.
+
+    The hidden layers are scanned, so that a deep network compiles as fast as a shallow one.
+
+    Args:
+        sizes: units of the input, of each hidden layer and of the output.
+        depth: number of hidden layers, at least 1.
+        activation: what follows each hidden layer.
+        init: initializer of all kernels; biases start at 0.
+        rngs: random streams.
+        used: how many of the hidden layers are used, a number that may be traced; the others pass their input on.
+            Default: all.
+    """
+
+    def __init__(
+        self,
+        sizes: tuple[int, int, int],
+        depth: int,
+        activation: Any,
+        init: Initializer,
+        rngs: nnx.Rngs,
+        used: Any = None,
+    ) -> None:
+        inputs, width, outputs = sizes
+        self.first = nnx.Linear(inputs, width, kernel_init=init, rngs=rngs)
+        keys = jax.random.split(rngs.params(), depth - 1)
+        self.kernels = nnx.Param(jax.vmap(lambda key: init(key, (width, width), jnp.float32))(keys))
+        self.biases = nnx.Param(jnp.zeros((depth - 1, width)))
+        self.last = nnx.Linear(width, outputs, kernel_init=init, rngs=rngs)
+        self.activation = lambda z: activation(z)
+        self.in_use = lambda layer: True if used is None else layer < used
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        def layer(h: jax.Array, of_layer: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+            kernel, bias, number = of_layer
+            return jnp.where(self.in_use(number), self.activation(h @ kernel + bias), h), None
+
+        h = self.activation(self.first(x))
+        numbers = jnp.arange(1, 1 + self.kernels.shape[0])
+        return self.last(jax.lax.scan(layer, h, (self.kernels[...], self.biases[...], numbers))[0])
+
+
+def split(x: np.ndarray, y: np.ndarray, sizes: tuple[int, int], seed: int) -> Any:
+    """Training, validation and test part, drawn with the seed; `sizes` are those of the last two."""
+    order = np.random.default_rng(seed).permutation(len(x))
+    test, validation, train = np.split(order, np.cumsum(sizes[::-1]))
+    return tuple((x[rows], y[rows]) for rows in (train, validation, test))
+
+
+def digits(seed: int) -> Any:
+    """The handwritten digits, split with the seed; inputs with mean 0 and variance 1 over the training part."""
+    parts = training.builtin("digits").data
+    x, y = (np.concatenate([np.asarray(part[i]) for part in parts]) for i in (0, 1))
+    made = split(x, y, (360, 360), seed)
+    mean, deviation = made[0][0].mean(), made[0][0].std()
+    return tuple(((x - mean) / deviation, y) for x, y in made)
+
+
+def seeds_of(seed: int, count: int) -> list[int]:
+    """Seeds of that many runs, drawn from one seed."""
+    return [int(number) for number in np.random.default_rng(seed).integers(0, 2**32, count)]
+
+
+def scores(results: sweeps.Results, setting: sweeps.Setting, name: str) -> np.ndarray:
+    """A score of a setting by seed, in the order of the seeds."""
+    return np.array([results.columns[name][row] for row in setting.trials])
+
+
+class Signals(NamedTuple):
+    """What random networks do to signals and gradients, by layer; leading axes as those of the kernels.
+
+    Attributes:
+        forward: rms of the pre-activations.
+        backward: natural logarithm of the rms of the gradient at the pre-activations, relative to the last layer's.
+        similarity: mean cosine between the pre-activations of different inputs in the last layer.
+    """
+
+    forward: jax.Array
+    backward: jax.Array
+    similarity: jax.Array
+
+
+@partial(jax.jit, static_argnums=0)
+def signals(f: Function, kernels: jax.Array, x: jax.Array, gradient: jax.Array) -> Signals:
+    """Signals and gradients of the network with these kernels, (depth, width, width), and no biases.
+
+    Gradients are rescaled in every layer, so that none is too small or too large for float32.
+
+    Args:
+        f: the activation.
+        kernels: one for each layer.
+        x: inputs (examples, width).
+        gradient: gradient at the last pre-activations, of the shape of x.
+    """
+
+    def forward(h: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
+        z = h @ kernel
+        return f(z), z
+
+    def backward(state: tuple[jax.Array, jax.Array], layer: tuple[jax.Array, jax.Array]) -> Any:
+        g, size = state
+        kernel, z = layer
+        g = jax.vjp(f, z)[1](g @ kernel.T)[0]
+        factor = jnp.maximum(_rms(g), 1e-30)
+        return (g / factor, size + jnp.log(factor)), size + jnp.log(factor)
+
+    z = jax.lax.scan(forward, x, kernels)[1]
+    start = (gradient / _rms(gradient), jnp.float32(0))
+    sizes = jax.lax.scan(backward, start, (kernels[1:], z[:-1]), reverse=True)[1]
+    unit = z[-1] / jnp.linalg.norm(z[-1], axis=1, keepdims=True)
+    cosines = unit @ unit.T
+    examples = len(x)
+    similarity = (cosines.sum() - jnp.trace(cosines)) / (examples * (examples - 1))
+    return Signals(jnp.sqrt(jnp.mean(z**2, axis=(1, 2))), jnp.append(sizes, 0.0), similarity)
+
+
+def random_signals(
+    f: Function, init: Initializer, depth: int, width: int, examples: int, seeds: Sequence[int]
+) -> Signals:
+    """`signals` of random networks on normal inputs, one network for each seed."""
+
+    def one(seed: jax.Array) -> Signals:
+        keys = jax.random.split(jax.random.key(seed), depth + 2)
+        kernels = jax.lax.map(lambda key: init(key, (width, width), jnp.float32), keys[2:])
+        x, gradient = (jax.random.normal(key, (examples, width)) for key in keys[:2])
+        return signals(f, kernels, x, gradient)
+
+    return jax.device_get(jax.jit(lambda many: jax.lax.map(one, many))(jnp.asarray(seeds, jnp.uint32)))
+
+
+def _rms(a: jax.Array) -> jax.Array:
+    return jnp.sqrt(jnp.mean(a * a))
