@@ -1,6 +1,7 @@
 """01: without a non-linearity, is a network of any depth a linear model?"""
 
 import math
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
@@ -87,7 +88,7 @@ def singular_values(slope: float, seed: int) -> np.ndarray:
     widths = (FEATURES, WIDTH, BOTTLENECK, WIDTH, FEATURES)
     keys = jax.random.split(jax.random.key(seed), len(widths))
     h = jax.random.normal(keys[0], (500, FEATURES))
-    for layer, (n, m) in enumerate(zip(widths, widths[1:], strict=False)):
+    for layer, (n, m) in enumerate(pairwise(widths)):
         h = h @ initializers.normal()(keys[layer + 1], (n, m))
         if layer < len(widths) - 2:
             h = act.leaky_relu(h, negative_slope=slope)
@@ -165,7 +166,7 @@ def measure(seed: int, small: bool) -> Result:
             f"{min(losses):.4f} to {max(losses):.4f}; logistic regression {linear['XOR'][0]:.4f}",
             loss_gap < 0.01 and max(abs(loss - LOG_2) for loss in losses) < 0.015,
         ),
-        Outcome(of("XOR", 1.0), 0.29 <= min(means("XOR", 1.0)) and max(means("XOR", 1.0)) <= 0.71),
+        Outcome(of("XOR", 1.0), min(means("XOR", 1.0)) >= 0.29 and max(means("XOR", 1.0)) <= 0.71),
         Outcome(
             f"identity: the 4th singular value is at most {rest:.0e} of the largest; relu: the {FEATURES}th at least {smallest:.0e}",
             rest < 1e-5 and smallest > 1e-3,
@@ -228,7 +229,7 @@ def picture(found: dict[str, Trained], linear: dict[str, tuple[float, float]], v
         axis.set_xticks(DEPTHS, [str(d) for d in DEPTHS])
         axis.minorticks_off()
     panels[0].set_ylabel("test accuracy")
-    panels[1].legend(fontsize=8, frameon=False, loc="center right")
+    panels[0].legend(fontsize=8, frameon=False, loc="center", bbox_to_anchor=(0.5, 0.62))
     for colour, slope in enumerate(SLOPES):
         middle = np.median(values[slope], axis=0)
         panels[2].plot(range(1, FEATURES + 1), middle, color=f"C{colour}", marker="o", markersize=3)
