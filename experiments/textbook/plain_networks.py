@@ -1,5 +1,6 @@
 """Plain networks, without normalisation or skip connections, and what several experiments do with them."""
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -148,3 +149,59 @@ def random_signals(
 
 def _rms(a: jax.Array) -> jax.Array:
     return jnp.sqrt(jnp.mean(a * a))
+
+
+class Propagation(NamedTuple):
+    """What theory says of wide random networks, by layer, for inputs of mean square 1 (Poole 2016, Schoenholz 2017).
+
+    Attributes:
+        forward: root of the variance q of the pre-activations: q ← gain² E f(√q z)² for standard normal z.
+        backward: natural logarithm of the rms of the gradient at the pre-activations, relative to the last layer's: each
+            layer multiplies the mean square by gain² E f'(√q z)².
+    """
+
+    forward: np.ndarray
+    backward: np.ndarray
+
+
+def propagation(f: Function, gain: float, depth: int) -> Propagation:
+    """The theory of wide networks for weights of variance gain² / fan-in and no biases."""
+    q, variances, factors = gain**2, [], []
+    for _ in range(depth):
+        value, slope = mean_squares(f, q)
+        variances.append(q)
+        factors.append(gain**2 * slope)
+        q = gain**2 * value
+    logs = 0.5 * np.log(factors[:-1])
+    return Propagation(np.sqrt(variances), np.append(np.cumsum(logs[::-1])[::-1], 0.0))
+
+
+def mean_squares(f: Function, q: float) -> tuple[float, float]:
+    """E f(√q z)² and E f'(√q z)² for standard normal z."""
+    values, slopes = _values_and_slopes(f, jnp.asarray(math.sqrt(q) * _NODES, jnp.float32))
+    return float(_WEIGHTS @ np.asarray(values, float) ** 2), float(_WEIGHTS @ np.asarray(slopes, float) ** 2)
+
+
+@partial(jax.jit, static_argnums=0)
+def _values_and_slopes(f: Function, z: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return jax.vmap(f)(z), jax.vmap(jax.grad(f))(z)
+
+
+_NODES = np.linspace(-10, 10, 8001) + 1e-9  # not on the kink of relu
+_WEIGHTS = np.exp(-(_NODES**2) / 2) / np.exp(-(_NODES**2) / 2).sum()
+
+
+def edge_gain(f: Function) -> float:
+    """The gain with which gradients neither grow nor shrink once the variance has settled, gain² E f'(√q z)² = 1."""
+
+    def factor(gain: float) -> float:
+        q = gain**2
+        for _ in range(200):
+            q = gain**2 * mean_squares(f, q)[0]
+        return gain**2 * mean_squares(f, q)[1]
+
+    low, high = 0.1, 100.0
+    for _ in range(30):
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if factor(middle) > 1 else (middle, high)
+    return math.sqrt(low * high)
