@@ -1,7 +1,7 @@
 """Plain networks, without normalisation or skip connections, and what several experiments do with them."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ import numpy as np
 from flax import nnx
 
 from jaxopt_lite import sweeps, training
+from jaxopt_lite.activations import initializers
 
 Function = Callable[[jax.Array], jax.Array]
 Initializer = Callable[..., jax.Array]
@@ -83,6 +84,66 @@ def seeds_of(seed: int, count: int) -> list[int]:
 def scores(results: sweeps.Results, setting: sweeps.Setting, name: str) -> np.ndarray:
     """A score of a setting by seed, in the order of the seeds."""
     return np.array([results.columns[name][row] for row in setting.trials])
+
+
+class Accuracy(NamedTuple):
+    """Test accuracy by seed at the best setting on validation data, and the mean validation accuracy that selected it."""
+
+    test: np.ndarray
+    validation: float
+
+
+def accuracy_of(results: sweeps.Results, setting: sweeps.Setting) -> Accuracy:
+    """The accuracies of a setting."""
+    return Accuracy(scores(results, setting, "test_accuracy"), setting.scores["validation_accuracy"].mean)
+
+
+def best_of(candidates: Iterable[Accuracy]) -> np.ndarray:
+    """Test accuracy of the candidate with the highest validation accuracy."""
+    return max(candidates, key=lambda one: one.validation).test
+
+
+def trained_by_depth(
+    networks: Mapping[str, tuple[Any, float]],
+    depths: Sequence[int],
+    optimizers: Mapping[str, Any],
+    data: Any,
+    width: int,
+    steps: int,
+    seeds: Sequence[int],
+) -> dict[tuple[str, str, int], Accuracy]:
+    """Accuracy of plain networks by network, optimizer and depth, at the best setting on validation data.
+
+    Networks with the same activation share one compiled program, for all their gains and depths.
+
+    Args:
+        networks: by name the activation and the gain of its normal weights.
+        depths: numbers of hidden layers.
+        optimizers: by name, with their rates as `sweeps.values`.
+        data: three parts of 64 inputs and 10 classes.
+        width: units of a hidden layer.
+        steps: updates, of 32 examples each.
+        seeds: seeds of the runs.
+    """
+
+    def build(trial: Any, rngs: nnx.Rngs) -> Plain:
+        init = initializers.normal(trial["network"]["gain"])
+        f = trial["network"]["activation"]
+        return Plain((64, width, 10), max(depths), f, init, rngs, used=trial["depth"])
+
+    space = {
+        "network": sweeps.choice(
+            {name: {"activation": f, "gain": sweeps.values([float(gain)])} for name, (f, gain) in networks.items()}
+        ),
+        "depth": sweeps.values(list(depths)),
+        "optimizer": sweeps.choice(dict(optimizers)),
+    }
+    task = training.supervised(build, data, batch_size=32)
+    results = sweeps.run(task, space, steps=steps, seeds=seeds, keep=0, progress=False)
+    return {
+        (one.columns["network"], one.columns["optimizer"], int(one.columns["depth"])): accuracy_of(results, one)
+        for one in results.best("network", "optimizer", "depth")
+    }
 
 
 class Signals(NamedTuple):
