@@ -194,7 +194,7 @@ def measure(seed: int, small: bool) -> Result:
         outcomes,
         "holds" if holds else "does not hold",
         f"{'Holds' if holds else 'Does not hold'}: networks of {DEPTHS[0]} to {DEPTHS[-1]} layers without a non-linearity reach on XOR the loss of "
-        f"logistic regression to {loss_gap:.0e} nats and a test accuracy of {of('XOR', 1.0)}; with relu it is {of('XOR', 0.0)}, with half "
+        f"logistic regression to {loss_gap:.4f} nats and a test accuracy of {of('XOR', 1.0)}; with relu it is {of('XOR', 0.0)}, with half "
         f"of its kink (slope 0.5) {of('XOR', 0.5)}.",
         f"relu adds {shown(gains['XOR'], 2)} in test accuracy on XOR and {shown(gains['spirals'], 2)} on the spirals",
         {
@@ -225,7 +225,7 @@ def picture(found: dict[str, Trained], linear: dict[str, tuple[float, float]], v
             heights = [p.value for p in points]
             axis.errorbar(DEPTHS, heights, errors, color=f"C{colour}", marker="o", markersize=4, label=label, capsize=2)
         axis.axhline(linear[name][1], color="grey", linestyle="--", linewidth=1)
-        axis.set(title=name, xlabel="hidden layers", xscale="log", ylim=(0.4, 1.02))
+        axis.set(title=name, xlabel="hidden layers", xscale="log", ylim=(0.3, 1.02))
         axis.set_xticks(DEPTHS, [str(d) for d in DEPTHS])
         axis.minorticks_off()
     panels[0].set_ylabel("test accuracy")

@@ -211,7 +211,7 @@ PREDICTIONS = (
         True,
     ),
     Prediction(
-        "It needs between 0.7 and 2 times ln(10⁹ · |w|) / −ln((√κ − 1)/(√κ + 1)) steps, with κ from the Hessian at the optimum.",
+        "It needs between 0.7 and 2 times ln(10⁹ ‖w‖) / −ln((√κ − 1)/(√κ + 1)) steps, with κ from the Hessian at the optimum.",
         "Heavy-ball descent with the best rate and momentum multiplies the error by (√κ − 1)/(√κ + 1) in each step near the optimum, up to a "
         "factor that grows with the number of steps (the roots coincide): a few tens of percent more steps. Farther out the curvature "
         "is larger than at the optimum, since p(1 − p) falls as the fit gets sure, which costs more.",
