@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from experiment import Experiment, Interval, Outcome, Prediction, Result, Table, exact, interval, main, shown
+from pictures import bare, depth_axis, points
 from plain_networks import Plain, scores, seeds_of, split
 
 from jaxopt_lite import activations as act
@@ -220,14 +221,10 @@ def picture(found: dict[str, Trained], linear: dict[str, tuple[float, float]], v
     panels = figure.subplots(1, 3)
     for axis, (name, one) in zip(panels, found.items(), strict=False):
         for colour, (slope, label) in enumerate(SLOPES.items()):
-            points = [interval(one.accuracy[slope, depth]) for depth in DEPTHS]
-            errors = np.transpose([(p.value - p.low, p.high - p.value) for p in points])
-            heights = [p.value for p in points]
-            axis.errorbar(DEPTHS, heights, errors, color=f"C{colour}", marker="o", markersize=4, label=label, capsize=2)
+            points(axis, DEPTHS, [one.accuracy[slope, depth] for depth in DEPTHS], color=f"C{colour}", label=label)
         axis.axhline(linear[name][1], color="grey", linestyle="--", linewidth=1)
-        axis.set(title=name, xlabel="hidden layers", xscale="log", ylim=(0.3, 1.02))
-        axis.set_xticks(DEPTHS, [str(d) for d in DEPTHS])
-        axis.minorticks_off()
+        axis.set(title=name, ylim=(0.3, 1.02))
+        depth_axis(axis, DEPTHS)
     panels[0].set_ylabel("test accuracy")
     panels[0].legend(fontsize=8, frameon=False, loc="center", bbox_to_anchor=(0.5, 0.62))
     for colour, slope in enumerate(SLOPES):
@@ -236,9 +233,7 @@ def picture(found: dict[str, Trained], linear: dict[str, tuple[float, float]], v
     panels[2].set(
         title=f"bottleneck of {BOTTLENECK} units", xlabel="singular value", ylabel="size, largest = 1", yscale="log"
     )
-    for axis in panels:
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.grid(axis="y", color="#eeeeee")
+    bare(*panels)
     return figure
 
 

@@ -8,6 +8,7 @@ import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 from experiment import Experiment, Outcome, Prediction, Result, Table, exact, interval, main, shown
+from pictures import bare
 from plain_networks import Function, digits, scores, seeds_of
 
 from jaxopt_lite import activations as act
@@ -269,9 +270,7 @@ def picture(ce: dict[str, Stability], mse: dict[str, Stability], size: Size) -> 
     )
     left.set_xlim(right.get_xlim())
     left.legend(fontsize=8, frameon=False, loc="center right", bbox_to_anchor=(1, 0.6))
-    for axis in (left, right):
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.grid(axis="y", color="#eeeeee")
+    bare(left, right)
     return figure
 
 

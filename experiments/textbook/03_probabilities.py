@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from experiment import Experiment, Interval, Outcome, Prediction, Result, Table, exact, interval, main, shown
+from pictures import bare
 from plain_networks import seeds_of
 
 from jaxopt_lite import activations as act
@@ -346,7 +347,7 @@ def picture(found: dict[str, list[dict[str, Scores]]], y: np.ndarray, unpenalise
             axis.plot(*np.transpose(points), marker="o", markersize=4, label=label)
         axis.set(xlabel="predicted probability of class 1", aspect="equal")
         axis.legend(fontsize=8, frameon=False, loc="upper left")
-        axis.spines[["top", "right"]].set_visible(False)
+        bare(axis, grid=False)
     panels[0].set(ylabel="share of class 1", title="three outputs, penalty selected")
     panels[1].set(title=f"sigmoid: log loss × {unpenalised.value:.1f} without penalty")
     return figure

@@ -5,11 +5,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from experiment import Experiment, Interval, Outcome, Prediction, Result, Table, interval, main, shown
-from plain_networks import Plain, Signals, digits, edge_gain, propagation, random_signals, scores, seeds_of
+from pictures import bare, depth_axis, gradients_by_layer, points
+from plain_networks import Signals, digits, edge_gain, propagation, random_signals, seeds_of, trained_by_depth
 
 from jaxopt_lite import activations as act
 from jaxopt_lite import optimizers as opt
-from jaxopt_lite import sweeps, training
+from jaxopt_lite import sweeps
 from jaxopt_lite.activations import initializers
 
 DEEP, WIDTH, EXAMPLES = 100, 256, 64
@@ -32,30 +33,6 @@ class Size(NamedTuple):
     steps: int = 400
     seeds: int = 10
     rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3, 1e-2)
-
-
-def trained(seed: int, size: Size) -> dict[str, dict[int, np.ndarray]]:
-    """By network and depth the test accuracy by seed, at the best rate by validation accuracy."""
-
-    def build(trial: Any, rngs: Any) -> Plain:
-        init = initializers.normal(trial["network"]["gain"])
-        f = trial["network"]["activation"]
-        return Plain((64, TRAINED_WIDTH, 10), DEPTHS[-1], f, init, rngs, used=trial["depth"])
-
-    space = {
-        "network": sweeps.choice(
-            {n: {"activation": f, "gain": sweeps.values([gain])} for n, (f, gain) in NETWORKS.items()}
-        ),
-        "depth": sweeps.values(list(DEPTHS)),
-        "optimizer": opt.adam(sweeps.values(list(size.rates))),
-    }
-    task = training.supervised(build, digits(seed), batch_size=32)
-    results = sweeps.run(task, space, steps=size.steps, seeds=seeds_of(seed, size.seeds), keep=0, progress=False)
-    found: dict[str, dict[int, np.ndarray]] = {}
-    for one in results.best("network", "depth"):
-        by_depth = found.setdefault(one.columns["network"], {})
-        by_depth[int(one.columns["depth"])] = scores(results, one, "test_accuracy")
-    return found
 
 
 LOG_10 = math.log(10)
@@ -129,7 +106,9 @@ def measure(seed: int, small: bool) -> Result:
     ratios = {name: interval(one.backward[:, 0] / LOG_10) for name, one in signals.items()}
     theory = {name: float(propagation(f, g, size.depth).backward[0]) / LOG_10 for name, (f, g) in NETWORKS.items()}
     slope = interval(slope_of(signals[TANH].backward))
-    accuracy = trained(seed, size)
+    adam = {"adam": opt.adam(sweeps.values(list(size.rates)))}
+    found = trained_by_depth(NETWORKS, DEPTHS, adam, digits(seed), TRAINED_WIDTH, size.steps, seeds)
+    accuracy = {name: {depth: found[name, "adam", depth].test for depth in DEPTHS} for name in NETWORKS}
     means = {name: {depth: float(a.mean()) for depth, a in by_depth.items()} for name, by_depth in accuracy.items()}
     fails = next((depth for depth in DEPTHS if means[SIGMOID][depth] < 0.5), math.inf)
     tanh_gap = interval(accuracy[TANH][DEPTHS[0]] - accuracy[TANH][DEPTHS[-1]])
@@ -202,23 +181,13 @@ def picture(signals: dict[str, Signals], accuracy: dict[str, dict[int, np.ndarra
 
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for number, (name, (f, gain)) in enumerate(NETWORKS.items()):
-        measured = signals[name].backward.mean(axis=0) / LOG_10
-        layers = np.arange(1, len(measured) + 1)
-        left.plot(layers, propagation(f, gain, len(layers)).backward / LOG_10, color=f"C{number}", linewidth=1)
-        left.plot(layers[::6], measured[::6], "o", color=f"C{number}", markersize=4)
-        points = [interval(accuracy[name][depth]) for depth in DEPTHS]
-        errors = np.transpose([(p.value - p.low, p.high - p.value) for p in points])
-        style = {"color": f"C{number}", "marker": "o", "markersize": 4, "capsize": 2, "label": name}
-        right.errorbar(DEPTHS, [p.value for p in points], errors, **style)
-    left.set(xlabel="layer", ylabel="log10 of the gradient, last layer = 0")
-    right.set(xlabel="hidden layers", ylabel="test accuracy", xscale="log", ylim=(0, 1.02))
-    right.set_xticks(DEPTHS, [str(d) for d in DEPTHS])
-    right.minorticks_off()
+    gradients_by_layer(left, NETWORKS, signals)
+    for name in NETWORKS:
+        points(right, DEPTHS, [accuracy[name][depth] for depth in DEPTHS], label=name)
+    right.set(ylabel="test accuracy", ylim=(0, 1.02))
+    depth_axis(right, DEPTHS)
     right.legend(fontsize=8, frameon=False, loc="lower left")
-    for axis in (left, right):
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.grid(axis="y", color="#eeeeee")
+    bare(left, right)
     return figure
 
 

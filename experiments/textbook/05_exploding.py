@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from experiment import Experiment, Interval, Outcome, Prediction, Result, Table, interval, main, shown
+from pictures import bare, gradients_by_layer
 from plain_networks import Accuracy, Plain, Signals, accuracy_of, best_of, digits, propagation, random_signals, seeds_of
 
 from jaxopt_lite import activations as act
@@ -193,12 +194,7 @@ def picture(signals: dict[str, Signals], accuracy: dict[tuple[float, float], np.
 
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for number, (name, (f, gain)) in enumerate(NETWORKS.items()):
-        measured = signals[name].backward.mean(axis=0) / LOG_10
-        layers = np.arange(1, len(measured) + 1)
-        left.plot(layers, propagation(f, gain, len(layers)).backward / LOG_10, color=f"C{number}", linewidth=1)
-        left.plot(layers[::6], measured[::6], "o", color=f"C{number}", markersize=4, label=name)
-    left.set(xlabel="layer", ylabel="log10 of the gradient, last layer = 0")
+    gradients_by_layer(left, NETWORKS, signals)
     left.legend(fontsize=8, frameon=False)
     rates = 10.0 ** np.array(size.decades)
     for number, factor in enumerate(FACTORS):
@@ -208,9 +204,7 @@ def picture(signals: dict[str, Signals], accuracy: dict[tuple[float, float], np.
             right.plot(rates, accuracy[factor, clip].mean(axis=1), **line)
     right.set(xlabel="learning rate of sgd", ylabel="test accuracy", xscale="log", ylim=(0, 1.02))
     right.legend(fontsize=8, frameon=False, loc="upper left")
-    for axis in (left, right):
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.grid(axis="y", color="#eeeeee")
+    bare(left, right)
     return figure
 
 

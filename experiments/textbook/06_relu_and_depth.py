@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from experiment import Experiment, Interval, Outcome, Prediction, Result, Table, interval, main, shown
-from plain_networks import Signals, best_of, digits, propagation, random_signals, seeds_of, trained_by_depth
+from pictures import bare, depth_axis, gradients_by_layer, points
+from plain_networks import Signals, best_of, digits, random_signals, seeds_of, trained_by_depth
 
 from jaxopt_lite import activations as act
 from jaxopt_lite import optimizers as opt
@@ -178,18 +179,11 @@ def picture(
 
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     left, centre, right = figure.subplots(1, 3)
-    for number, (name, (f, gain)) in enumerate(NETWORKS.items()):
-        colour = f"C{number}"
-        measured = signals[name].backward.mean(axis=0) / LOG_10
-        layers = np.arange(1, len(measured) + 1)
-        left.plot(layers, propagation(f, gain, len(layers)).backward / LOG_10, color=colour, linewidth=1)
-        left.plot(layers[::6], measured[::6], "o", color=colour, markersize=4, label=name)
+    gradients_by_layer(left, NETWORKS, signals)
+    for number, name in enumerate(NETWORKS):
         for optimizer, style in (("sgd", "-"), ("adam", "--")):
-            points = [interval(accuracy[name, optimizer, depth]) for depth in DEPTHS]
-            errors = np.transpose([(p.value - p.low, p.high - p.value) for p in points])
-            line = {"color": colour, "linestyle": style, "marker": "o", "markersize": 4, "capsize": 2}
-            right.errorbar(DEPTHS, [p.value for p in points], errors, **line)
-    left.set(xlabel="layer", ylabel="log10 of the gradient, last layer = 0")
+            samples = [accuracy[name, optimizer, depth] for depth in DEPTHS]
+            points(right, DEPTHS, samples, color=f"C{number}", linestyle=style)
     left.legend(fontsize=8, frameon=False)
     decades = logs / LOG_10
     centre.hist(decades, bins=20, density=True, color="#bbbbbb")
@@ -199,11 +193,9 @@ def picture(
     centre.set(
         xlabel="log10 of first to last gradient", ylabel="density of networks", title=f"{NARROW} units, variance 2/n"
     )
-    right.set(xlabel="hidden layers", ylabel="test accuracy", xscale="log", ylim=(0, 1.02))
-    right.set_xticks(DEPTHS, [str(d) for d in DEPTHS])
-    right.minorticks_off()
-    for axis in (left, centre, right):
-        axis.spines[["top", "right"]].set_visible(False)
+    right.set(ylabel="test accuracy", ylim=(0, 1.02))
+    depth_axis(right, DEPTHS)
+    bare(left, centre, right, grid=False)
     return figure
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from experiment import Experiment, Interval, Outcome, Prediction, Result, Table, interval, main, shown
+from pictures import bare
 from plain_networks import digits, seeds_of
 
 from jaxopt_lite import activations as act
@@ -233,8 +234,7 @@ def picture(largest: dict[int, Interval], steps: dict[tuple[str, tuple[float, fl
     right.set_xticks(range(len(CURVES)), list(CURVES.values()))
     right.set(ylabel=f"steps to a training loss of {TARGET}")
     right.legend(fontsize=8, frameon=False)
-    for axis in (left, right):
-        axis.spines[["top", "right"]].set_visible(False)
+    bare(left, right, grid=False)
     return figure
 
 

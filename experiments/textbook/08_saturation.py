@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from experiment import Experiment, Interval, Outcome, Prediction, Result, Table, exact, interval, main, shown
+from pictures import bare, points
 from plain_networks import digits, scores, seeds_of
 
 from jaxopt_lite import activations as act
@@ -242,17 +243,13 @@ def picture(
     centre.set(yscale="log", ylim=(5, 2e5), xlabel="start s", title="Adam")
     left.legend(fontsize=7, frameon=False, loc="lower right")
     for number, f in enumerate(FUNCTIONS):
-        points = [interval(accuracy[f.__name__, "adam", shift]) for shift in SHIFTS]
-        errors = np.transpose([(p.value - p.low, p.high - p.value) for p in points])
-        line = {"color": f"C{number + 3}", "marker": "o", "markersize": 4, "capsize": 2, "label": f.__name__}
-        right.errorbar([-s for s in SHIFTS], [p.value for p in points], errors, **line)
+        samples = [accuracy[f.__name__, "adam", shift] for shift in SHIFTS]
+        points(right, [-s for s in SHIFTS], samples, color=f"C{number + 3}", label=f.__name__)
     right.set(
         xlabel="biases of the first layer at the start", ylabel="test accuracy", ylim=(0, 1.02), title="networks, Adam"
     )
     right.legend(fontsize=7, frameon=False, loc="center")
-    for axis in (left, centre, right):
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.grid(axis="y", color="#eeeeee")
+    bare(left, centre, right)
     return figure
 
 

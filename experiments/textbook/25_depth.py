@@ -7,6 +7,7 @@ import jax
 import numpy as np
 from experiment import Experiment, Interval, Outcome, Prediction, Result, Table, exact, interval, main, shown
 from flax import nnx
+from pictures import bare
 from plain_networks import Accuracy, Plain, accuracy_of, best_of, digits, propagation, seeds_of
 
 from jaxopt_lite import activations as act
@@ -216,7 +217,7 @@ def picture(names: list[str], accuracy: dict[Key, np.ndarray]) -> Any:
         axis.axhline(0.1, color="grey", linestyle="--", linewidth=1)
         axis.set_xticks(range(len(names)), names)
         axis.set(title=f"{depth} hidden layers", ylim=(0, 1.02))
-        axis.spines[["top", "right"]].set_visible(False)
+        bare(axis, grid=False)
     panels[0].set_ylabel("test accuracy")
     panels[1].legend(fontsize=8, loc="lower right")
     return figure
