@@ -44,7 +44,8 @@ class Plain(nnx.Module):
         inputs, width, outputs = sizes
         self.first = nnx.Linear(inputs, width, kernel_init=init, rngs=rngs)
         keys = jax.random.split(rngs.params(), depth - 1)
-        self.kernels = nnx.Param(jax.vmap(lambda key: init(key, (width, width), jnp.float32))(keys))
+        # one by one: a batch of QR decompositions waits for threads that two runs at once both hold
+        self.kernels = nnx.Param(jax.lax.map(lambda key: init(key, (width, width), jnp.float32), keys))
         self.biases = nnx.Param(jnp.zeros((depth - 1, width)))
         self.last = nnx.Linear(width, outputs, kernel_init=init, rngs=rngs)
         self.activation = lambda z: activation(z)
