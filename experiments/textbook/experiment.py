@@ -9,6 +9,7 @@ import hashlib
 import inspect
 import json
 import math
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
@@ -135,9 +136,16 @@ def shown(number: Interval, digits: int = 3) -> str:
 
 
 def fingerprint(experiment: Experiment) -> str:
-    """Identifies the text of the experiment's script and of this file."""
-    texts = Path(experiment.script).read_bytes() + Path(__file__).read_bytes()
-    return hashlib.sha256(texts).hexdigest()[:12]
+    """Identifies the text of the experiment's script and of the modules in this folder that it imports, but for this."""
+    digest, waiting, seen = hashlib.sha256(), [Path(experiment.script).name], {Path(__file__).name}
+    while waiting:
+        name = waiting.pop(0)
+        if name not in seen and (HERE / name).exists():
+            text = (HERE / name).read_text(encoding="utf-8")
+            digest.update(text.encode())
+            waiting += [f"{module}.py" for module in re.findall(r"^(?:from|import) (\w+)", text, re.MULTILINE)]
+        seen.add(name)
+    return digest.hexdigest()[:12]
 
 
 def write(experiment: Experiment, seed: int, out: Path, small: bool = False) -> Result:
@@ -181,7 +189,7 @@ def write(experiment: Experiment, seed: int, out: Path, small: bool = False) -> 
 
 def _page(experiment: Experiment, result: Result, seed: int, seconds: float) -> str:
     def row(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cells) + " |"
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
     def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
         return [row(header), "|" + "---|" * len(header), *map(row, rows), ""]
