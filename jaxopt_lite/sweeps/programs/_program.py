@@ -1,5 +1,6 @@
 """The programs of a group: one that starts C trials, one that advances and scores them."""
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -25,6 +26,7 @@ from jaxopt_lite.training import Task, _checked
 from jaxopt_lite.training._run import Curve, advance, blank, keys, real_scalar, start, stride_of
 
 Array = jax.Array
+_STARTING = threading.Lock()
 
 
 class Chunk(NamedTuple):
@@ -54,8 +56,13 @@ class Programs(NamedTuple):
     labels: Labels | None = None
 
     def started(self, branches: Sequence[int], numbers: list[Any], seeds: Any) -> Chunk:
-        """C trials before their first step."""
-        return Chunk(*self.start(_indices(branches), numbers, seeds))
+        """C trials before their first step.
+
+        One chunk at a time: on a CPU two programs with batched QR decompositions, as of orthogonal kernels, wait for
+        each other for ever (jaxlib 0.10.2).
+        """
+        with _STARTING:
+            return Chunk(*jax.block_until_ready(self.start(_indices(branches), numbers, seeds)))
 
     def with_settings(self, branches: Sequence[int], numbers: list[Any], seeds: Any, chunk: Chunk) -> Chunk:
         """Copies of trials, with the settings of these trials in the states of their optimizers."""

@@ -1,0 +1,28 @@
+"""Starts of chunks take turns: two batched QR decompositions at once never end on a CPU."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import jax.numpy as jnp
+
+from jaxopt_lite.sweeps.programs._program import Programs
+
+
+def test_one_chunk_starts_at_a_time():
+    running, most, guard = 0, 0, threading.Lock()
+
+    def start(branches, numbers, seeds):
+        nonlocal running, most
+        with guard:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.02)
+        with guard:
+            running -= 1
+        return [jnp.zeros(1)], {}
+
+    programs = Programs(start, None, 1, [False])
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda seed: programs.started([], [], seed), range(8)))
+    assert most == 1
