@@ -11,7 +11,7 @@ from jaxopt_lite.report._line import FEW, TIED, Line, leaders, lines, ordered, r
 from jaxopt_lite.report._numbers import NONE, brief, interval, usual_decimals
 from jaxopt_lite.report._pictures._curves import metric_of
 from jaxopt_lite.report._search import last_score
-from jaxopt_lite.report._study import Study, score_names, spoken
+from jaxopt_lite.report._study import Study, combination, score_names, spoken
 from jaxopt_lite.report._verdict import Verdict
 
 if TYPE_CHECKING:
@@ -153,12 +153,18 @@ def _how_many(shown: int, there: int) -> str:
 
 
 def reasons_table(study: Study, findings: Verdict) -> Table | None:
-    """Why the best setting of each combination lost, and what to change; None where the layers were not recorded."""
+    """Why settings lost, and what to change: of each combination and cause the best setting.
+
+    None where the layers were not recorded.
+    """
     if not study.reasons:
         return None
-    lost = [line for line in leaders(study, findings) if line.setting.trials in study.reasons][:LONGEST]
+    lost: dict[Any, Line] = {}
+    for line in lines(study, findings):
+        if reason := study.reasons.get(line.setting.trials):
+            lost.setdefault((combination(line.setting, study.structure.kinds), reason.cause), line)
     rows = []
-    for line in lost:
+    for line in list(lost.values())[:LONGEST]:
         reason = study.reasons[line.setting.trials]
         remedy = reason.remedies[0] if reason.remedies else None
         swept = [Cell(text, _is_number(study, name)) for name, text in line.swept.items()]
@@ -167,10 +173,11 @@ def reasons_table(study: Study, findings: Verdict) -> Table | None:
                 [*swept, Cell(reason.text, long=True), Cell(remedy.text if remedy else "", code=remedy and remedy.code)]
             )
         )
-    several = " The best setting of each combination." if study.structure.kinds else ""
+    several = "Of each combination and cause" if study.structure.kinds else "Of each cause"
     note = (
-        f"By the layers, recorded at a few steps, and by comparison with the other settings.{several} In the code, act "
-        "is jaxopt_lite.activations and opt is jaxopt_lite.optimizers."
+        f"{several}, the best setting that has it; the table of all settings has a word for each. By the layers, "
+        "recorded at a few steps, and by comparison with the other settings. In the code, act is "
+        "jaxopt_lite.activations and opt is jaxopt_lite.optimizers."
     )
     heads = [*_swept_heads(study), Head("why"), Head("what to change")]
     return Table("Why the others lost", heads, rows, note if rows else "None has lost.", tall=len(rows) > 12)

@@ -34,7 +34,7 @@ def test_the_page_has_a_sentence_and_code(results: sweeps.Results, tmp_path: Pat
     assert "82% of the units of layers.1 are constant with derivative 0" in section
     assert "from the start" in section
     assert "<pre>activation = act.leaky_relu" in section
-    assert section.count("<tr") == 2  # the head, and tanh: the others are the best, tied, or not the best of relu
+    assert section.count("<tr") == 3  # the head, relu's rate, and tanh: the others are the best or tied
     everyone = text.partition('id="all"')[2]
     assert 'data-v="rate"' in everyone and 'data-v="dead"' in everyone
 
