@@ -66,3 +66,10 @@ def test_optimizers_and_bound_activations_are_read():
     for merge in (True, False):
         found = sweeps.run(small.task(), space, steps=3, layout=sweeps.Layout(merge=merge))
         assert len(found) == 9
+
+
+@pytest.mark.parametrize("use", [lambda n: [0.0] * n, lambda n: list(range(n)), lambda n: jnp.zeros(n)])
+def test_a_drawn_number_that_is_needed_while_the_program_is_built(use):
+    drawn = task(lambda trial: 1.0)._replace(init=lambda trial, key: jnp.float32(len(use(trial["depth"]))))
+    with pytest.raises(ValueError, match=r"(?s)while its program is built.*choice\(\[.*JAX says: "):
+        sweeps.plan(drawn, {"depth": sweeps.integers(1, 3)}, trials=2, steps=1).widths[0]

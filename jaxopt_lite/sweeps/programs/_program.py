@@ -145,8 +145,9 @@ def _explained(task: Task) -> Iterator[None]:
     try:
         yield
     except TypeError as error:
-        shapes = "Shapes must be 1D sequences of concrete values"
-        if not isinstance(error, jax.errors.ConcretizationTypeError) and shapes not in str(error):
+        concrete = jax.errors.ConcretizationTypeError, jax.errors.TracerIntegerConversionError
+        messages = "Shapes must be 1D sequences of concrete values", "DynamicJaxprTracer"
+        if not isinstance(error, concrete) and not any(message in str(error) for message in messages):
             raise
         raise TaskError(
             f"task {task.name!r} needs a number of the trial while its program is built, as a width or the rate of "
