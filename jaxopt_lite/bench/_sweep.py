@@ -205,10 +205,12 @@ class Engine:
         task: training.Task,
         size: Size,
         stop: Any = None,
-        activations: Sequence[str] = tuple(_loops.ACTIVATIONS),
-        optimizers: Sequence[str] = tuple(_loops.OPTIMIZERS),
+        activations: Sequence[str] | None = None,
+        optimizers: Sequence[str] | None = None,
     ) -> None:
+        """The sweep over all activations and optimizers of the loops, or some."""
         self._task, self._size = task, size
+        activations, optimizers = activations or tuple(_loops.ACTIVATIONS), optimizers or tuple(_loops.OPTIMIZERS)
         space = {
             "activation": sweeps.choice({name: act.CATALOGUE[name].function for name in activations}),
             "optimizer": sweeps.choice(

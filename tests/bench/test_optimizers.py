@@ -84,7 +84,7 @@ def test_idle_and_emitting_micro_steps_are_timed_apart(monkeypatch):
     clock = Clock()
     durations = [iter([5.0, 50.0] + [1.0, 4.0] * 2), iter([5.0, 50.0] + [3.0, 7.0] * 2)]
     monkeypatch.setattr(times, "running", lambda *_: clock.run(durations.pop(0)))
-    monkeypatch.setattr(times, "_axpy", lambda *_: clock.run([0.5] * 6))
+    monkeypatch.setattr(times, "axpy", lambda *_: clock.run([0.5] * 6))
     assert times.accumulation(4, 2, clock) == {
         "ours": {"idle": 1.0, "emitting": 4.0, "axpy": 0.5},
         "optax": {"idle": 3.0, "emitting": 7.0, "axpy": 0.5},

@@ -45,7 +45,7 @@ def test_segments_of_different_pace_meet():
 class Counting:
     """Programs whose trial `i` diverges at step `ends[i]`; every call is a row (slots used, was it scored)."""
 
-    width = 8
+    width, record, labels = 8, None, None
 
     def __init__(self, ends):
         self.ends, self.calls = np.asarray(ends), []

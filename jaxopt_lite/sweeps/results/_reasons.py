@@ -108,12 +108,16 @@ class Reasons:
         leader = self._alike[self._kind(setting)][0]
         if setting is not leader and self._lost(setting, leader):
             change = _changes.better_numbers(setting, leader, self._numbers, self._results.objective)
-            if change is not None and trouble is not None and trouble.step:
+            if change is not None and trouble is not None and (trouble.step or self._of_these(change, trouble, leader)):
                 remedies = (*change.remedies, *trouble.remedies)
                 return trouble._replace(text=f"{trouble.text}; {change.gain}", remedies=remedies)
             if change is not None:
                 return Reason(setting, change.cause, f"{change.fault}: {change.gain}", None, change.remedies)
         return trouble or self._slow(setting) or self._behind(setting)
+
+    def _of_these(self, change: _changes.Change, trouble: Reason, leader: Setting) -> bool:
+        """Whether a trouble of the start comes from numbers other than the rate, such as the depth."""
+        return change.cause == "settings" and trouble.cause not in {self._course(row).trouble for row in leader.trials}
 
     def _diverged(self, setting: Setting) -> Reason:
         results = self._results
