@@ -59,7 +59,8 @@ def table(folder: Path, experiments: Sequence[textbook.Experiment]) -> Iterator[
     for one in experiments:
         if last := facts(folder, one):
             right = f"{last['predictions_right']} of {last['predictions']}"
-            cells = [f"[{one.number:02d}]({one.page})", one.claim, last["sentence"], last["effect"], right]
+            verdict = last["sentence"].partition(":")[0].rstrip(".")
+            cells = [f"[{one.number:02d}]({one.page})", one.claim, f"**{verdict}**", last["effect"], right]
             yield "| " + " | ".join(cells) + " |"
 
 
@@ -67,7 +68,6 @@ def index(folder: Path, experiments: Sequence[textbook.Experiment]) -> str:
     """The page that lists all claims."""
     done = [last for one in experiments if (last := facts(folder, one))]
     counts = {v: sum(last["verdict"] == v for last in done) for v in ("does not hold", "holds if", "holds")}
-    minutes = sum(last["seconds"] for last in done) / 60
     return "\n".join(
         [
             "# The textbook, measured",
@@ -78,8 +78,8 @@ def index(folder: Path, experiments: Sequence[textbook.Experiment]) -> str:
             "",
             *table(folder, experiments),
             "",
-            f"All experiments together took {minutes:.0f} minutes. Command: `python experiments/run_all.py --again`; with other "
-            "seeds: `python experiments/run_all.py --seed 1000 --out FOLDER`.",
+            "Command: `python experiments/run_all.py --again`; with other seeds: "
+            "`python experiments/run_all.py --seed 1000 --out FOLDER`.",
             "",
         ]
     )
