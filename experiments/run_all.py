@@ -46,10 +46,10 @@ def facts(folder: Path, experiment: textbook.Experiment) -> dict[str, Any] | Non
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
-def up_to_date(folder: Path, experiment: textbook.Experiment, seed: int) -> bool:
-    """Whether the page in a folder comes from the present script and this seed."""
-    last = facts(folder, experiment)
-    return last is not None and (last["script"], last["seed"]) == (textbook.fingerprint(experiment), seed)
+def up_to_date(folder: Path, experiment: textbook.Experiment, seed: int, small: bool) -> bool:
+    """Whether the page in a folder comes from the present script, this seed and this size."""
+    last, present = facts(folder, experiment), (textbook.fingerprint(experiment), seed, small)
+    return last is not None and (last["script"], last["seed"], last.get("small", False)) == present
 
 
 def table(folder: Path, experiments: Sequence[textbook.Experiment]) -> Iterator[str]:
@@ -111,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = [load(path) for number, path in known.items() if number in (options.only or known)]
     failed = 0
     for one in chosen:
-        if not options.again and up_to_date(options.out, one, options.seed):
+        if not options.again and up_to_date(options.out, one, options.seed, options.small):
             print(f"{one.number:02d} {one.title}: up to date", flush=True)
             continue
         print(f"{one.number:02d} {one.title} ...", flush=True)

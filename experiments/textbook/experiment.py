@@ -9,6 +9,7 @@ import hashlib
 import inspect
 import json
 import math
+import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -178,12 +179,13 @@ def write(experiment: Experiment, seed: int, out: Path, small: bool = False) -> 
         "predictions_right": int(sum(outcome.right for outcome in result.outcomes)),
         "predictions": len(result.outcomes),
         "seed": seed,
+        "small": small,
         "seconds": round(seconds, 1),
         "script": fingerprint(experiment),
         "numbers": {key: [float(part) for part in number] for key, number in result.numbers.items()},
     }
-    (out / f"{name}.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     (out / experiment.page).write_text(_page(experiment, result, seed, seconds), encoding="utf-8")
+    (out / f"{name}.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     return result
 
 
@@ -233,10 +235,10 @@ def _page(experiment: Experiment, result: Result, seed: int, seconds: float) -> 
     lines += [
         "## Numbers",
         "",
-        "Means with 95 % intervals; one number alone where nothing is random.",
+        "Values with 95 % intervals where one was computed; means, unless the protocol says otherwise.",
         "",
         *table(["number", "value"], [[key, shown(number, 4)] for key, number in result.numbers.items()]),
-        f"{jax.devices()[0].platform}, {', '.join(f'{x} {version(x)}' for x in ('jax', 'flax', 'optax'))}; seed {seed}; "
+        f"{jax.devices()[0].platform}, {os.cpu_count()} cores, {', '.join(f'{x} {version(x)}' for x in ('jax', 'flax', 'optax'))}; seed {seed}; "
         f"{seconds:.0f} s. Command: `python experiments/run_all.py --only {experiment.number}`.",
         "",
     ]

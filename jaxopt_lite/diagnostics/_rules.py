@@ -24,7 +24,7 @@ class Rule(NamedTuple):
 RULES: dict[str, Rule] = {
     "not finite": Rule("values that are NaN or infinite", 0, "no step is possible"),
     "no gradient": Rule("the gradient at the last layer is 0", 0, "nothing is learned"),
-    "dead": Rule("share of units that are dead", 0.5, "they are constant and never learn again"),
+    "dead": Rule("share of units that are dead", 0.5, "they are constant and get no gradient"),
     "saturated": Rule("share of entries that are flat, beyond what is usual", 0.5, "little gradient passes"),
     "exploding": Rule("gradient, or size of signals, grows through the layers by", 1e2, "steps diverge"),
     "vanishing": Rule("gradient relative to the last layer", 1e-3, "the first layers do not learn"),

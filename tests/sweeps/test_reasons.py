@@ -201,3 +201,27 @@ def test_a_sweep_that_recorded_nothing() -> None:
     results = table([BEST])
     with pytest.raises(ValueError, match="the layers of this sweep were not recorded"):
         dataclasses.replace(results, records=None).reasons()
+
+
+def test_what_the_best_had_at_the_same_step_is_no_reason() -> None:
+    alike = {"alike": 0.99}
+    best = {"rate": 0.1, "score": 0.9, "records": {0: state(**alike), 50: state(**alike), 100: state()}}
+    best["rungs"] = {50: 0.5}
+    cut = {"rate": 0.2, "status": "pruned", "step": 50, "records": {0: state(**alike), 50: state(**alike)}}
+    (reason,) = table([best, cut | {"rungs": {50: 0.2}}]).reasons()
+    assert reason.cause == "stopped" and "alike" not in reason.text
+
+
+def test_a_start_that_the_best_has_too_is_no_reason_to_diverge() -> None:
+    explodes = {"gradient": {0: 1e4}}
+    best = {"rate": 0.01, "score": 0.9, "records": {0: state(**explodes), 32: state(), 100: state()}}
+    loss = np.concatenate([np.linspace(2.0, 9.0, 20), np.full(80, np.nan)])
+    lost = {"rate": 1.0, "status": "diverged", "step": 20, "loss": loss, "records": {0: state(**explodes)}}
+    (reason,) = table([best, lost]).reasons()
+    assert reason.cause == "diverged" and "a rate below 1" in reason.text
+
+
+def test_whole_numbers_are_written_in_full() -> None:
+    from jaxopt_lite.sweeps.results._changes import _number
+
+    assert [_number(value) for value in (1024, 0.0123456789)] == ["1024", "0.0123457"]

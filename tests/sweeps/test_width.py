@@ -5,7 +5,7 @@ from functools import partial
 import jax
 import pytest
 
-from jaxopt_lite import optimizers, sweeps
+from jaxopt_lite import activations, optimizers, sweeps
 from jaxopt_lite.sweeps.programs._width import accelerator_width, bytes_of, cpu_width
 from tests.sweeps import small
 
@@ -70,6 +70,15 @@ def test_a_sweep_that_grows_keeps_its_widths(tmp_path, monkeypatch):
     grown = run(seeds=3, extend=True)
     assert grown.facts["group_widths"] == before.facts["group_widths"] == {"0": 6}
     assert [row for row in grown.rows() if row["seed"] < 2] == before.rows()
+
+
+def test_a_sweep_may_grow_into_a_structure_that_has_not_run(tmp_path):
+    space = {"activation": sweeps.choice([activations.tanh, activations.relu]), "optimizer": optimizers.sgd(0.1)}
+    run = partial(sweeps.run, small.task(), space, steps=3, search="random", store=tmp_path / "s", progress=False)
+    before = run(trials=1)
+    grown = run(trials=2, extend=True)
+    assert len({row["activation"] for row in grown.rows()}) == 2 and len(before) == 1
+    assert grown.rows()[0] == before.rows()[0]
 
 
 def test_bytes_are_those_of_the_arrays():

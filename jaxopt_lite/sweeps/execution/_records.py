@@ -68,11 +68,13 @@ def recorded_closely(
     stride, finite = stride_of(steps), np.isfinite(losses)
     firsts = {run: int(np.argmin(row)) for run, row in enumerate(finite) if not row.all()}
     out = list(records)
+    if not firsts:
+        return out
+    at, chunk = begin, again()
     for first in sorted(set(firsts.values())):
         runs = [run for run in firsts if firsts[run] == first]
         low, high = max(begin, first * stride), min((first + 1) * stride, end)
         out = [{s: x for s, x in one.items() if s < low} if run in runs else one for run, one in enumerate(out)]
-        at, chunk = begin, again()
         for step in np.unique(np.linspace(low, high, _CLOSE + 1).astype(int)).tolist():
             chunk = advance(chunk, at, step) if step > at else chunk
             numbers, at = jax.device_get(record(chunk)), step

@@ -146,7 +146,12 @@ def _explained(task: Task) -> Iterator[None]:
         yield
     except TypeError as error:
         concrete = jax.errors.ConcretizationTypeError, jax.errors.TracerIntegerConversionError
-        messages = "Shapes must be 1D sequences of concrete values", "DynamicJaxprTracer"
+        messages = (
+            "Shapes must be 1D sequences of concrete values",
+            "'list' and 'DynamicJaxprTracer'",
+            "non-int of type 'DynamicJaxprTracer'",
+            "'DynamicJaxprTracer' object cannot be interpreted as an integer",
+        )
         if not isinstance(error, concrete) and not any(message in str(error) for message in messages):
             raise
         raise TaskError(
@@ -182,8 +187,10 @@ def width_of(task: Task, group: Group, layout: Layout, runs: int) -> int:
         return cpu_width(bytes_of(state))
 
     def needed(width: int) -> int:
-        memory = trace(task, group, width, device, layout).segment.compiled()[0].memory_analysis()
-        return int(memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes)
+        traced = trace(task, group, width, device, layout)
+        programs = [traced.segment, *([traced.recording.program] if traced.recording else [])]
+        found = [program.compiled()[0].memory_analysis() for program in programs]
+        return max(int(m.temp_size_in_bytes + m.argument_size_in_bytes + m.output_size_in_bytes) for m in found)
 
     limit = (device.memory_stats() or {}).get("bytes_limit", 8 << 30)
     return accelerator_width(needed, limit, runs)

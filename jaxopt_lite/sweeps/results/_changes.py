@@ -1,7 +1,7 @@
 """What to change in a setting that lost, from the settings of the same sweep that did better."""
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxopt_lite.diagnostics import Remedy
 from jaxopt_lite.sweeps.results._setting import Setting
@@ -85,5 +85,10 @@ def better_numbers(setting: Setting, leader: Setting, numbers: Collection[str], 
         cause, fault, words = "rate", f"{name.replace('_', ' ')} {ours[name]:.3g} is too {side}", f"{better:.3g}"
     scores = [s.scores[objective].mean for s in (leader, setting)]
     reached = f"{objective.replace('_', ' ')} {scores[0]:.3g}, not {scores[1]:.3g}"
-    code = "\n".join(f"{name} = {value:.3g}" for name, value in changed.items())
+    code = "\n".join(f"{name} = {_number(value)}" for name, value in changed.items())
     return Change(cause, fault, f"with {words} the same reaches {reached}", (Remedy("use the better numbers", code),))
+
+
+def _number(value: Any) -> str:
+    """A number as code: whole ones in full."""
+    return repr(value) if isinstance(value, int) else f"{float(value):.6g}"

@@ -59,7 +59,7 @@ def _curve_ends(losses: np.ndarray, stride: int, last: int) -> int:
 def _loss_evidence(losses: np.ndarray, stride: int) -> str:
     """How much the loss grew before it ceased to be finite, as the rest of a sentence."""
     finite = losses if np.isfinite(losses).all() else losses[: int(np.argmin(np.isfinite(losses)))]
-    if not finite.size or finite[-1] <= _GROWN * finite.min():
+    if not finite.size or finite.min() <= 0 or finite[-1] <= _GROWN * finite.min():
         return ""
     step = int(np.argmin(finite))
     return f": the loss grew from {finite.min():.3g} to {finite[-1]:.3g} in {(finite.size - 1 - step) * stride:,} steps"

@@ -127,7 +127,7 @@ class Reasons:
         found = divergence(losses, int(results.facts["stride"]), int(results.columns["step"][row]), diagnoses)
         text = f"diverged at step {found.step:,}{self._with(setting, setting.diverged)}"
         first = next(iter(diagnoses.values()), None)
-        if first is not None and first.verdict == "exploding":
+        if first is not None and first.verdict == "exploding" and self._best_at(0) != "exploding":
             text += f": {first.explanation}, from the start{_depth(first)}"
             return Reason(setting, "exploding", text, found.step, first.remedies)
         text += found.evidence
@@ -165,7 +165,7 @@ class Reasons:
         best = self._best.rungs.get(setting.step) if self._best else None
         if score is not None and best is not None:
             text += f", with {self._spoken} {score.mean:.3g} where the best had {best.mean:.3g}"
-        if trouble is not None:
+        if trouble is not None and trouble.cause != self._best_at(setting.step):
             return trouble._replace(text=f"{text}: {trouble.text}")
         return Reason(setting, "stopped", text, setting.step, ())
 
@@ -191,6 +191,12 @@ class Reasons:
             records = (self._results.records or [])[row]
             self._courses[row] = Course({step: records[step].diagnosis() for step in sorted(records)})
         return self._courses[row]
+
+    def _best_at(self, step: int) -> str:
+        """The trouble of the best setting at its last record up to a step."""
+        diagnoses = self._course(self._best.trials[0]).diagnoses if self._best else {}
+        known = [diagnosis for at, diagnosis in diagnoses.items() if at <= step]
+        return _trouble(known[-1]) if known else ""
 
     def _of_best(self) -> set[str]:
         """The troubles of the best setting, which cannot be why others lost."""

@@ -160,7 +160,8 @@ def check_program(ledger: Ledger, group: int, program: Traced) -> None:
     Raises:
         StoreError: the task's code (its model, initialisation, step or evaluation) differs.
     """
-    if ledger.facts()["digests"].get(str(group)) != list(program.digests):
+    known = ledger.facts()["digests"].get(str(group))  # None of a group that has not run yet
+    if known is not None and known != list(program.digests):
         raise _differs(
             ledger, "in its compiled program (the model, its initialisation, the step or the evaluation has changed)"
         )
