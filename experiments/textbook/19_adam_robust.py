@@ -225,7 +225,28 @@ def judged(wider: dict[str, dict[str, Interval]], faster: dict[str, dict[str, In
         return "holds if", f"Holds if robust is what counts, but not for efficient: {where}."
     if efficient and efficient_momentum:
         return "holds if", f"Holds if efficient is what counts, but not for robust: {where}."
-    return "does not hold", f"Does not hold: {where}."
+    return (
+        "does not hold",
+        f"Does not hold on every task: {'; '.join(misses(wider, faster))}. {where[0].upper()}{where[1:]}.",
+    )
+
+
+def misses(wider: dict[str, dict[str, Interval]], faster: dict[str, dict[str, Interval]]) -> list[str]:
+    """Where the rule is not met."""
+    names = {"sgd": "sgd without momentum", "momentum": "sgd with momentum 0.9"}
+    narrow = [
+        f"on {task} the interval is wider than that of {names[rival]} by {shown(width)} decades only"
+        for task, of_task in wider.items()
+        for rival, width in of_task.items()
+        if rival in names and width.low <= 0.1
+    ]
+    slow = [
+        f"on {task} {names[rival]} takes {shown(times)} times as many steps"
+        for task, of_task in faster.items()
+        for rival, times in of_task.items()
+        if rival in names and times.low <= 1
+    ]
+    return narrow + slow
 
 
 def table(found: dict[str, dict[str, Swept]], width: dict[str, dict[str, Interval]]) -> Table:

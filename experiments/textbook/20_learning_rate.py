@@ -212,7 +212,7 @@ def report(found: Found, size: Size) -> Result:
         figure=picture(found),
         caption=(
             f"Left: test accuracy on digits after {size.default_steps} steps by learning rate, mean over {size.default_seeds} seeds. "
-            "Right: where gradient descent on the full batch stops to work, and the largest curvature after long training, "
+            "Right: where gradient descent on the full batch stops working, and the largest curvature after long training, "
             "each in units of theory's 2/λ and 2/rate; points are seeds."
         ),
     )
@@ -233,8 +233,14 @@ def judged(above: dict[str, Interval], below: dict[str, Interval], along: float,
         return "holds", f"Holds: {figures}."
     if too_high:
         return "holds if", f"Holds if the rate is too high, less if it is too low: {figures}."
-    forgiving = [name for name, cost in above.items() if cost.low <= 0.05]
-    return "does not hold", f"Does not hold for {' and '.join(forgiving)}: {figures}."
+
+    def forgiving(many: dict[str, Interval]) -> str:
+        return ", ".join(f"{name} {shown(cost, 2)}" for name, cost in many.items() if cost.low <= 0.05) or "none"
+
+    return "does not hold", (
+        f"Does not hold for all optimizers: {figures}. Not clearly more than 0.05 is lost ten times too high by {forgiving(above)}, and "
+        f"ten times too low by {forgiving(below)}."
+    )
 
 
 def table(found: Found, size: Size) -> Table:

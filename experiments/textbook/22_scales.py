@@ -193,7 +193,7 @@ def report(found: dict[str, dict[str, dict[int, np.ndarray]]], real: dict[str, d
         ),
     ]
     adam_units = ratio(units["adam"][most], units["adam"][least])
-    verdict, sentence = judged(same["adam"], adam_units, turned, curvature, size)
+    verdict, sentence = judged(same["adam"], adam_units, turned, curvature, lost)
     return Result(
         outcomes=outcomes,
         verdict=verdict,
@@ -221,14 +221,19 @@ def report(found: dict[str, dict[str, dict[int, np.ndarray]]], real: dict[str, d
 
 
 def judged(
-    same: Interval, units: Interval, turned: Interval, curvature: dict[str, dict[int, np.ndarray]], size: Size
+    same: Interval,
+    units: Interval,
+    turned: Interval,
+    curvature: dict[str, dict[int, np.ndarray]],
+    lost: dict[str, Interval],
 ) -> tuple[Any, str]:
     """Verdict and sentence by the rule."""
     slow = curvature["sgd"][10_000].mean() / curvature["sgd"][1].mean()
     figures = (
         f"from condition number 1 to 10,000 the steps of sgd grow {slow:,.0f} times; Adam's steps grow {shown(same)} times up to a "
         f"million where only the curvatures along the axes differ, {shown(units)} times where the units of the parameters differ, so that "
-        f"distances do too, and at 10,000 {shown(turned)} times when the axes are rotated"
+        f"distances do too, and at 10,000 {shown(turned)} times when the axes are rotated; on breast_cancer with features in their own units "
+        f"Adam loses {shown(lost['adam'], 2)} in test accuracy and sgd {shown(lost['sgd'], 2)}"
     )
     if same.high < 2 and units.high < 2 and turned.high < 2:
         return "holds", f"Holds: {figures}."
