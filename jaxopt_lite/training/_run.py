@@ -263,7 +263,7 @@ def _programs(
     """The compiled functions of a task for a trial of this structure, for any numbers."""
     init, step, evaluate, test, recorder = functions
     task = Task(init, step, evaluate, None, name, test=test, record=recorder)
-    labels: list[Any] = []
+    labels: dict[Any, Any] = {}
 
     def trial_of(numbers: list[Array]) -> Any:
         rest = iter(numbers)
@@ -289,12 +289,15 @@ def _programs(
     @jax.jit
     def observed(numbers: list[Array], data: Any, seed: Array, carry: Any) -> Array:
         found = _checked.record(task, trial_of(numbers), carry, data)
-        labels.append(found.labels)
+        labels[shapes((numbers, data, seed, carry))] = found.labels
         return found.numbers
+
+    def shapes(given: Any) -> tuple[Any, ...]:
+        return tuple((jnp.shape(leaf), jnp.result_type(leaf)) for leaf in jax.tree.leaves(given))
 
     def recorded(*given: Any) -> Record:
         numbers = observed(*given)
-        return Record(labels[-1], numbers)
+        return Record(labels[shapes(given)], numbers)
 
     return _Programs(started, advanced, scored, recorded)
 
