@@ -157,10 +157,14 @@ def _weights(module: nnx.Module) -> Weights:
     makes them anew from the trial.
     """
     nnx.pop(module, nnx.Intermediate)
-    bound = {path for path, node in nnx.iter_graph(module) if _is_bound(node)}
 
     def in_bound(path: tuple[Any, ...], _: Any) -> bool:
-        return any(path[:length] in bound for length in range(len(path)))
+        node: Any = module
+        for key in path[:-1]:
+            node = node[key] if isinstance(key, int) or isinstance(node, dict) else getattr(node, key)
+            if _is_bound(node):
+                return True
+        return False
 
     parts: Any = nnx.split(module, nnx.Param, in_bound, ...)
     return Weights(parts[1], parts[3])

@@ -41,6 +41,9 @@ MODULES = {
     "a sequence": lambda slope, rngs: nnx.Sequential(
         nnx.Linear(3, 4, rngs=rngs), slope, nnx.BatchNorm(4, rngs=rngs), nnx.Linear(4, 2, rngs=rngs)
     ),
+    "one function twice": lambda slope, rngs: nnx.Sequential(
+        nnx.Linear(3, 4, rngs=rngs), slope, nnx.Linear(4, 4, rngs=rngs), slope, nnx.Linear(4, 2, rngs=rngs)
+    ),
     "random features": lambda slope, rngs: nnx.Sequential(Features(rngs), slope, nnx.Linear(4, 2, rngs=rngs)),
 }
 

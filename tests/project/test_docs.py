@@ -13,8 +13,20 @@ LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT / "docs").as_posix())
 
 
+@pytest.fixture
+def catalogues_stay():
+    """What a page registers is forgotten after it."""
+    from jaxopt_lite import activations, optimizers
+
+    before = [(catalogue, dict(catalogue)) for catalogue in (activations.CATALOGUE, optimizers.CATALOGUE)]
+    yield
+    for catalogue, rows in before:
+        catalogue.clear()
+        catalogue.update(rows)
+
+
 @every_page
-def test_python_blocks_run(page, tmp_path, monkeypatch):
+def test_python_blocks_run(page, tmp_path, monkeypatch, catalogues_stay):
     """The blocks of a page run one after another, as a reader pastes them."""
     monkeypatch.chdir(tmp_path)
     text = page.read_text(encoding="utf-8")
