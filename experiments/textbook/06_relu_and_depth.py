@@ -140,9 +140,9 @@ def measure(seed: int, small: bool) -> Result:
     return Result(
         outcomes,
         verdict,  # type: ignore[arg-type]
-        f"{begin}: after {size.depth} layers of {size.wide} units the gradient is 10^{ratios[HE].value:.2f} of itself with 2/n and 10^{ratios[FLAX].value:.1f} with Flax's default 1/n (tanh "
-        f"with 1/n: 10^{ratios[TANH].value:.2f}). With {NARROW} units chance changes it from network to network by a factor of {math.exp(spread):.1f}, and inputs become "
-        f"alike. Trained with sgd at depth 32, variance 2/n gains {sgd_gap.value:.2f} in test accuracy over 1/n.",
+        f"{begin}: after {size.depth} layers of {size.wide} units the gradient at the first is 10^{ratios[HE].value:.2f} of that at the last layer with 2/n and 10^{ratios[FLAX].value:.1f} with Flax's default 1/n (tanh "
+        f"with 1/n: 10^{ratios[TANH].value:.2f}). With {NARROW} units chance changes it from network to network by a factor of {math.exp(spread):.1f}. "
+        f"Inputs become alike: with {size.wide} units and 2/n 1 − cosine is {unlike.value:.2g} in layer {size.depth}. Trained with sgd at depth 32, variance 2/n gains {sgd_gap.value:.2f} in test accuracy over 1/n.",
         f"gradient left after {size.depth} layers: {times(ratios[HE])} with variance 2/n, {times(ratios[FLAX])} with 1/n",
         {
             **{f"log10 of first to last gradient, {name}": r for name, r in ratios.items()},

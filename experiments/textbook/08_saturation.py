@@ -153,12 +153,15 @@ def measure(seed: int, small: bool) -> Result:
     accuracy = trained(seed, size)
     ratio = {name: float(sgd[name][start - 1]) / predicted(name, start) for name, start in CHECKED.items()}
     stuck = [name for name in ("relu", "silu") if np.isinf(sgd[name][1:]).all()]
+    stuck_adam = [name for name in ("relu", "silu") if np.isinf(adam[name][1:]).all()]
+    silu_slope = float(jax.grad(act.silu)(-8.0))
     fast, late = float(adam["sigmoid"][9]), float(adam["sigmoid"][19])
     leaves = np.isfinite(adam["tanh"])
     last = max((s for s, left in zip(STARTS, leaves, strict=True) if left), default=0)
 
     def drop(f: str, optimizer: str, shift: float) -> Interval:
-        return interval(accuracy[f, optimizer, 0.0] - accuracy[f, optimizer, shift])
+        found = interval(accuracy[f, optimizer, 0.0] - accuracy[f, optimizer, shift])
+        return Interval(*(0.0 if abs(part) < 1e-6 else part for part in found))  # accuracies are float32
 
     def mean(f: str, optimizer: str, shift: float) -> float:
         return float(accuracy[f, optimizer, shift].mean())
@@ -179,10 +182,12 @@ def measure(seed: int, small: bool) -> Result:
         ),
         Outcome(f"sgd {tanh['sgd']:.3f}, Adam {tanh['adam']:.3f}", max(tanh.values()) <= 0.2),
     )
-    saturating = ("sigmoid", "tanh", "relu")
-    stopped = {
-        optimizer: [f for f in saturating if drop(f, optimizer, 10.0).low > 0.3] for optimizer in ("sgd", "adam")
+    failing = {
+        optimizer: [f.__name__ for f in FUNCTIONS if drop(f.__name__, optimizer, 10.0).low > 0.3]
+        for optimizer in ("sgd", "adam")
     }
+    saturating = ("sigmoid", "tanh", "relu")
+    stopped = {optimizer: [f for f in saturating if f in names] for optimizer, names in failing.items()}
     verdict = (
         "holds" if len(stopped["adam"]) == 3 else "holds if" if stopped["sgd"] or stopped["adam"] else "does not hold"
     )
@@ -191,12 +196,23 @@ def measure(seed: int, small: bool) -> Result:
         "holds if": "Holds if the derivative is exactly 0 or the optimizer does not rescale gradients",
         "does not hold": "Does not hold",
     }[verdict]
+    never = f"{' and '.join(stuck) or 'no'} units do not leave with sgd from any s ≥ 2"
+    if stuck_adam:
+        never += f" ({' and '.join(stuck_adam)} not with Adam either)"
+    if "silu" in stuck and silu_slope < 0:
+        never += f", silu though its derivative is not 0 ({silu_slope:.2g} at −8): its slope points away from 0 there"
+
+    def listed(names: list[str]) -> str:
+        return (
+            f"all {len(FUNCTIONS)} ({', '.join(names)})" if len(names) == len(FUNCTIONS) else ", ".join(names) or "none"
+        )
+
     return Result(
         outcomes,
         verdict,  # type: ignore[arg-type]
         f"{begin}: from z = −8 a sigmoid unit with squared error needs {sgd['sigmoid'][7]:.0f} steps of sgd (rate {RATE}), with cross entropy {sgd['sigmoid, cross entropy'][7]:.0f}, "
-        f"with Adam {adam['sigmoid'][7]:.0f}; relu and silu units never leave. Of networks that start 10 deep, those with {', '.join(stopped['sgd']) or 'no'} units do not learn with sgd, those with "
-        f"{', '.join(stopped['adam']) or 'no'} units do not with Adam.",
+        f"with Adam {adam['sigmoid'][7]:.0f}; {never}. Of the networks whose first layer starts with biases −10 these do not learn with sgd: {listed(failing['sgd'])}; "
+        f"with Adam: {listed(failing['adam'])}.",
         f"steps to leave z = −8, sigmoid with squared error: {sgd['sigmoid'][7]:.0f} with sgd, {adam['sigmoid'][7]:.0f} with Adam; accuracy lost by a start at −10 with Adam: "
         f"sigmoid {shown(drops['sigmoid'], 2)}, relu {shown(drop('relu', 'adam', 10.0), 2)}",
         {

@@ -113,9 +113,15 @@ def measure(seed: int, small: bool) -> Result:
     return report(compete(seed, size), size)
 
 
-def percent(number: Interval) -> str:
-    """A difference of shares in percent of the examples."""
-    return f"{shown(Interval(*(100 * part for part in number)))} %"
+def points(number: Interval) -> str:
+    """A difference of shares in percentage points."""
+    return f"{shown(Interval(*(100 * part for part in number)))} percentage points"
+
+
+def fewer_or_more(number: Interval) -> str:
+    """The same with its direction in words."""
+    value, low, high = number
+    return f"{points(Interval(-value, -high, -low))} fewer" if value < 0 else f"{points(number)} more"
 
 
 def gained(found: Found, stream: str, name: str) -> Interval:
@@ -156,20 +162,26 @@ def report(found: Found, size: Size) -> Result:
             within(before["constant"], 0.75, 0.8) and within(before["1/t"], 0.71, 0.77),
         ),
     ]
-    verdict, sentence = judged(over, lost)
+    tenth = POINTS // 10
+    late = {
+        name: interval((found["jump"][name].curves - found["jump"]["constant"].curves)[:, -tenth:].mean(1))
+        for name in ("1/√t", "1/t")
+    }
+    verdict, sentence = judged(over, lost, late)
     return Result(
         outcomes=outcomes,
         verdict=verdict,
         sentence=sentence,
         effect=(
-            f"on a turning target a constant rate answers {percent(over['turning', '1/t'])} more of the examples rightly than a rate that falls "
-            f"as 1/t, and {percent(over['turning', '1/√t'])} more than one that falls as 1/√t"
+            f"on a turning target a constant rate classifies {points(over['turning', '1/t'])} more of the examples correctly than a rate that falls "
+            f"as 1/t, and {points(over['turning', '1/√t'])} more than one that falls as 1/√t"
         ),
         numbers={
             **{f"right answers, constant rate, {stream}": value for stream, value in shares.items()},
             **{f"constant - {name}, {stream}": value for (stream, name), value in over.items()},
             **{f"jump, rate selected on the fixed stream, {name}": value for name, value in before.items()},
             "jump, constant rate, selected on the stream - on the fixed one": lost,
+            **{f"jump, last tenth, {name} - constant": value for name, value in late.items()},
         },
         tables=[table(found, size)],
         figure=picture(found, size),
@@ -180,13 +192,19 @@ def report(found: Found, size: Size) -> Result:
     )
 
 
-def judged(over: dict[tuple[str, str], Interval], lost: Interval) -> tuple[Any, str]:
+def judged(over: dict[tuple[str, str], Interval], lost: Interval, late: dict[str, Interval]) -> tuple[Any, str]:
     """Verdict and sentence by the rule."""
+    ahead = (
+        "the falling rates are ahead"
+        if all(value.low > 0 for value in late.values())
+        else "the falling rates differ from the constant one"
+    )
     figures = (
-        f"with rates selected for the stream, a constant rate answers {percent(over['turning', '1/t'])} (turning target) and "
-        f"{percent(over['jump', '1/t'])} (jumping target) more of the examples rightly than one that falls as 1/t, and "
-        f"{percent(over['turning', '1/√t'])} and {percent(over['jump', '1/√t'])} more than one that falls as 1/√t; on a fixed target "
-        f"{percent(over['fixed', '1/t'])} more than 1/t; a constant rate selected on the fixed target loses {percent(lost)} on the jumping one"
+        f"with rates selected for the stream, a constant rate classifies {points(over['turning', '1/t'])} (turning target) and "
+        f"{points(over['jump', '1/t'])} (jumping target) more of the examples correctly than one that falls as 1/t, and "
+        f"{points(over['turning', '1/√t'])} and {points(over['jump', '1/√t'])} more than one that falls as 1/√t; but in the last tenth of the stream, after "
+        f"the jump, {ahead} by {points(late['1/√t'])} (1/√t) and {points(late['1/t'])} (1/t), and on a fixed target the constant rate classifies "
+        f"{fewer_or_more(over['fixed', '1/t'])} correctly than 1/t; a constant rate selected on the fixed target loses {points(lost)} on the jumping one"
     )
     drifting = ("turning", "jump")
     if all(over[stream, name].low > 0.01 for stream in drifting for name in ("1/√t", "1/t")):
