@@ -237,39 +237,46 @@ def _executed(
     else:
         ledger = Ledger.create(store, facts, rows, lock)
     try:
-        clock, prepared = time.perf_counter(), compiler.seconds
-        tally = Tally(planned, ledger, report)
-        best = Best(planned, ledger)
-        data = [jax.device_put(planned.task.data, device) for device in planned.devices]
-        executor = Threads(compiler.ready, data, planned.workers)
-        keeps = best.keeps if planned.keep else None
-        scheduler = Scheduler(executor, planned.widths, planned.steps, planned.task.objective, ledger, keeps)
-        rounds = Rounds(planned, ledger, best)
-        try:
-            while comparable and (runs := rounds.next()):
-                coming = sorted({rounds.group_of(row) for row, _ in runs})
-                compiler.prepare(coming, coming)
-                tally.begin(runs)
-                scheduler.run(rounds.jobs(runs, compiler.shapes), tally)
-            tally.end()
-        finally:
-            executor.close()
-            before = ledger.facts()
-            last = {
-                "programs": compiler.used,
-                "compiled": compiler.compiled,
-                "compile_seconds": compiler.seconds,
-                "run_seconds": time.perf_counter() - clock - (compiler.seconds - prepared),
-                "score_seconds": scheduler.score_seconds,
-                "trials": tally.ran,
-                "steps": tally.steps_ran,
-                "slots": scheduler.slots,
-            }
-            total = {k: before.get(k, 0.0) + last[k] for k in ("compile_seconds", "run_seconds")}
-            digests = {**before["digests"], **compiler.digests}
-            widths = {**before.get("group_widths", {}), **{nth: planned.widths[int(nth)] for nth in compiler.digests}}
-            programs = len({digest for pair in digests.values() for digest in pair})
-            ledger.note(**total, digests=digests, group_widths=widths, programs=programs, last=last)
+        _trained(planned, compiler, ledger, report, comparable)
         return _results.read(ledger, planned.task, planned.space)
     finally:
         ledger.close()
+
+
+def _trained(
+    planned: Plan, compiler: Compiler, ledger: Ledger, report: Callable[[Progress], None], comparable: bool
+) -> None:
+    """Make the runs that remain, unless the ledger's programs are not comparable, and note what that took."""
+    clock, prepared = time.perf_counter(), compiler.seconds
+    tally = Tally(planned, ledger, report)
+    best = Best(planned, ledger)
+    data = [jax.device_put(planned.task.data, device) for device in planned.devices]
+    executor = Threads(compiler.ready, data, planned.workers)
+    keeps = best.keeps if planned.keep else None
+    scheduler = Scheduler(executor, planned.widths, planned.steps, planned.task.objective, ledger, keeps)
+    rounds = Rounds(planned, ledger, best)
+    try:
+        while comparable and (runs := rounds.next()):
+            coming = sorted({rounds.group_of(row) for row, _ in runs})
+            compiler.prepare(coming, coming)
+            tally.begin(runs)
+            scheduler.run(rounds.jobs(runs, compiler.shapes), tally)
+        tally.end()
+    finally:
+        executor.close()
+        before = ledger.facts()
+        last = {
+            "programs": compiler.used,
+            "compiled": compiler.compiled,
+            "compile_seconds": compiler.seconds,
+            "run_seconds": time.perf_counter() - clock - (compiler.seconds - prepared),
+            "score_seconds": scheduler.score_seconds,
+            "trials": tally.ran,
+            "steps": tally.steps_ran,
+            "slots": scheduler.slots,
+        }
+        total = {k: before.get(k, 0.0) + last[k] for k in ("compile_seconds", "run_seconds")}
+        digests = {**before["digests"], **compiler.digests}
+        widths = {**before.get("group_widths", {}), **{nth: planned.widths[int(nth)] for nth in compiler.digests}}
+        programs = len({digest for pair in digests.values() for digest in pair})
+        ledger.note(**total, digests=digests, group_widths=widths, programs=programs, last=last)
