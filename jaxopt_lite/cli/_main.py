@@ -130,6 +130,8 @@ def _add_sweep(commands: argparse._SubParsersAction) -> None:
     )
     add("--resume", action="store_true", help="continue the sweep in --store")
     add("--extend", action="store_true", help="add trials, seeds or steps to the sweep in --store")
+    add("--workers", type=int, metavar="N", help="train in N processes of this machine (with --ray: N of its workers)")
+    add("--ray", metavar="ADDRESS", help="train on a Ray cluster: auto, local or host:port; needs Ray")
     add("--dry-run", action="store_true", help="print the plan with an estimate of its time; run nothing")
     add(
         "--json",

@@ -7,6 +7,7 @@ import math
 import os
 import signal
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ def sweep(options: argparse.Namespace) -> int:
     if not old and str(settings["search"]).startswith("population"):
         settings = settings | {"seeds": given.get("seeds", 1)}
     _settings.check(settings)
+    if options.workers is not None and options.workers < 1:
+        raise Usage(f"--workers {options.workers}: it must be at least 1")
 
     _prepare_jax()
     from jaxopt_lite import sweeps
@@ -47,7 +50,7 @@ def sweep(options: argparse.Namespace) -> int:
             _ledger.check(store, old)
         task = _tasks.load(settings["task"], settings["batch_size"], settings["diagnose"])
         space = _tasks.space(task, settings, given)
-        planned = sweeps.plan(task, space, **_chosen(settings))
+        planned = sweeps.plan(task, space, **_chosen(settings), on=_on(options))
         if options.dry_run:
             return _dry_run(planned, options.json)
         return _run(planned, store or _new_folder(settings["task"]), settings, options)
@@ -78,6 +81,15 @@ def _chosen(settings: dict[str, Any]) -> dict[str, Any]:
         except ValueError as error:
             raise Usage(f"--stop {settings['stop']}: {error}") from error
     return out
+
+
+def _on(options: argparse.Namespace) -> Any:
+    """The argument `on` of `sweeps.plan`."""
+    from jaxopt_lite import sweeps
+
+    if options.ray is not None:
+        return sweeps.ray(options.ray, workers=options.workers)
+    return None if options.workers is None else sweeps.processes(options.workers)
 
 
 def _search(settings: dict[str, Any]) -> Any:
@@ -167,6 +179,16 @@ def _show(results: Any) -> None:
     from jaxopt_lite import report
 
     Console().print(report.table(results))
+    _show_errors(results)
+
+
+def _show_errors(results: Any, most: int = 3) -> None:
+    """Why runs have failed, on standard error."""
+    texts = Counter(results.errors.values())
+    for text, runs in texts.most_common(most):
+        print(f"{count(runs, 'run')} failed: {text}", file=sys.stderr)
+    if len(texts) > most:
+        print(f"{len(texts) - most} further errors are on the page", file=sys.stderr)
 
 
 def _written_page(results: Any, store: Path) -> Path | None:
@@ -191,6 +213,7 @@ def _summary(results: Any, store: Path, page: Path | None) -> dict[str, Any]:
         "steps": results.facts["steps"],
         "done": status.count("done"),
         "diverged": status.count("diverged"),
+        "failed": status.count("failed"),
         "pruned": status.count("pruned"),
         "share": sum(results.columns["step"]) / (len(results) * results.facts["steps"]),
         "structures": results.facts["structures"],

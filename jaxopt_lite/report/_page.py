@@ -7,7 +7,14 @@ from jaxopt_lite._names import count
 from jaxopt_lite.report._document import document, write
 from jaxopt_lite.report._line import FEW
 from jaxopt_lite.report._numbers import interval, seconds, usual_decimals
-from jaxopt_lite.report._page_tables import Picture, diverged_runs, leaderboard, reasons_table, settings_table
+from jaxopt_lite.report._page_tables import (
+    Picture,
+    diverged_runs,
+    failed_runs,
+    leaderboard,
+    reasons_table,
+    settings_table,
+)
 from jaxopt_lite.report._pictures import _curves, _heatmap
 from jaxopt_lite.report._pictures._inline import inline
 from jaxopt_lite.report._search import compute_of, stopped_early
@@ -73,6 +80,7 @@ def page(results: "Results", path: str | Path) -> Path:
         settings=settings_table(study, findings),
         reasons=reasons_table(study, findings),
         diverged=diverged_runs(study),
+        failed=failed_runs(study),
         facts=_facts(study),
         **_answer(study, findings),
         search=search_section(study, findings, pictures=not pictures["missing"]),
@@ -172,7 +180,7 @@ def _stopped(study: Study) -> str:
 
 def _run_time(study: Study) -> str:
     spent = study.facts.get("run_seconds")
-    ended = sum(s in ("done", "diverged") for s in study.columns["status"])
+    ended = sum(s in ("done", "diverged", "failed") for s in study.columns["status"])
     if not spent or not ended:
         return ""
     if stopped_early(study):

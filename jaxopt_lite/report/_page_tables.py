@@ -185,19 +185,42 @@ def reasons_table(study: Study, findings: Verdict) -> Table | None:
 
 def diverged_runs(study: Study) -> Table:
     """Every diverged run, and the step until which it was finite."""
-    diverged = [i for i, status in enumerate(study.columns["status"]) if status == "diverged"]
+    diverged = {
+        i: Cell(_last_finite(study, i), number=True)
+        for i, status in enumerate(study.columns["status"])
+        if status == "diverged"
+    }
+    what = "the loss or the objective became NaN or infinite."
+    return _runs("Diverged runs", study, Head("finite until step", number=True), diverged, what)
+
+
+def failed_runs(study: Study) -> Table:
+    """Every failed run, and why it failed."""
+    failed = {i: Cell(text) for i, text in study.errors.items()}
+    what = "the task raised an error, or the process that trained them was lost."
+    return _runs("Failed runs", study, Head("error"), failed, what)
+
+
+def _runs(title: str, study: Study, head: Head, cells: dict[int, Cell], what: str) -> Table:
+    """Some runs with their settings and one more cell.
+
+    Args:
+        title: the title.
+        study: the study.
+        head: the head of the last column.
+        cells: the cells of the last column, by row of the results.
+        what: what became of these runs.
+    """
     settings = lines(study, Verdict("", "", [], None, [], ""))
     labels = {i: line.swept for line in settings for i in line.setting.trials}
-    heads = [*_swept_heads(study), Head("seed", number=True), Head("finite until step", number=True)]
+    heads = [*_swept_heads(study), Head("seed", number=True), head]
     rows = []
-    for i in diverged[:LONGEST]:
-        cells = [Cell(text, _is_number(study, name)) for name, text in labels[i].items()]
-        rows.append(
-            Row([*cells, Cell(study.columns["seed"][i], number=True), Cell(_last_finite(study, i), number=True)])
-        )
-    share = f"{count(len(diverged), 'run')} of {study.runs:,}: the loss or the objective became NaN or infinite."
-    share += f" The first {LONGEST:,} are shown." if len(diverged) > LONGEST else ""
-    return Table("Diverged runs", heads, rows, share if diverged else "None.", tall=len(diverged) > 12)
+    for i, last in list(cells.items())[:LONGEST]:
+        swept = [Cell(text, _is_number(study, name)) for name, text in labels[i].items()]
+        rows.append(Row([*swept, Cell(study.columns["seed"][i], number=True), last]))
+    note = f"{count(len(cells), 'run')} of {study.runs:,}: {what}"
+    note += f" The first {LONGEST:,} are shown." if len(cells) > LONGEST else ""
+    return Table(title, heads, rows, note if cells else "None.", tall=len(cells) > 12)
 
 
 def _leader(study: Study, line: Line, frame: tuple[float, float], diverged: bool) -> list[Cell]:
@@ -224,12 +247,16 @@ def _setting(study: Study, line: Line, names: list[str], confirmed: bool, usual:
     if confirmed:
         mean = setting.confirmed.get(study.objective)
         scores.insert(1, Cell(interval(mean) if mean else NONE, number=True, value=_number(mean)))
-    counts = {"done": setting.done, "diverged": setting.diverged, "pruned": setting.pruned}
+    counts = {name: getattr(setting, name) for name in ("done", "diverged", "failed", "pruned")}
     ended = ", ".join(f"{n} {status}" for status, n in counts.items() if n) or "0 done"
     if sum(counts.values()) < setting.seeds:
         ended += f" of {setting.seeds}"
     why = [Cell(reason_of(study, line), value=reason_of(study, line))] if study.reasons else []
-    return [*ordered(study, swept, scores), Cell(ended, value=ended, diverged=bool(setting.diverged)), *why]
+    return [
+        *ordered(study, swept, scores),
+        Cell(ended, value=ended, diverged=bool(setting.diverged or setting.failed)),
+        *why,
+    ]
 
 
 def _number(mean: "Mean | None") -> str:

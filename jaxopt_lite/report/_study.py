@@ -42,6 +42,7 @@ class Study(NamedTuple):
         rungs, ranges: as in `Results`; the rungs are empty where the results have none.
         batches: for each row, the number of the batch with which its trial was added.
         generations: as in `Results`; empty where the sweep is no population.
+        errors: why runs have failed, by row.
         reasons: why settings lost, by their trials; empty where the layers were not recorded.
     """
 
@@ -60,6 +61,7 @@ class Study(NamedTuple):
     ranges: dict[str, "Range"]
     batches: list[int]
     generations: list[list["Generation"]]
+    errors: dict[int, str]
     reasons: dict[tuple[int, ...], "Reason"]
 
     @property
@@ -97,6 +99,7 @@ def study_of(results: "Results") -> Study:
         ranges=results.ranges,
         batches=results.batches or [0] * len(results),
         generations=generations if any(generations := results.generations or []) else [],
+        errors=results.errors,
         reasons={one.setting.trials: one for one in results.reasons()} if results.records is not None else {},
     )
 
@@ -149,11 +152,13 @@ def has_score(setting: "Setting", objective: str) -> bool:
 
 
 # Runs of these statuses are not going on.
-ENDED = ("done", "diverged", "pruned")
+ENDED = ("done", "diverged", "failed", "pruned")
 
 
 def status_of(setting: "Setting") -> str:
-    """`done`, `waiting`, `pruned at step 56`, `pruned after 1 of 3 seeds`, `1 of 3 diverged` or `1 of 3 done`."""
+    """`done`, `waiting`, `pruned at step 56`, `pruned after 1 of 3 seeds`, `1 of 3 diverged`, `1 of 3 done`, ..."""
+    if setting.failed:
+        return f"{setting.failed} of {setting.seeds} failed"
     if setting.diverged:
         return f"{setting.diverged} of {setting.seeds} diverged"
     if setting.done == setting.seeds:

@@ -61,7 +61,7 @@ def progress(study: Study) -> str:
     ended = sum(s in ENDED for s in status)
     runs = count(len(status), "run")
     text = runs if ended == len(status) else f"unfinished: {ended:,} of {runs} ended"
-    counts = {name: status.count(name) for name in ("diverged", "pruned")}
+    counts = {name: status.count(name) for name in ("diverged", "failed", "pruned")}
     return ", ".join([text, *(f"{number:,} {name}" for name, number in counts.items() if number)])
 
 

@@ -10,6 +10,8 @@ from jaxopt_lite.sweeps._plan import plan as plan
 from jaxopt_lite.sweeps._progress import Progress as Progress
 from jaxopt_lite.sweeps._run import execute as execute
 from jaxopt_lite.sweeps._run import run as run
+from jaxopt_lite.sweeps.execution._processes import processes as processes
+from jaxopt_lite.sweeps.execution._ray import ray as ray
 from jaxopt_lite.sweeps.programs._layout import Layout as Layout
 from jaxopt_lite.sweeps.results._columns import Generation as Generation
 from jaxopt_lite.sweeps.results._compare import Difference as Difference

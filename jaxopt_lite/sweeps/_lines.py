@@ -13,12 +13,13 @@ def sentence(progress: Progress, objective: str) -> str:
     if progress.phase == "compile":
         return f"compiling training programs: {progress.programs_ready}/{progress.programs}"
     best = _best(progress, objective, at_step=progress.rungs > 1)
-    diverged = [f"{progress.trials_diverged} diverged"] * bool(progress.trials_diverged)
+    counts = {"diverged": progress.trials_diverged, "failed": progress.trials_failed}
+    lost = [f"{number} {status}" for status, number in counts.items() if number]
     if progress.rungs > 1:
-        return ", ".join([_alive(progress), *best, *_compute(progress), *diverged])
+        return ", ".join([_alive(progress), *best, *_compute(progress), *lost])
     ran = progress.trials_ran / progress.seconds if progress.seconds > 0 else 0.0
     rate = [f"{ran:.1f} trials/s"] * bool(ran)
-    return ", ".join([f"{progress.trials_done}/{progress.trials} trials", *diverged, *rate, *best])
+    return ", ".join([f"{progress.trials_done}/{progress.trials} trials", *lost, *rate, *best])
 
 
 def _best(progress: Progress, objective: str, at_step: bool) -> list[str]:

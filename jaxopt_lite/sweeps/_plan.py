@@ -8,6 +8,8 @@ import numpy as np
 
 from jaxopt_lite._names import count
 from jaxopt_lite.sweeps._task_error import TaskError
+from jaxopt_lite.sweeps.execution._processes import Processes
+from jaxopt_lite.sweeps.execution._ray import RayCluster
 from jaxopt_lite.sweeps.programs import _width
 from jaxopt_lite.sweeps.programs._group import Group, Groups, Member
 from jaxopt_lite.sweeps.programs._layout import Layout
@@ -26,6 +28,8 @@ from jaxopt_lite.sweeps.store._database import Row, encoded
 from jaxopt_lite.sweeps.strategies import History, Never, Optuna, Order, Population, Stop, optuna
 from jaxopt_lite.sweeps.strategies._simulate import simulated_steps
 from jaxopt_lite.training import Task, _checked
+
+On = Processes | RayCluster
 
 
 class Plan(NamedTuple):
@@ -50,6 +54,7 @@ class Plan(NamedTuple):
         widths: by number of a group, the number of runs in a chunk.
         layout: devices, merging and how chunks start.
         workers: number of chunks that run at the same time.
+        on: what trains, or None for this process.
     """
 
     task: Task
@@ -70,6 +75,7 @@ class Plan(NamedTuple):
     widths: Widths
     layout: Layout
     workers: int
+    on: On | None
 
     @property
     def groups(self) -> list[Group]:
@@ -128,7 +134,7 @@ class Plan(NamedTuple):
         return list(out.values())
 
     def __str__(self) -> str:
-        device, widths = self.devices[0], dict.fromkeys(self.widths[nth] for nth in self.used)
+        widths = dict.fromkeys(self.widths[nth] for nth in self.used)
         lines = [
             f"task      {self.task.name}, {self.steps} steps a run, ranked by {self.task.objective} ({self.task.mode})",
             f"trials    {count(self.most, 'setting')} × {count(len(self.seeds), 'seed')} = "
@@ -136,7 +142,7 @@ class Plan(NamedTuple):
             f"programs  {count(len(self.used), 'training program')} for {count(self.structures, 'structure')}; "
             "one starting program per initialisation",
             f"chunks    {sum(self.chunks)} of {'/'.join(map(str, widths))} runs, "
-            f"{self.workers} at a time on {device.device_kind if device.platform != 'cpu' else 'CPU cores'}",
+            f"{self.workers} at a time on {self._place}",
         ]
         lines.append(f"form      {'; '.join(self.forms)}")
         if self.search is not None:
@@ -151,6 +157,14 @@ class Plan(NamedTuple):
                 f"confirm   the best {count(self.confirm[0], 'setting')} with {count(self.confirm[1], 'seed')}"
             )
         return "\n".join(lines)
+
+    @property
+    def _place(self) -> str:
+        """In words, what trains."""
+        if self.on is not None:
+            return str(self.on)
+        device = self.devices[0]
+        return device.device_kind if device.platform != "cpu" else "CPU cores"
 
     def rows(self, points: Sequence[Picks], seeds: Sequence[int], first: int, trial: int, batch: int) -> list[Row]:
         """New rows of the ledger: runs of some points with some seeds.
@@ -183,6 +197,7 @@ def plan(
     keep: int | Literal["all"] = 1,
     seed: int = 0,
     layout: Layout | None = None,
+    on: On | None = None,
 ) -> Plan:
     """What `run` would do with these arguments. Nothing is written, and on CPU nothing is compiled.
 
@@ -200,13 +215,14 @@ def plan(
         keep: of how many of the best settings the final states are kept; see `run`. Default: 1.
         seed: decides which points of the space are drawn. Default: 0.
         layout: devices, width of a chunk, merging and form of the start; see `Layout`. Default: as the backend needs.
+        on: what trains: `processes(...)` or `ray(...)`; see `run`. Default: this process.
 
     Returns:
         The plan; print it, give it to `estimate` or to `execute`.
 
     Raises:
         ValueError: an argument is out of range, or the task needs a drawn number while its model is built.
-        TypeError: a leaf of the space is neither a number nor hashable.
+        TypeError: a leaf of the space is neither a number nor hashable, or `on` is of another type.
 
     Example:
         >>> from jaxopt_lite import optimizers as opt, sweeps, training
@@ -230,7 +246,7 @@ def plan(
     chosen = layout or Layout()
     if isinstance(search, Population):
         chosen = chosen._replace(merge=False)
-    chosen = chosen.resolved(task.merge)
+    chosen = _placed(chosen.resolved(task.merge), on)
     listed = _seeds(seeds)
     if isinstance(search, Population):
         trials = _members(search, trials, listed, stop, confirm, layout)
@@ -267,8 +283,29 @@ def plan(
         grouping=grouping,
         widths=Widths(task, grouping.groups, chosen, _runs_at_a_time(len(grouping.groups), placed, first, sampler)),
         layout=chosen,
-        workers=_width.workers(chosen.devices or ()),
+        workers=_width.workers(chosen.devices or ()) if on is None else on.workers(),
+        on=on,
     )
+
+
+def _placed(layout: Layout, on: On | None) -> Layout:
+    """The layout for what trains: each worker elsewhere has one device.
+
+    Raises:
+        TypeError: `on` is of another type.
+        TaskError: processes of this machine would share an accelerator.
+    """
+    if on is None:
+        return layout
+    if not isinstance(on, Processes | RayCluster):
+        raise TypeError(f"on takes sweeps.processes(...) or sweeps.ray(...), got {on!r}")
+    devices = layout.devices or ()
+    if isinstance(on, Processes) and devices[0].platform != "cpu":
+        raise TaskError(
+            f"processes of this machine would share its {devices[0].device_kind}: leave on= out, this process uses all "
+            "devices; or use sweeps.ray(...) with a device for each worker"
+        )
+    return layout._replace(devices=devices[:1])
 
 
 def _searched(

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxopt_lite.sweeps._plan import Plan
 from jaxopt_lite.sweeps.store._database import CONFIRM, Row
-from jaxopt_lite.sweeps.store._ledger import FINAL, Ledger, Outcome
+from jaxopt_lite.sweeps.store._ledger import FINAL, LOSSES, Ledger, Outcome
 from jaxopt_lite.sweeps.strategies._halving import Halving, Hyperband
 
 
@@ -20,7 +20,7 @@ class Progress(NamedTuple):
         programs: number of programs to compile, on all devices.
         programs_ready: number of them that are compiled.
         trials: number of runs.
-        trials_done: number of runs that are done, diverged or pruned.
+        trials_done: number of runs that are done, diverged, failed or pruned.
         trials_diverged: number of runs that diverged.
         trials_ran: number of runs that ended since this call began.
         share: share of the expected steps that are made, from 0 to 1; those of diverged runs count as made.
@@ -35,6 +35,7 @@ class Progress(NamedTuple):
         compute: steps that were made, as a share of those of all runs to their end.
         compute_limit: upper bound of `compute` at the end. Below 1 under `halving` and `hyperband`, in which the number
             of settings that continue is known beforehand; diverged runs can only make it less.
+        trials_failed: number of runs in which the task raised an error, or whose worker was lost.
 
     Example:
         >>> def show(progress):
@@ -58,6 +59,7 @@ class Progress(NamedTuple):
     step: int = 0
     compute: float = 0.0
     compute_limit: float = 1.0
+    trials_failed: int = 0
 
 
 class Tally:
@@ -114,6 +116,7 @@ class Tally:
         self._rows = {row.id: row for row in self._ledger.rows()}
         self.finished = {row.id for row in self._rows.values() if row.status in FINAL}
         self._diverged = sum(row.status == "diverged" for row in self._rows.values())
+        self._failed = sum(row.status == "failed" for row in self._rows.values())
 
     def _done(self) -> set[int]:
         """The trials that are done with all seeds."""
@@ -129,12 +132,13 @@ class Tally:
         """
         self._steps += steps
         for outcome in outcomes:
-            if outcome.status == "diverged":
-                self._diverged += 1
+            if outcome.status in LOSSES:
+                self._diverged += outcome.status == "diverged"
+                self._failed += outcome.status == "failed"
                 self._diverged_early += self._plan.steps - outcome.step
             if outcome.status != "running":
                 self.finished.add(outcome.id)
-            if outcome.status != "diverged" and self._plan.task.objective in outcome.scores:
+            if outcome.status not in LOSSES and self._plan.task.objective in outcome.scores:
                 self._consider(outcome.id, outcome.step, outcome.scores[self._plan.task.objective])
         self._say()
 
@@ -179,5 +183,6 @@ class Tally:
                 step=self._step,
                 compute=self._steps / self._full,
                 compute_limit=max(self._limit, self._steps / self._full),  # a sweep that grew may have made more
+                trials_failed=self._failed,
             )
         )

@@ -9,11 +9,13 @@ from typing import Any, Literal
 import jax
 
 from jaxopt_lite.sweeps._lines import Lines
-from jaxopt_lite.sweeps._plan import Plan, plan
+from jaxopt_lite.sweeps._plan import On, Plan, plan
 from jaxopt_lite.sweeps._progress import Progress, Tally
+from jaxopt_lite.sweeps.execution._pool import Pool
 from jaxopt_lite.sweeps.execution._rounds import Best, Rounds, assigned
 from jaxopt_lite.sweeps.execution._schedule import Scheduler
 from jaxopt_lite.sweeps.execution._threads import Threads
+from jaxopt_lite.sweeps.execution._work import one_line
 from jaxopt_lite.sweeps.programs._compiler import Compiler
 from jaxopt_lite.sweeps.programs._layout import Layout
 from jaxopt_lite.sweeps.results import _results
@@ -22,7 +24,7 @@ from jaxopt_lite.sweeps.spaces._trials import Search
 from jaxopt_lite.sweeps.store import _ledger
 from jaxopt_lite.sweeps.store._extend import growth
 from jaxopt_lite.sweeps.store._identity import RESERVED, check_same, check_versions, facts_of
-from jaxopt_lite.sweeps.store._ledger import FINAL, Ledger
+from jaxopt_lite.sweeps.store._ledger import FINAL, Ledger, Outcome, Row
 from jaxopt_lite.sweeps.store._lock import Lock
 from jaxopt_lite.sweeps.strategies import Optuna, Population, Stop
 from jaxopt_lite.training import Task
@@ -44,6 +46,7 @@ def run(
     keep: int | Literal["all"] = 1,
     seed: int = 0,
     layout: Layout | None = None,
+    on: On | None = None,
     progress: Callable[[Progress], None] | bool = True,
     note: dict[str, Any] | None = None,
 ) -> Results:
@@ -76,17 +79,21 @@ def run(
         keep: of how many of the best settings the final states are kept, for `Results.model`, or `"all"`. Default: 1.
         seed: decides which points of the space are drawn. Default: 0.
         layout: devices, width of a chunk, merging and form of the start; see `Layout`. Default: as the backend needs.
+        on: what trains: `processes(...)` of this machine or the workers of a cluster, `ray(...)`. Default: this
+            process, on all cores or devices.
         progress: True prints a line to standard error at once and every 5 seconds, False prints nothing; a function is
             called with a `Progress` while programs compile and after each segment.
         note: facts to keep in the ledger, values that JSON can hold, by names that the sweep does not use.
 
     Returns:
         The table, with one row per trial and seed. A run whose loss or objective becomes NaN or infinite has status
-        `diverged` and no scores.
+        `diverged` and no scores, one in which the task raises an error or its process is lost three times has status
+        `failed`, with the error in `Results.errors`; the sweep goes on.
 
     Raises:
         ValueError: an argument is out of range; a setting that varies has no effect on the task; or the task gives a
             score with the name of another column, or needs a drawn number while its program is built.
+        Exception: every run fails; that of the first one.
         StoreError: `store` holds a sweep and `resume` is False, or it holds none or another one and `resume` is True,
             or another process is running it. The store is unchanged. A `ValueError`.
         TypeError: a leaf of the space is neither a number nor hashable, or `note` holds what JSON cannot.
@@ -118,6 +125,7 @@ def run(
         keep=keep,
         seed=seed,
         layout=layout,
+        on=on,
     )
     return execute(planned, store=store, resume=resume, extend=extend, progress=progress, note=note)
 
@@ -250,8 +258,7 @@ def _trained(
     clock, prepared = time.perf_counter(), compiler.seconds
     tally = Tally(planned, ledger, report)
     best = Best(planned, ledger)
-    data = [jax.device_put(planned.task.data, device) for device in planned.devices]
-    executor = Threads(compiler.ready, data, planned.workers)
+    executor = _executor(planned, compiler)
     keeps = best.keeps if planned.keep else None
     scheduler = Scheduler(executor, planned.widths, planned.steps, planned.task.objective, ledger, keeps)
     rounds = Rounds(planned, ledger, best)
@@ -259,7 +266,9 @@ def _trained(
         while comparable and (runs := rounds.next()):
             coming = sorted({rounds.group_of(row) for row, _ in runs})
             compiler.prepare(coming, coming)
+            _note_programs(planned, compiler, ledger)
             tally.begin(runs)
+            runs = _without_failed(runs, rounds, compiler, ledger, tally)
             scheduler.run(rounds.jobs(runs, compiler.shapes), tally)
         tally.end()
     finally:
@@ -276,7 +285,37 @@ def _trained(
             "slots": scheduler.slots,
         }
         total = {k: before.get(k, 0.0) + last[k] for k in ("compile_seconds", "run_seconds")}
-        digests = {**before["digests"], **compiler.digests}
+        ledger.note(**total, last=last)
+
+
+def _without_failed(
+    runs: list[tuple[Row, int]], rounds: Rounds, compiler: Compiler, ledger: Ledger, tally: Tally
+) -> list[tuple[Row, int]]:
+    """The runs of structures that can be trained; that the others have failed is written."""
+    errors = {nth: one_line(error) for nth, error in compiler.failed.items()}
+    placed = [(row, step, rounds.group_of(row)) for row, step in runs]
+    outcomes = [
+        Outcome(row.id, "failed", row.step, {}, {}, None, error=errors[nth]) for row, _, nth in placed if nth in errors
+    ]
+    if outcomes:
+        ledger.record(outcomes)
+        tally(outcomes, 0)
+    return [(row, step) for row, step, nth in placed if nth not in errors]
+
+
+def _executor(planned: Plan, compiler: Compiler) -> Pool:
+    """What trains."""
+    if planned.on is not None:
+        return planned.on.open(planned, compiler.recipe)
+    data = [jax.device_put(planned.task.data, device) for device in planned.devices]
+    return Threads(compiler.ready, data, planned.workers)
+
+
+def _note_programs(planned: Plan, compiler: Compiler, ledger: Ledger) -> None:
+    """Note the programs of groups that the ledger has not had yet, before their first run is written."""
+    before, digests = ledger.facts(), compiler.digests
+    if digests.keys() - before["digests"].keys():
+        digests = {**before["digests"], **digests}
         widths = {**before.get("group_widths", {}), **{nth: planned.widths[int(nth)] for nth in compiler.digests}}
         programs = len({digest for pair in digests.values() for digest in pair})
-        ledger.note(**total, digests=digests, group_widths=widths, programs=programs, last=last)
+        ledger.note(digests=digests, group_widths=widths, programs=programs)

@@ -89,21 +89,14 @@ def test_an_interrupted_sweep_makes_the_same_decisions(tmp_path, stop, monkeypat
 
 
 def test_works_and_answers_can_be_sent_to_another_process(raced, monkeypatch):
-    from jaxopt_lite.sweeps import _run
     from jaxopt_lite.sweeps.execution import _threads
 
-    class Sent(_threads.Threads):
-        def submit(self, work):
-            sent = pickle.loads(pickle.dumps(work))
-            assert not [x for x in jax.tree.leaves(sent) if isinstance(x, jax.Array)]
-            return super().submit(sent)
+    def sent(value):
+        assert not [x for x in jax.tree.leaves(value) if isinstance(x, jax.Array)]
+        return pickle.loads(pickle.dumps(value))
 
-        def _perform(self, work):
-            answer = super()._perform(work)
-            assert not [x for x in jax.tree.leaves(answer) if isinstance(x, jax.Array)]
-            return pickle.loads(pickle.dumps(answer))
-
-    monkeypatch.setattr(_run, "Threads", Sent)
+    attempted = _threads.attempted
+    monkeypatch.setattr(_threads, "attempted", lambda programs, data, work: sent(attempted(programs, data, sent(work))))
     assert outcomes(swept(stop=sweeps.halving(eta=3, first=1 / 9, race=True))) == outcomes(raced)
 
 

@@ -1,14 +1,12 @@
 """Where segments end and how chunks are filled, with programs that count instead of training."""
 
 import threading
-import time
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from jaxopt_lite.sweeps.execution import _schedule, _work
+from jaxopt_lite.sweeps.execution import _schedule, _threads, _work
 from jaxopt_lite.sweeps.execution._schedule import Job, Runner, Scheduler, segment_end
 from jaxopt_lite.sweeps.execution._threads import Threads
 from jaxopt_lite.sweeps.programs._group import Member
@@ -145,22 +143,15 @@ def test_the_time_of_steps_without_metrics_includes_the_wait_for_the_device(monk
     assert [span[:2] for span, _ in calls] == [(0, 32), (32, 400)]  # the first segment measures the pace
 
 
-def test_every_worker_claims_another_device():
-    class Slow(deque):
-        def __getitem__(self, i):
-            found = super().__getitem__(i)
-            time.sleep(0.02)
-            return found
-
-    executor = Threads({}, [None] * 4, 4)
-    executor._devices = Slow(range(4))
+def test_every_worker_has_another_device(monkeypatch):
     together = threading.Barrier(4)
 
-    def claimed(_):
-        together.wait()
-        executor._claim_device()
-        return executor._local.device
+    def attempted(programs, data, work):
+        together.wait(20)
+        return programs, data
 
-    with ThreadPoolExecutor(4) as pool:
-        assert sorted(pool.map(claimed, range(4))) == [0, 1, 2, 3]
+    monkeypatch.setattr(_threads, "attempted", attempted)
+    executor = Threads({0: list("abcd")}, range(4), 4)
+    futures = [executor.submit(SimpleNamespace(group=0)) for _ in range(4)]
+    assert sorted(future.result(20) for future in futures) == list(zip("abcd", range(4), strict=True))
     executor.close()

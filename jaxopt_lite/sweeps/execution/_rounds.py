@@ -13,7 +13,7 @@ from jaxopt_lite.sweeps.programs._group import Member
 from jaxopt_lite.sweeps.programs._program import Chunk
 from jaxopt_lite.sweeps.results._setting import mean_of
 from jaxopt_lite.sweeps.store._database import CONFIRM, Row, decoded, encoded
-from jaxopt_lite.sweeps.store._ledger import FINAL, Ledger, StoreError
+from jaxopt_lite.sweeps.store._ledger import FINAL, LOSSES, Ledger, StoreError
 from jaxopt_lite.sweeps.strategies import History, Order, Population, Run
 
 
@@ -105,10 +105,10 @@ class Rounds:
         generations = Counter(one.id for one in self._ledger.adopted())
         runs = {
             (row.trial, row.seed): Run(
-                row.status == "diverged", row.step, scores.get(row.id, {}), generations.get(row.id, 0)
+                row.status in LOSSES, row.step, scores.get(row.id, {}), generations.get(row.id, 0)
             )
             for row in rows
-            if row.id in scores or row.status == "diverged"
+            if row.id in scores or row.status in LOSSES
         }
         minimise = self._plan.task.mode == "min"
         return History(self._plan.steps, self._plan.seeds, minimise, tuple(map(tuple, batches.values())), runs)

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jaxopt_lite.diagnostics import Record
-from jaxopt_lite.sweeps.execution._work import Answer, Work, finite_loss
+from jaxopt_lite.sweeps.execution._work import Answer, Failed, Work, finite_loss
 from jaxopt_lite.sweeps.programs._group import Member, stacked
 from jaxopt_lite.sweeps.programs._program import Chunk, Widths
 from jaxopt_lite.sweeps.store._ledger import Ledger, Outcome
@@ -38,6 +38,7 @@ class Job(NamedTuple):
         end: the step to which they are brought, and at which they are scored.
         state: their state, with rows as the runners; None before the first step.
         copied: whether the state is that of other runs, with other settings inside.
+        alone: whether it shares no chunk with another job, since a run of it may not survive.
     """
 
     group: int
@@ -46,6 +47,7 @@ class Job(NamedTuple):
     end: int
     state: Chunk | None
     copied: bool = False
+    alone: bool = False
 
     @property
     def chunk_key(self) -> tuple[int, tuple[int, ...], int, int, bool]:
@@ -54,7 +56,7 @@ class Job(NamedTuple):
 
 
 class Executor(Protocol):
-    """What does the works of a sweep: `Threads`, or another that gives the same answers elsewhere.
+    """What does the works of a sweep: a `Pool`.
 
     Attributes:
         slots: how many works should be submitted at a time.
@@ -62,13 +64,17 @@ class Executor(Protocol):
 
     slots: int
 
-    def submit(self, work: Work) -> Future[Answer]:
+    def submit(self, work: Work) -> Future[Answer | Failed]:
         """Do a work."""
         ...
 
 
 class Scheduler:
-    """Cuts jobs into segments, gives them to an executor, and writes what they did, from one thread, to the ledger."""
+    """Cuts jobs into segments, gives them to an executor, and writes what they did, from one thread, to the ledger.
+
+    If a segment fails, each of its runs is tried without the others; a run that fails on its own gets the status
+    `failed`. That is written when a run has been scored, so that a task that always fails raises its error instead.
+    """
 
     def __init__(
         self,
@@ -94,6 +100,8 @@ class Scheduler:
         self._ledger, self._keeps = ledger, keeps
         self._pace: dict[int, float] = {}  # seconds of a step of a chunk, by group
         self.score_seconds = 0.0  # of all evaluations, summed over workers
+        self._failures: list[tuple[Job, Failed]] = []  # not written yet
+        self._proven = bool(ledger.scores_by_step(objective))  # whether a run has been scored
         self._slots = [0, 0]  # steps of runs, steps that the chunks had room for
 
     @property
@@ -106,9 +114,12 @@ class Scheduler:
         """Bring all jobs to their ends; calls `done(outcomes, steps)` after each segment, when it is written.
 
         On an interrupt the segments that are running are still finished and written, then it is raised again.
+
+        Raises:
+            Exception: every run fails; that of the first one.
         """
         waiting = deque(jobs)
-        running: dict[Future[Answer], tuple[Job, Work]] = {}
+        running: dict[Future[Answer | Failed], tuple[Job, Work]] = {}
         try:
             while waiting or running:
                 while waiting and len(running) < self._executor.slots:
@@ -117,6 +128,9 @@ class Scheduler:
                     running[self._executor.submit(work)] = job, work
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     self._settle(*running.pop(future), future.result(), waiting, done)
+            if self._failures:
+                error = self._failures[0][1]
+                raise error.error or RuntimeError(f"every run fails, the first one with: {error.text}")
         except BaseException:
             for future in running:
                 future.cancel()
@@ -148,9 +162,17 @@ class Scheduler:
         return segment_end(job.step, job.end, length, stride_of(self._steps))
 
     def _settle(
-        self, job: Job, work: Work, answer: Answer, waiting: deque[Job], done: Callable[[list[Outcome], int], None]
+        self,
+        job: Job,
+        work: Work,
+        answer: Answer | Failed,
+        waiting: deque[Job],
+        done: Callable[[list[Outcome], int], None],
     ) -> None:
         """Write what a segment did, and let the runs that continue wait for the next one."""
+        if isinstance(answer, Failed):
+            self._settle_failed(job, answer, waiting, done)
+            return
         alive = [i for i in range(work.runs) if finite_loss(answer.points, i)]
         if work.score and alive:
             alive = [i for i in alive if np.isfinite(answer.scores[self._objective][i])]
@@ -162,6 +184,8 @@ class Scheduler:
         self._slots[0] += steps * work.runs
         self._slots[1] += steps * self._widths[job.group]
         done(outcomes, steps * work.runs)
+        self._proven = self._proven or bool(answer.scores)
+        self._write_failures(done)
         if work.span[1] < job.end and alive:
             state = Chunk([x[alive] for x in answer.carry], {name: p[alive] for name, p in answer.points.items()})
             rest = Job(job.group, tuple(job.runners[i] for i in alive), work.span[1], job.end, state)
@@ -169,6 +193,28 @@ class Scheduler:
             # another wait for trials of other chunks at the same step
             full = 2 * len(rest.runners) > self._widths[rest.group]
             (waiting.appendleft if full else waiting.append)(rest)
+
+    def _settle_failed(
+        self, job: Job, failed: Failed, waiting: deque[Job], done: Callable[[list[Outcome], int], None]
+    ) -> None:
+        """Let the runs of a segment that failed be tried one by one; write that a run failed on its own."""
+        if len(job.runners) > 1:
+            parts = [_part(job, slice(i, i + 1))._replace(alone=True) for i in range(len(job.runners))]
+            waiting.extendleft(reversed(parts))
+            return
+        self._failures.append((job, failed))
+        self._write_failures(done)
+
+    def _write_failures(self, done: Callable[[list[Outcome], int], None]) -> None:
+        """Write which runs have failed, if a run has been scored."""
+        if self._failures and self._proven:
+            outcomes = [
+                Outcome(job.runners[0].row, "failed", job.step, {}, {}, None, error=failed.text)
+                for job, failed in self._failures
+            ]
+            self._failures.clear()
+            self._ledger.record(outcomes)
+            done(outcomes, 0)
 
     def _outcomes(self, job: Job, work: Work, answer: Answer, alive: list[int]) -> list[Outcome]:
         """What to write of each run: it has diverged if its loss or its objective is not finite."""
@@ -202,9 +248,9 @@ def segment_end(step: int, end: int, length: int, stride: int) -> int:
 def filled(waiting: deque[Job], width: int) -> Job:
     """The next job, filled up with trials of other waiting jobs of its key that are not full either."""
     job = waiting.popleft()
-    for other in list(waiting):
+    for other in [] if job.alone else list(waiting):
         room = width - len(job.runners)
-        if room and other.chunk_key == job.chunk_key and len(other.runners) < width:
+        if room and other.chunk_key == job.chunk_key and len(other.runners) < width and not other.alone:
             at = waiting.index(other)
             del waiting[at]
             if len(other.runners) > room:

@@ -61,6 +61,38 @@ class Answer(NamedTuple):
     labels: Labels | None
 
 
+class Failed(NamedTuple):
+    """Instead of an answer: the task raised, or the workers that tried the work were lost.
+
+    Attributes:
+        text: the error in one line.
+        error: the error itself, if it was raised in this process.
+    """
+
+    text: str
+    error: Exception | None = None
+
+
+def attempted(programs: Programs, data: Any, work: Work) -> Answer | Failed:
+    """What `perform` returns, or the error that the task raises."""
+    try:
+        return perform(programs, data, work)
+    except Exception as error:
+        return Failed(one_line(error), error)
+
+
+def one_line(error: BaseException) -> str:
+    """Type and message of an error in one line; of an error in a Python callback, that of the callback."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if any("Traceback (most recent call last)" in line for line in lines):
+        return _short(lines[-1])
+    return _short(": ".join([type(error).__name__, *lines[:1]]))
+
+
+def _short(text: str, most: int = 300) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def perform(programs: Programs, data: Any, work: Work) -> Answer:
     """Do a work with the programs of its group and the data of the task, both on one device."""
     inputs = (work.branches, work.numbers, work.seeds)

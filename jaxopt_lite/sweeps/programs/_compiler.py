@@ -2,12 +2,17 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import Any
 
+from jaxopt_lite._names import count
 from jaxopt_lite.sweeps._plan import Plan
 from jaxopt_lite.sweeps._progress import Progress
+from jaxopt_lite.sweeps._task_error import TaskError
+from jaxopt_lite.sweeps.execution._portable import Recipe
+from jaxopt_lite.sweeps.execution._work import one_line
 from jaxopt_lite.sweeps.programs._program import Programs, Traced, trace
 from jaxopt_lite.sweeps.programs._unread import check_read
 from jaxopt_lite.sweeps.store._identity import check_program, check_scores
@@ -20,6 +25,7 @@ class Compiler:
     Attributes:
         traced: for each group traced so far, its programs on each device.
         ready: for each group compiled so far, its executables on each device.
+        failed: for each group of which the task cannot be trained, the error that it raises.
         compiled: number of executables that had to be compiled, because no equal program was compiled before.
         seconds: time spent on tracing and compiling.
     """
@@ -28,6 +34,8 @@ class Compiler:
         self._plan, self._report = planned, report
         self.traced: dict[int, list[Traced]] = {}
         self.ready: dict[int, list[Programs]] = {}
+        self.failed: dict[int, Exception] = {}
+        self._warned: set[int] = set()
         self.compiled = 0
         self.seconds = 0.0
 
@@ -51,8 +59,12 @@ class Compiler:
         """For each group, the shapes of the arrays of the state of a chunk."""
         return {nth: per_device[0].carry for nth, per_device in self.traced.items()}
 
+    def recipe(self, nth: int) -> Recipe:
+        """How a worker elsewhere builds the programs of a group."""
+        return Recipe(nth, self._plan.widths[nth], self.traced[nth][0].digests)
+
     def prepare(self, groups: Iterable[int], running: Iterable[int], previous: Ledger | None = None) -> None:
-        """Trace some groups, and compile those of them that have runs to make.
+        """Trace some groups, and compile those of them that have runs to make, unless workers elsewhere do that.
 
         Programs are traced one after the other in the caller's thread, where the caller's settings of JAX hold, and
         compile in other threads meanwhile.
@@ -63,11 +75,12 @@ class Compiler:
             previous: the ledger of which the programs must be, if the sweep is resumed.
 
         Raises:
-            ValueError: the task cannot be traced, its scores cannot be columns, or a setting has no effect.
+            Exception: the task raises an error for every group; that of the first one.
+            ValueError: its scores cannot be columns, a setting has no effect, or a drawn number is needed.
             StoreError: a program is not that of the ledger.
         """
         devices, begin = self._plan.devices, time.perf_counter()
-        to_run = [nth for nth in running if nth not in self.ready]
+        to_run = [nth for nth in running if nth not in self.ready and nth not in self.failed]
         to_trace = [nth for nth in dict.fromkeys([*groups, *to_run]) if nth not in self.traced or nth in to_run]
         if not to_trace:
             return
@@ -76,29 +89,67 @@ class Compiler:
         pool = ThreadPoolExecutor(os.cpu_count() or 1)
         try:
             for nth in to_trace:
-                self.traced[nth] = []
-                for device in devices if nth in to_run else devices[:1]:
-                    self.traced[nth].append(self._traced(nth, device, previous))
-                    if nth in to_run:
-                        waiting[pool.submit(self.traced[nth][-1].compiled)] = nth
+                found = self._traced(nth, devices if nth in to_run else devices[:1], previous)
+                if found:
+                    self.traced[nth] = found
+                if nth in to_run and self._plan.on is None:
+                    waiting |= {pool.submit(one.compiled): nth for one in found}
             check_read(self._plan, self.traced)
             for ready, future in enumerate(as_completed(waiting), start=1):
-                future.result()
+                if (error := future.exception()) is not None:
+                    self._fail(waiting[future], error)
                 self._say(total, ready, begin)
         finally:
             pool.shutdown(cancel_futures=True)
+        if self._plan.on is not None:
+            self.ready |= {nth: [] for nth in to_run if nth in self.traced}
         for future, nth in waiting.items():
-            self.ready.setdefault(nth, []).append(future.result()[0])
-        self.compiled += sum(future.result()[1] for future in waiting)
+            if nth not in self.failed:
+                self.ready.setdefault(nth, []).append(future.result()[0])
+                self.compiled += future.result()[1]
         self.seconds += time.perf_counter() - begin
+        if self.failed and not set(self.traced) - set(self.failed):
+            raise next(iter(self.failed.values()))
+        self._warn()
 
-    def _traced(self, nth: int, device: Any, previous: Ledger | None) -> Traced:
-        plan = self._plan
-        program = trace(plan.task, plan.groups[nth], plan.widths[nth], device, plan.layout)
-        check_scores(plan, program)
-        if previous is not None:
-            check_program(previous, nth, program)
-        return program
+    def _traced(self, nth: int, devices: Sequence[Any], previous: Ledger | None) -> list[Traced]:
+        """The programs of a group on some devices; none if the task raises an error."""
+        plan, out = self._plan, list[Traced]()
+        for device in devices:
+            try:
+                width = plan.widths[nth]
+                if nth in plan.widths.errors:
+                    raise plan.widths.errors[nth]
+                program = trace(plan.task, plan.groups[nth], width, device, plan.layout)
+            except TaskError:
+                raise
+            except Exception as error:
+                self._fail(nth, error)
+                return []
+            check_scores(plan, program)
+            if previous is not None:
+                check_program(previous, nth, program)
+            out.append(program)
+        return out
+
+    def _fail(self, nth: int, error: BaseException) -> None:
+        """Keep an error of the task, unless it is none that an exception handler should see."""
+        if not isinstance(error, Exception):
+            raise error
+        columns = next(
+            (t.columns for t, (at, _) in zip(self._plan.trials, self._plan.placed, strict=True) if at == nth), {}
+        )
+        error.add_note(f"raised for {', '.join(f'{name} {value}' for name, value in columns.items())}")
+        self.failed[nth] = error
+
+    def _warn(self) -> None:
+        """Say once which error keeps some structures from being trained."""
+        new = [nth for nth in self.failed if nth not in self._warned]
+        if new:
+            self._warned |= set(new)
+            error = self.failed[new[0]]
+            text = f"{count(len(new), 'structure')} of the space cannot be trained; their runs get the status failed. "
+            warnings.warn(f"{text}The first one, {error.__notes__[-1]}: {one_line(error)}", stacklevel=2)
 
     def _say(self, total: int, ready: int, begin: float) -> None:
         seconds = time.perf_counter() - begin

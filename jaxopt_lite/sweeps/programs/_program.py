@@ -81,7 +81,8 @@ class Programs(NamedTuple):
     ) -> Chunk:
         """The trials after the steps `span[0] <= i < span[1]` of a run of `span[2]`. Donates the chunk."""
         bounds = np.array([span[0], span[1], stride_of(span[2]), 0], np.int32)
-        carry, points, _ = self.segment(_indices(branches), numbers, seeds, chunk.carry, chunk.points, data, bounds)
+        inputs = (_indices(branches), numbers, seeds, chunk.carry, chunk.points, jax.tree.leaves(data))
+        carry, points, _ = self.segment(*inputs, bounds)
         return Chunk(carry, points)
 
     def scored(
@@ -89,13 +90,13 @@ class Programs(NamedTuple):
     ) -> tuple[Chunk, dict[str, Array]]:
         """The trials as they are, and their scores; those of `Task.test` only if `final`. Donates the chunk."""
         bounds = np.array([0, 0, 1, 1 + final], np.int32)
-        inputs = (_indices(branches), numbers, seeds, chunk.carry, chunk.points, data)
+        inputs = (_indices(branches), numbers, seeds, chunk.carry, chunk.points, jax.tree.leaves(data))
         carry, points, (scores, tested) = self.segment(*inputs, bounds)
         return Chunk(carry, points), scores | tested if final else scores
 
     def recorded(self, branches: Sequence[int], numbers: list[Any], chunk: Chunk, data: Any) -> Array:
         """The numbers of `diagnostics.Record` of each trial."""
-        return self.record(_indices(branches), numbers, chunk.carry, data)
+        return self.record(_indices(branches), numbers, chunk.carry, jax.tree.leaves(data))
 
 
 class Traced(NamedTuple):
@@ -197,7 +198,11 @@ def width_of(task: Task, group: Group, layout: Layout, runs: int) -> int:
 
 
 class Widths:
-    """The number of runs in a chunk, by number of a group; each is found when it is asked for."""
+    """The number of runs in a chunk, by number of a group; each is found when it is asked for.
+
+    Attributes:
+        errors: what the task raised while the width of a group was to be found; the width is then 1.
+    """
 
     def __init__(self, task: Task, groups: Sequence[Group], layout: Layout, runs: Mapping[int, int]) -> None:
         """Widths for a task.
@@ -209,6 +214,7 @@ class Widths:
             runs: how many runs of a group there may be at a time, by number of the group.
         """
         self._task, self._groups, self._layout, self._runs = task, groups, layout, runs
+        self.errors: dict[int, Exception] = {}
         self._known: dict[int, int] = {}
         self._convolving: dict[int, bool] = {}
 
@@ -221,8 +227,13 @@ class Widths:
             ValueError: the task needs a drawn number while its program is built.
         """
         if nth not in self._known:
-            width = width_of(self._task, self._groups[nth], self._layout, self._runs[nth])
-            one_at_a_time = self._layout.width is None and width > 1 and self._convolves(nth)
+            try:
+                width = width_of(self._task, self._groups[nth], self._layout, self._runs[nth])
+                one_at_a_time = self._layout.width is None and width > 1 and self._convolves(nth)
+            except TaskError:
+                raise
+            except Exception as error:  # of the model of one structure; others may be sound
+                self.errors[nth], width, one_at_a_time = error, 1, False
             self._known[nth] = 1 if one_at_a_time else width
         return self._known[nth]
 
@@ -239,6 +250,8 @@ class Widths:
     def form(self, nth: int) -> str:
         """In words, how the program of a group runs a chunk."""
         width = self[nth]
+        if nth in self.errors:
+            return "none: the task raises an error"
         text = f"vmap over {width} runs" if width > 1 else "one run, without vmap"
         return text + ", convolutions in the form that is fast on CPU" if self._convolves(nth) else text
 
@@ -279,7 +292,8 @@ def _traced(task: Task, group: Group, width: int, device: Any, vmap_start: bool)
     branches = [jax.ShapeDtypeStruct((), jnp.int32) for _ in group.alternatives]
     numbers = group.signature(width)
     seeds = jax.ShapeDtypeStruct((width,), jnp.uint32)
-    data = jax.tree.map(shape_of, task.data)
+    # the data are a list, so that an executable can be loaded where the task's own types are not known
+    data, data_tree = jax.tree.flatten(jax.tree.map(shape_of, task.data))
     restores: list[Callable[[Sequence[Array]], Any]] = []
     settings: list[bool] = []
 
@@ -312,6 +326,8 @@ def _traced(task: Task, group: Group, width: int, device: Any, vmap_start: bool)
         data: Any,
         bounds: Any,
     ) -> Any:
+        data = jax.tree.unflatten(data_tree, data)
+
         def one(numbers: Any, seed: Any, carry: Any, points: Any) -> Any:
             trial = group.rebuilt(branches, numbers)
             state, curve = advance(task, trial, restore(carry), Curve(points, bounds[2]), data, seed, bounds[:2])
@@ -343,7 +359,7 @@ def _traced(task: Task, group: Group, width: int, device: Any, vmap_start: bool)
         if name in evaluation:
             raise TaskError(f"evaluate and test of task {task.name!r} both return a score {name!r}; rename one of them")
     given = (branches, numbers, carry, data)
-    third = recording(task, group, restore, width, device, given, options) if task.diagnose else None
+    third = recording(task, group, restore, data_tree, width, device, given, options) if task.diagnose else None
     return Traced(first, second, width, carry, (*evaluation, *test), used, settings, start_only, third)
 
 

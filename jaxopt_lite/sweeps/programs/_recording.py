@@ -32,6 +32,7 @@ def recording(
     task: Task,
     group: Group,
     restore: Callable[[Sequence[Array]], Any],
+    data_tree: Any,
     width: int,
     device: Any,
     arguments: tuple[Any, Any, Any, Any],
@@ -43,14 +44,17 @@ def recording(
         task: the training problem.
         group: the group of the trials.
         restore: makes the carry of a trial from its arrays.
+        data_tree: the structure of the task's data.
         width: number of trials.
         device: where the program runs.
-        arguments: shapes of branches, numbers, carry and data.
+        arguments: shapes of branches, numbers, carry and the arrays of the data.
         options: of `jax.jit`.
     """
     labels: list[Labels] = []
 
     def record(form: Callable[[Any], Any], branches: Any, numbers: Any, carry: Any, data: Any) -> Array:
+        data = jax.tree.unflatten(data_tree, data)
+
         def one(numbers: Any, carry: Any) -> Array:
             found = _checked.record(task, group.rebuilt(branches, numbers), restore(carry), data)
             labels.append(found.labels)

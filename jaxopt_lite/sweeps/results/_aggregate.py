@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxopt_lite.sweeps.results._setting import Mean, Setting, mean_of
+from jaxopt_lite.sweeps.store._ledger import LOSSES
 
 Columns = Mapping[str, Sequence[Any]]
 
@@ -35,10 +36,11 @@ def aggregated(
         scores={name: _mean(columns, name, rows) for name in scores},
         trials=tuple(rows),
         pruned=status.count("pruned"),
+        failed=status.count("failed"),
         confirmed={name: _mean(columns, name, confirming) for name in scores} if confirming else {},
         confirming=len(confirming),
         step=max((columns["step"][row] for row in rows), default=0) if "step" in columns else 0,
-        rungs=_at_rungs([rungs[row] for row in rows if rungs], [s == "diverged" for s in status]),
+        rungs=_at_rungs([rungs[row] for row in rows if rungs], [s in LOSSES for s in status]),
     )
 
 

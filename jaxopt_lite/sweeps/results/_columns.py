@@ -38,7 +38,7 @@ def in_order(rows: Iterable[Row]) -> list[Row]:
 def _fields(ledger: Ledger) -> dict[str, Any]:
     facts = ledger.facts()
     rows, scores, points = in_order(ledger.rows()), ledger.scores(facts["steps"]), ledger.points()
-    records = ledger.records()
+    records, errors = ledger.records(), ledger.errors()
     by_step = ledger.scores_by_step(facts["objective"])
     swept = tuple(facts.get("columns", ()))
     names = list(dict.fromkeys(name for row in rows for name in scores.get(row.id, {})))
@@ -66,6 +66,7 @@ def _fields(ledger: Ledger) -> dict[str, Any]:
         "rungs": [by_step.get(row.id, {}) for row in rows],
         "generations": _generations(ledger, rows),
         "batches": [row.batch for row in rows],
+        "errors": {nth: errors[row.id] for nth, row in enumerate(rows) if row.status == "failed"},
         "records": [records.get(row.id, {}) for row in rows] if facts.get("diagnose") else None,
     }
 

@@ -65,7 +65,7 @@ def _score(mean: Mean | None) -> str:
 
 def _runs(setting: Setting) -> str:
     """`3 done`, or `1 done, 2 pruned at step 56`."""
-    counts = {"done": setting.done, "diverged": setting.diverged, "pruned": setting.pruned}
+    counts = {name: getattr(setting, name) for name in ("done", "diverged", "failed", "pruned")}
     counts["to do"] = setting.seeds - sum(counts.values())
     text = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
     return f"{text} at step {setting.step:,}" if setting.pruned and not setting.done and not counts["to do"] else text

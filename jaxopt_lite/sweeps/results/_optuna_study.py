@@ -93,6 +93,7 @@ def _trial(optuna: Any, setting: Setting, objective: str, distributions: Mapping
 def _attributes(setting: Setting, objective: str) -> dict[str, Any]:
     """What else is known of a setting; numbers that are not finite are omitted, as JSON does not have them."""
     out: dict[str, Any] = {"seeds": setting.seeds, "done": setting.done, "diverged": setting.diverged}
+    out |= {"failed": setting.failed} if setting.failed else {}
     numbers = {name: mean.mean for name, mean in setting.scores.items() if name != objective}
     numbers |= {f"{name} ± (95 %)": mean.half_width for name, mean in setting.scores.items()}
     numbers |= {f"{name}, confirmed": mean.mean for name, mean in setting.confirmed.items()}

@@ -2,7 +2,7 @@
 
 import csv
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,8 @@ class Results:
     """The table of a sweep, as columns of equal length, with one row per trial and seed.
 
     Attributes:
-        columns: values by name: the settings, then `seed`, `status` (done, diverged, pruned, running or waiting),
-            `step` (steps made), and the scores, the objective first. A score is NaN unless the run is done.
+        columns: values by name: the settings, then `seed`, `status` (done, diverged, failed, pruned, running,
+            waiting), `step` (steps made), and the scores, the objective first; NaN unless the run is done.
         swept: names of the columns that are settings.
         objective: name of the score by which settings are ranked.
         mode: `"min"` or `"max"`, which values of the objective are good.
@@ -48,6 +48,7 @@ class Results:
         states: the final states that were kept, for `model`. Default: none.
         records: for each row, the state of the layers by step, if the task is diagnosed (`supervised(...,
             diagnose=True)`); `records[row][step].diagnosis()` judges it. Default: None.
+        errors: why runs have failed, by row: the error of the task, or what became of its worker. Default: none.
 
     Example:
         >>> from jaxopt_lite import optimizers as opt, sweeps, training
@@ -74,6 +75,7 @@ class Results:
     batches: list[int] | None = None
     states: States | None = None
     records: list[dict[int, Record]] | None = None
+    errors: dict[int, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, store: str | Path, *, task: Task | None = None, space: Any = None) -> "Results":

@@ -43,6 +43,7 @@ class Setting(NamedTuple):
             be biased.
         trials: the rows of its runs in the table.
         pruned: number of seeds with which it was stopped before the last step, or not begun.
+        failed: number of seeds with which the task raised an error, or its worker was lost.
         confirmed: mean over the seeds of `confirm`, by name of the score; empty without them, NaN unless all are done.
         confirming: number of seeds of `confirm`.
         step: the most steps that one of its runs has made.
@@ -57,6 +58,7 @@ class Setting(NamedTuple):
     scores: dict[str, Mean]
     trials: tuple[int, ...]
     pruned: int = 0
+    failed: int = 0
     confirmed: Mapping[str, Mean] = {}
     confirming: int = 0
     step: int = 0

@@ -33,6 +33,10 @@ CREATE TABLE IF NOT EXISTS records (trial INTEGER NOT NULL, step INTEGER NOT NUL
 """
 
 
+# Why runs failed. Ledgers of the first versions of the format are without it.
+ERRORS = "CREATE TABLE IF NOT EXISTS errors (trial INTEGER PRIMARY KEY, text TEXT NOT NULL)"
+
+
 class Row(NamedTuple):
     """One run in the ledger.
 
@@ -40,7 +44,7 @@ class Row(NamedTuple):
         id: its number, from 0 in the order in which runs were added.
         columns: the settings of its trial, by name.
         seed: its seed.
-        status: waiting, running, done, diverged or pruned.
+        status: waiting, running, done, diverged, failed or pruned.
         step: steps made.
         trial: number of its trial, from 0.
         batch: number of the batch of trials that its trial belongs to; `CONFIRM` if the run confirms a good trial.
@@ -83,7 +87,7 @@ def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 def fill(db: sqlite3.Connection, facts: dict[str, Any], rows: Iterable[Row]) -> None:
     """Make the tables of a new ledger."""
     with transaction(db):
-        for statement in [*_TABLES.split(";\n"), RECORDS]:
+        for statement in [*_TABLES.split(";\n"), RECORDS, ERRORS]:
             db.execute(statement)
         known = {"format": FORMAT, **facts}
         db.executemany("INSERT INTO sweep VALUES (?, ?)", [(k, json.dumps(v)) for k, v in known.items()])

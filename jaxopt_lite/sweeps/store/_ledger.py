@@ -16,6 +16,7 @@ import numpy as np
 from jaxopt_lite.diagnostics import Record
 from jaxopt_lite.diagnostics._conclude import Label, Labels
 from jaxopt_lite.sweeps.store._database import (
+    ERRORS,
     FORMAT,
     RECORDS,
     Row,
@@ -34,7 +35,9 @@ from jaxopt_lite.sweeps.store._store import exists as exists
 from jaxopt_lite.sweeps.store._store import locked as locked
 from jaxopt_lite.sweeps.store._store import occupied, unwritable
 
-FINAL = ("done", "diverged", "pruned")
+# A run that fails is to a strategy as bad as one that diverges.
+LOSSES = ("diverged", "failed")
+FINAL = ("done", "diverged", "failed", "pruned")
 # Largest part of a state in bytes; SQLite refuses values of 1 GB.
 BYTES_A_PART = 64 << 20
 
@@ -44,12 +47,13 @@ class Outcome(NamedTuple):
 
     Attributes:
         id: the run's row.
-        status: running, done or diverged.
+        status: running, done, diverged or failed.
         step: the step at which the segment ended.
         scores: by name, if the run was scored at this step.
         points: the points of its learning curves so far.
         arrays: its state, if it is running or is kept.
         records: the state of its layers, by step.
+        error: why it failed.
     """
 
     id: int
@@ -59,6 +63,7 @@ class Outcome(NamedTuple):
     points: dict[str, np.ndarray]
     arrays: Sequence[np.ndarray] | None
     records: Mapping[int, Record] = {}
+    error: str | None = None
 
 
 class Growth(NamedTuple):
@@ -177,7 +182,8 @@ class Ledger:
                     raise StoreError(f"the ledger {path} has format {form}; this version reads format {FORMAT}")
                 if write:
                     db.execute("PRAGMA journal_mode=WAL")
-                    db.execute(RECORDS)
+                    for table in (RECORDS, ERRORS):
+                        db.execute(table)
             except sqlite3.OperationalError as error:
                 raise StoreError(f"cannot {'write to' if write else 'read'} the ledger {path}: {error}") from None
             except (sqlite3.DatabaseError, json.JSONDecodeError) as error:
@@ -233,6 +239,15 @@ class Ledger:
             for table in ("curves", "records"):
                 db.executemany(f"DELETE FROM {table} WHERE trial = ?", [(row,) for row in rows])
 
+    def errors(self) -> dict[int, str]:
+        """Why runs failed, by row."""
+        if not self._has("errors"):
+            return {}
+        return dict(self._db.execute("SELECT trial, text FROM errors ORDER BY trial"))
+
+    def _has(self, table: str) -> bool:
+        return self._db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone() is not None
+
     def adopt(self, step: int, runs: Sequence[tuple[Row, int]]) -> None:
         """Let runs continue from the states of others, with other settings, all or nothing.
 
@@ -276,7 +291,7 @@ class Ledger:
             again, continued = [(row,) for row in growth.again], [(row,) for row in growth.continued]
             db.executemany("UPDATE trials SET status = 'waiting', step = 0 WHERE id = ?", again)
             db.executemany("UPDATE trials SET status = 'running' WHERE id = ?", continued)
-            for table in ("curves", "carries", "records"):
+            for table in ("curves", "carries", "records", "errors"):
                 db.executemany(f"DELETE FROM {table} WHERE trial = ?", again)
             _write_curves(db, growth.continued.items())
             _write_facts(db, growth.facts)
@@ -301,7 +316,7 @@ class Ledger:
     def records(self) -> dict[int, dict[int, Record]]:
         """The recorded states of layers, by row and step."""
         out: dict[int, dict[int, Record]] = {}
-        if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'records'").fetchone():
+        if not self._has("records"):
             return out
         for row, step, labels, numbers in self._db.execute("SELECT trial, step, labels, numbers FROM records"):
             out.setdefault(row, {})[step] = Record(_labels_of(labels), np.frombuffer(numbers, np.float32))
@@ -365,6 +380,8 @@ class Ledger:
             )
             _write_curves(db, ((o.id, o.points) for o in outcomes))
             _write_records(db, outcomes)
+            failed = [(o.id, o.error) for o in outcomes if o.error is not None]
+            db.executemany("INSERT OR REPLACE INTO errors VALUES (?, ?)", failed)
             db.executemany("DELETE FROM carries WHERE trial = ?", [(o.id,) for o in outcomes])
             for o in outcomes:
                 if o.arrays is not None:

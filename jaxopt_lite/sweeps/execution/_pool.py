@@ -1,0 +1,125 @@
+"""Workers that do the works of a sweep, each driven by a thread, and what happens if one is lost."""
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import NamedTuple, Protocol
+
+from jaxopt_lite.sweeps.execution._work import Answer, Failed, Work
+
+TRIES = 3
+
+
+class Lost(Exception):
+    """A worker no longer answers; the text says what became of it."""
+
+
+class Worker(Protocol):
+    """What does one work at a time."""
+
+    def perform(self, work: Work) -> Answer | Failed:
+        """Do a work.
+
+        Raises:
+            Lost: the worker is gone.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let it end."""
+        ...
+
+
+class Pool:
+    """Gives works to workers. A work whose worker is lost is given to another; after `TRIES` losses it has failed.
+
+    A worker takes works as soon as it has started: one on a machine that joins late helps from then on.
+
+    Attributes:
+        slots: how many works should be submitted at a time.
+        lost: number of workers that were lost.
+    """
+
+    def __init__(self, starts: Sequence[Callable[[], Worker]]) -> None:
+        """Start the workers.
+
+        Args:
+            starts: for each worker what starts it, and starts another in its place if it is lost.
+        """
+        self.slots = 2 * len(starts)  # for each worker, one runs and one waits
+        self.lost = 0
+        self._items: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._threads = [threading.Thread(target=self._serve, args=(start,), daemon=True) for start in starts]
+        self._starting = set(self._threads)  # these are not waited for
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, work: Work) -> Future[Answer | Failed]:
+        """Do a work when a worker is free."""
+        future: Future[Answer | Failed] = Future()
+        self._items.put(_Item(work, future))
+        return future
+
+    def close(self) -> None:
+        """Wait for the works that are running; the workers end."""
+        for _ in self._threads:
+            self._items.put(None)
+        for thread in self._threads:
+            if thread not in self._starting:
+                thread.join()
+
+    def _serve(self, start: Callable[[], Worker]) -> None:
+        """Drive a worker until the pool is closed, and start another whenever it is lost."""
+        me, tries = threading.current_thread(), 0
+        while True:
+            self._starting.add(me)
+            try:
+                worker = start()
+            except Exception as error:
+                tries, self.lost = tries + 1, self.lost + 1
+                if isinstance(error, Lost) and tries < TRIES:
+                    continue
+                self._starting.discard(me)
+                self._refuse(RuntimeError(f"a worker cannot be started: {error}") if tries == TRIES else error)
+                return
+            self._starting.discard(me)
+            tries = 0
+            try:
+                while (item := self._items.get()) is not None:
+                    self._do(worker, item)
+                worker.close()
+                return
+            except Lost:
+                self.lost += 1
+
+    def _do(self, worker: Worker, item: "_Item") -> None:
+        """Do one work.
+
+        Raises:
+            Lost: the worker is gone; the work waits for another, or has failed.
+        """
+        if not item.losses and not item.future.set_running_or_notify_cancel():
+            return
+        try:
+            item.future.set_result(worker.perform(item.work))
+        except Lost as error:
+            if len(item.losses) + 1 < TRIES:
+                self._items.put(_Item(item.work, item.future, (*item.losses, str(error))))
+            else:
+                item.future.set_result(Failed(f"lost {TRIES} workers, the last because {error}"))
+            raise
+        except BaseException as error:
+            item.future.set_exception(error)
+
+    def _refuse(self, error: Exception) -> None:
+        """Give an error to all works until the pool is closed: a worker cannot be started."""
+        while (item := self._items.get()) is not None:
+            if item.losses or item.future.set_running_or_notify_cancel():
+                item.future.set_exception(error)
+
+
+class _Item(NamedTuple):
+    work: Work
+    future: Future[Answer | Failed]
+    losses: tuple[str, ...] = ()

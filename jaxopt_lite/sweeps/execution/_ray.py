@@ -1,0 +1,205 @@
+"""Workers on a Ray cluster: an actor for each core or accelerator."""
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+from jaxopt_lite.sweeps._task_error import TaskError
+from jaxopt_lite.sweeps.execution._pool import Lost, Pool
+from jaxopt_lite.sweeps.execution._portable import Recipe, Setup, Shipped, Station, setup
+from jaxopt_lite.sweeps.execution._work import Answer, Failed, Work, one_line
+
+_LOOK_SECONDS = 2.0
+
+
+class RayCluster(NamedTuple):
+    """What `ray` returns: run a sweep on a Ray cluster."""
+
+    address: str
+    number: int | None
+    resources: tuple[tuple[str, float], ...]
+    patience: float
+
+    def open(self, plan: Shipped, recipes: Callable[[int], Recipe]) -> Pool:
+        """Start the workers.
+
+        Args:
+            plan: task, groups and layout of the sweep.
+            recipes: how the programs of a group are built.
+
+        Raises:
+            TaskError: the task cannot be sent, or there is no cluster.
+        """
+        library = _connected(self.address)
+        ready = library.put(setup(plan.task, plan.groups, plan.layout, by_value=True))
+        amounts = dict(self.resources)
+        actor = library.remote(_Station).options(
+            num_cpus=amounts.pop("CPU", 0),
+            num_gpus=amounts.pop("GPU", 0),
+            resources=amounts,
+            max_concurrency=2,  # one call trains, one answers whether the worker is alive
+        )
+        return Pool([partial(_Actor, library, actor, ready, recipes, self.patience)] * self.workers())
+
+    def workers(self) -> int:
+        """The number of workers: as given, or as many as the cluster has room for."""
+        if self.number is not None:
+            return self.number
+        there = _connected(self.address).cluster_resources()
+        room = min(math.floor(there.get(name, 0) / amount) for name, amount in self.resources if amount)
+        if room < 1:
+            wanted = ", ".join(f"{amount:g} {name}" for name, amount in self.resources)
+            raise TaskError(f"the Ray cluster at {self.address!r} has no room for a worker of {wanted}: it has {there}")
+        return room
+
+    def __str__(self) -> str:
+        return f"{self.number or 'all'} workers of the Ray cluster at {self.address!r}"
+
+
+def ray(
+    address: str = "auto",
+    *,
+    workers: int | None = None,
+    resources: Mapping[str, float] | None = None,
+    patience: float = 60.0,
+) -> RayCluster:
+    """Run a sweep on a Ray cluster, as `sweeps.run(..., on=sweeps.ray("auto"))`.
+
+    Needs `pip install 'jaxopt-lite[ray]'`, on all nodes. Nodes need the same versions of Python and JAX as this
+    process, devices of the kind that this process has, and the packages that the task uses; your own modules are sent.
+    Each worker builds the programs of the sweep. This process alone writes the ledger. A worker or node that is lost
+    costs the segments it was training; another worker does them again. Runs are bitwise the same on the same type of
+    CPU.
+
+    Args:
+        address: `"auto"` for the cluster that runs on this machine, `"local"` for a new one in this machine, or an
+            address such as `"10.0.0.1:6379"` or `"ray://10.0.0.1:10001"`. Default: `"auto"`.
+        workers: number of workers, at least 1; more than the cluster has room for wait for nodes that join. Default: as
+            many as the cluster has room for at the start.
+        resources: what each worker takes, by Ray's names, as `{"GPU": 1}`. Default: one CPU.
+        patience: seconds without a sign of life after which a worker is replaced. Default: 60.
+
+    Raises:
+        ValueError: an argument is out of range.
+        ModuleNotFoundError: Ray is not installed.
+
+    Example:
+        >>> from jaxopt_lite import sweeps
+        >>> print(sweeps.ray("auto", workers=4))  # doctest: +SKIP
+        4 workers of the Ray cluster at 'auto'
+    """
+    _ray()
+    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+        raise ValueError(f"ray takes a number of workers, at least 1; got {workers!r}")
+    wanted = {"CPU": 1.0} if resources is None else {name: float(x) for name, x in resources.items()}
+    if not wanted or any(not x >= 0 for x in wanted.values()) or not any(wanted.values()):
+        raise ValueError(f'resources takes amounts above 0 by name, as {{"GPU": 1}}; got {resources!r}')
+    if not patience > 0:
+        raise ValueError(f"patience must be a number of seconds above 0, got {patience!r}")
+    return RayCluster(address, workers, tuple(wanted.items()), float(patience))
+
+
+class _Station:
+    """The part of a worker that runs on the cluster."""
+
+    def __init__(self) -> None:
+        self._station: Station | None = None
+
+    def setup(self, ready: Setup) -> str | None:
+        try:
+            self._station = Station(ready)
+        except RuntimeError as error:
+            return str(error)
+        return None
+
+    def load(self, recipe: Recipe) -> str | None:
+        assert self._station is not None
+        try:
+            self._station.load(recipe)
+        except Exception as error:
+            return one_line(error)
+        return None
+
+    def perform(self, work: Work) -> Answer | Failed:
+        assert self._station is not None
+        return self._station.perform(work)
+
+    def alive(self) -> bool:
+        return True
+
+
+class _Actor:
+    """The part of a worker that runs here."""
+
+    def __init__(self, library: Any, actor: Any, ready: Any, recipes: Callable[[int], Recipe], patience: float) -> None:
+        """Start it, when the cluster has room.
+
+        Raises:
+            Lost: it ended at once.
+            RuntimeError: it cannot work.
+        """
+        self._ray, self._recipes, self._patience = library, recipes, patience
+        self._loaded: set[int] = set()
+        self._actor = actor.remote()
+        self._check(self._answer(self._actor.setup.remote(ready), waits=True))
+
+    def perform(self, work: Work) -> Answer | Failed:
+        if work.group not in self._loaded:
+            self._check(self._answer(self._actor.load.remote(self._recipes(work.group))))
+            self._loaded.add(work.group)
+        return self._answer(self._actor.perform.remote(work))
+
+    def close(self) -> None:
+        self._ray.kill(self._actor)
+
+    def _check(self, refused: str | None) -> None:
+        if refused is not None:
+            raise RuntimeError(refused)
+
+    def _answer(self, reference: Any, waits: bool = False) -> Any:
+        """The answer of a call; while there is none, the worker must say that it is alive, unless it waits for room.
+
+        Raises:
+            Lost: the worker is gone.
+        """
+        errors = self._ray.exceptions
+        try:
+            while not self._ray.wait([reference], timeout=_LOOK_SECONDS)[0]:
+                if not waits:
+                    self._ray.get(self._actor.alive.remote(), timeout=self._patience)
+            return self._ray.get(reference)
+        except errors.GetTimeoutError:
+            self._ray.kill(self._actor)
+            raise Lost(f"it gave no sign of life for {self._patience:g} s") from None
+        except (errors.RayActorError, errors.ObjectLostError, errors.NodeDiedError) as error:
+            raise Lost(str(error).strip().splitlines()[0]) from None
+
+
+def _ray() -> Any:
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "on=sweeps.ray(...) needs Ray: pip install 'jaxopt-lite[ray]', on all nodes of the cluster", name="ray"
+        ) from error
+    return ray
+
+
+def _connected(address: str) -> Any:
+    """Ray, connected to a cluster until this process ends.
+
+    Raises:
+        TaskError: there is no cluster at the address.
+    """
+    ray = _ray()
+    if ray.is_initialized():
+        return ray
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="error", configure_logging=False)
+    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+        raise TaskError(
+            f"no Ray cluster answers at {address!r} ({str(error).strip().splitlines()[0]}): start one with "
+            '`ray start --head`, or give its address, or "local" for one in this machine'
+        ) from error
+    return ray
