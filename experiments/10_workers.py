@@ -53,7 +53,7 @@ class Size(NamedTuple):
     restarts: int = 5
     every: float = 4.0
     long: int = 1500
-    reports: int = 900
+    reports: int = 3000
 
 
 SMALL = Size(rates=2, steps=60, kills=2, restarts=1, every=3.0, long=100, reports=60)
@@ -168,9 +168,9 @@ def driver(store: Path, log: Path, size: Size) -> None:
 
 
 def children(process: int) -> list[int]:
-    """The processes that a process has started, on Linux."""
-    path = Path(f"/proc/{process}/task/{process}/children")
-    return [int(word) for word in path.read_text().split()] if path.exists() else []
+    """The processes that the threads of a process have started, on Linux."""
+    files = Path(f"/proc/{process}/task").glob("*/children")
+    return [int(word) for file in files for word in file.read_text().split()]
 
 
 def killed(size: Size, folder: Path) -> Killed:
