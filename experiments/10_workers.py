@@ -275,7 +275,7 @@ def reported(size: Size, folder: Path, workers: int, a_second: float) -> tuple[f
     rows = [Row(i, {}, i, "waiting", 0) for i in range(runs)]
     ledger = Ledger.create(folder / "simulated", {"objective": "test_loss", "steps": 300}, rows)
     seconds = workers / a_second if a_second else 0.0
-    pool = _pool.Pool([lambda: Simulated(seconds, width, shape)] * workers)
+    pool = _pool.Pool([lambda _: Simulated(seconds, width, shape)] * workers)
     scheduler = _schedule.Scheduler(pool, {0: width}, 300, "test_loss", ledger)
     runners = [_schedule.Runner(i, i, Member((), ())) for i in range(runs)]
     jobs = [_schedule.Job(0, tuple(runners[i : i + width]), 0, 300, None) for i in range(0, runs, width)]

@@ -35,7 +35,7 @@ def answers(pool, works):
 
 def test_a_work_whose_worker_is_lost_is_done_by_another():
     deadly = {3: TRIES - 1, 5: 1}
-    pool = Pool([lambda: Doubler(deadly)] * 2)
+    pool = Pool([lambda _: Doubler(deadly)] * 2)
     assert answers(pool, range(8)) == [2 * i for i in range(8)]
     assert pool.lost == TRIES
     pool.close()
@@ -43,7 +43,7 @@ def test_a_work_whose_worker_is_lost_is_done_by_another():
 
 
 def test_a_work_that_loses_every_worker_has_failed_and_the_others_are_done():
-    pool = Pool([lambda: Doubler({3: TRIES})])  # each new worker is as mortal
+    pool = Pool([lambda _: Doubler({3: TRIES})])  # each new worker is as mortal
     *rest, lost = answers(pool, [0, 1, 3])
     assert rest == [0, 2]
     assert lost == Failed(f"lost {TRIES} workers, the last because it ended with status 1")
@@ -54,7 +54,7 @@ def test_a_work_that_loses_every_worker_has_failed_and_the_others_are_done():
 def test_a_worker_that_dies_while_it_starts_is_started_again():
     starts = iter([Lost("it ended with status 1"), Lost("it ended with status 1"), Doubler({})])
 
-    def start():
+    def start(_):
         found = next(starts)
         if isinstance(found, Lost):
             raise found
@@ -67,7 +67,7 @@ def test_a_worker_that_dies_while_it_starts_is_started_again():
 
 @pytest.mark.parametrize("error", [Lost("it ended with status 1"), RuntimeError("other versions")])
 def test_workers_that_cannot_be_started_are_an_error(error):
-    def start():
+    def start(_):
         raise error
 
     pool = Pool([start])
@@ -81,11 +81,11 @@ def test_workers_that_cannot_be_started_are_an_error(error):
 def test_nothing_waits_for_a_worker_that_starts_late():
     late = threading.Event()
 
-    def start():
+    def start(_):
         late.wait(SECONDS)
         return Doubler({})
 
-    pool = Pool([lambda: Doubler({}), start])
+    pool = Pool([lambda _: Doubler({}), start])
     assert answers(pool, range(6)) == [2 * i for i in range(6)]
     pool.close()
     late.set()
@@ -100,7 +100,7 @@ def test_works_that_wait_can_be_cancelled():
             go.wait(SECONDS)
             return super().perform(work)
 
-    pool = Pool([lambda: Slow({})])
+    pool = Pool([lambda _: Slow({})])
     first, second = pool.submit(1), pool.submit(2)
     begun.wait(SECONDS)
     assert not first.cancel() and second.cancel()

@@ -31,6 +31,9 @@ class Worker(Protocol):
         ...
 
 
+Start = Callable[[threading.Event], Worker]
+
+
 class Pool:
     """Gives works to workers. A work whose worker is lost is given to another; after `TRIES` losses it has failed.
 
@@ -41,17 +44,19 @@ class Pool:
         lost: number of workers that were lost.
     """
 
-    def __init__(self, starts: Sequence[Callable[[], Worker]]) -> None:
+    def __init__(self, starts: Sequence[Start]) -> None:
         """Start the workers.
 
         Args:
-            starts: for each worker what starts it, and starts another in its place if it is lost.
+            starts: for each worker what starts it, and starts another in its place if it is lost. It is given an event:
+                when that is set, nothing needs the worker any more.
         """
         self.slots = 2 * len(starts)  # for each worker, one runs and one waits
         self.lost = 0
+        self._closed = threading.Event()
         self._items: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._threads = [threading.Thread(target=self._serve, args=(start,), daemon=True) for start in starts]
-        self._starting = set(self._threads)  # these are not waited for
+        self._starting = set(self._threads)
         for thread in self._threads:
             thread.start()
 
@@ -62,21 +67,23 @@ class Pool:
         return future
 
     def close(self) -> None:
-        """Wait for the works that are running; the workers end."""
+        """Wait for the works that are running, not for workers that are being started; the workers end."""
+        self._closed.set()
         for _ in self._threads:
             self._items.put(None)
         for thread in self._threads:
-            if thread not in self._starting:
-                thread.join()
+            thread.join(timeout=1.0 if thread in self._starting else None)
 
-    def _serve(self, start: Callable[[], Worker]) -> None:
+    def _serve(self, start: Start) -> None:
         """Drive a worker until the pool is closed, and start another whenever it is lost."""
         me, tries = threading.current_thread(), 0
         while True:
             self._starting.add(me)
             try:
-                worker = start()
+                worker = start(self._closed)
             except Exception as error:
+                if self._closed.is_set():
+                    return
                 tries, self.lost = tries + 1, self.lost + 1
                 if isinstance(error, Lost) and tries < TRIES:
                     continue

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
+from threading import Event
 from typing import Any, NamedTuple
 
 from jaxopt_lite.sweeps.execution._pool import Lost, Pool
@@ -78,7 +79,7 @@ def processes(count: int | None = None, *, patience: float = 60.0) -> Processes:
 class _Process:
     """A worker process, which ends with the connection to it."""
 
-    def __init__(self, ready: Setup, recipes: Callable[[int], Recipe], patience: float) -> None:
+    def __init__(self, ready: Setup, recipes: Callable[[int], Recipe], patience: float, _: Event) -> None:
         """Start it.
 
         Raises:

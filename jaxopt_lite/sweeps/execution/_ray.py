@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
+from threading import Event
 from typing import Any, NamedTuple
 
 from jaxopt_lite.sweeps._task_error import TaskError
@@ -10,7 +11,7 @@ from jaxopt_lite.sweeps.execution._pool import Lost, Pool
 from jaxopt_lite.sweeps.execution._portable import Recipe, Setup, Shipped, Station, setup
 from jaxopt_lite.sweeps.execution._work import Answer, Failed, Work, one_line
 
-_LOOK_SECONDS = 2.0
+_LOOK_SECONDS = 0.5
 
 
 class RayCluster(NamedTuple):
@@ -132,17 +133,19 @@ class _Station:
 class _Actor:
     """The part of a worker that runs here."""
 
-    def __init__(self, library: Any, actor: Any, ready: Any, recipes: Callable[[int], Recipe], patience: float) -> None:
+    def __init__(
+        self, library: Any, actor: Any, ready: Any, recipes: Callable[[int], Recipe], patience: float, closed: Event
+    ) -> None:
         """Start it, when the cluster has room.
 
         Raises:
-            Lost: it ended at once.
+            Lost: it ended at once, or is not needed any more.
             RuntimeError: it cannot work.
         """
         self._ray, self._recipes, self._patience = library, recipes, patience
         self._loaded: set[int] = set()
         self._actor = actor.remote()
-        self._check(self._answer(self._actor.setup.remote(ready), waits=True))
+        self._check(self._answer(self._actor.setup.remote(ready), closed))
 
     def perform(self, work: Work) -> Answer | Failed:
         if work.group not in self._loaded:
@@ -157,8 +160,12 @@ class _Actor:
         if refused is not None:
             raise RuntimeError(refused)
 
-    def _answer(self, reference: Any, waits: bool = False) -> Any:
-        """The answer of a call; while there is none, the worker must say that it is alive, unless it waits for room.
+    def _answer(self, reference: Any, closed: Event | None = None) -> Any:
+        """The answer of a call; while there is none, the worker must say that it is alive.
+
+        Args:
+            reference: the answer to come.
+            closed: given while the worker may wait for room on the cluster; when it is set, nobody waits any more.
 
         Raises:
             Lost: the worker is gone.
@@ -166,8 +173,11 @@ class _Actor:
         errors = self._ray.exceptions
         try:
             while not self._ray.wait([reference], timeout=_LOOK_SECONDS)[0]:
-                if not waits:
+                if closed is None:
                     self._ray.get(self._actor.alive.remote(), timeout=self._patience)
+                elif closed.is_set():
+                    self._ray.kill(self._actor)
+                    raise Lost("the sweep has ended")
             return self._ray.get(reference)
         except errors.GetTimeoutError:
             self._ray.kill(self._actor)

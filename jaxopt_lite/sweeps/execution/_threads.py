@@ -3,6 +3,7 @@
 import importlib
 from collections.abc import Mapping, Sequence
 from functools import partial
+from threading import Event
 from typing import Any
 
 import jax
@@ -35,7 +36,9 @@ class Threads(Pool):
 class _Thread:
     """A worker of this process, on one device."""
 
-    def __init__(self, programs: Mapping[int, Sequence[Programs]], data: Sequence[Any], device: int, x64: bool) -> None:
+    def __init__(
+        self, programs: Mapping[int, Sequence[Programs]], data: Sequence[Any], device: int, x64: bool, _: Event
+    ) -> None:
         self._programs, self._data, self._device, self._x64 = programs, data, device, x64
 
     def perform(self, work: Work) -> Answer | Failed:

@@ -1,0 +1,86 @@
+"""Sweeps on a Ray cluster of which a node is lost and another joins."""
+
+import warnings
+
+import pytest
+
+from jaxopt_lite import sweeps
+from jaxopt_lite.sweeps.execution import _schedule
+from tests.sweeps import small
+from tests.sweeps.test_processes import numbers
+
+ray = pytest.importorskip("ray")
+NODE = {"num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False}
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    from ray.cluster_utils import Cluster
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray starts its processes with fork
+        found = Cluster(initialize_head=True, head_node_args=NODE | {"num_cpus": 0})
+        found.leaves = found.add_node(**NODE)
+    yield found
+    ray.shutdown()
+    found.shutdown()
+
+
+@pytest.mark.filterwarnings("ignore")  # Ray's own: sockets, forks
+def test_numbers_are_the_same_on_a_cluster_of_which_a_node_is_lost_and_another_joins(cluster, monkeypatch):
+    monkeypatch.setattr(_schedule, "segment_end", lambda step, end, length, stride: min(end, step + 100))
+    options = {"seeds": 2, "steps": 900, "stop": sweeps.halving(eta=3, first=1 / 9, race=True)}
+    here = sweeps.run(small.task(), small.space(), **options, progress=False)
+    changed = []
+
+    def change(progress):
+        if progress.share_ran > 0 and not changed:
+            changed.append(cluster.add_node(**NODE))
+            cluster.remove_node(cluster.leaves)
+
+    on = sweeps.ray(cluster.address, workers=2)  # more than there is room for: one waits for the node that joins
+    there = sweeps.run(small.task(), small.space(), **options, on=on, progress=change)
+    assert changed
+    assert numbers(there) == numbers(here)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_cluster_without_room_is_refused(cluster):
+    with pytest.raises(ValueError, match="has no room for a worker of 1 GPU"):
+        sweeps.plan(small.task(), small.space(), steps=5, on=sweeps.ray(cluster.address, resources={"GPU": 1}))
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"workers": 0}, "at least 1; got 0"),
+        ({"resources": {"CPU": -1}}, "amounts above 0"),
+        ({"patience": -1}, "patience must be"),
+    ],
+)
+def test_bad_settings_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        sweeps.ray("auto", **options)
+
+
+def test_an_address_without_a_cluster_is_refused():
+    from jaxopt_lite.sweeps.execution import _ray
+
+    class NotThere:
+        def is_initialized(self):
+            return False
+
+        def init(self, **options):
+            raise ConnectionError("Could not find any running Ray instance.")
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(ValueError, match="no Ray cluster answers at 'auto'"):
+        patch.setattr(_ray, "_ray", NotThere)
+        _ray._connected("auto")
+
+
+def test_without_ray_the_extra_is_named(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ModuleNotFoundError, match=r"jaxopt-lite\[ray\]"):
+        sweeps.ray("auto")
