@@ -1,6 +1,7 @@
-"""Two processes that start a sweep in one folder at the same moment."""
+"""Two processes that start a sweep in one folder at the same moment, 8 times or `PAIRS` times if that is set."""
 
 import multiprocessing
+import os
 import sqlite3
 import threading
 from concurrent.futures import ProcessPoolExecutor
@@ -13,7 +14,7 @@ from jaxopt_lite.sweeps.store._ledger import Ledger
 from jaxopt_lite.sweeps.store._lock import Lock
 from tests.sweeps.test_ledger import made, outcome
 
-PAIRS, SETTINGS = 8, 50
+PAIRS, SETTINGS = int(os.environ.get("PAIRS", 8)), 50
 BARRIER = None
 
 
@@ -31,7 +32,7 @@ def entered(barrier):
 
 
 def attempts(folder):
-    """What happens to one of two processes in each of the stores `0` to `7`: the number of its rows, or the error."""
+    """What happens to one of two processes in each of the stores `0`, `1`, ...: the number of its rows, or the error."""
     space, found = {"rate": sweeps.values([i / SETTINGS for i in range(SETTINGS)])}, []
     for nth in range(PAIRS):
         BARRIER.wait(120)
