@@ -91,7 +91,7 @@ def alone(evaluated: int, width: int) -> float:
 
 def measured(size: Size) -> Found:
     """The sweep with a long and with no evaluation in turns, and the long one by itself."""
-    long = 10 * RUNGS[0]
+    long = 20 * RUNGS[0]
     for evaluated in (0, long):
         swept(evaluated, size)  # compiles
     ratios, workers = [], os.cpu_count() or 1
@@ -130,7 +130,7 @@ def page(found: Found, size: Size) -> str:
             "",
             f"{size.settings} settings, {STEPS} steps, `{RULE!r}`: runs are compared at steps "
             f"{', '.join(map(str, RUNGS))}. A step is a product of two matrices of {UNITS} × {UNITS}, an evaluation "
-            f"{10 * RUNGS[0]} such products, in one chunk {found.evaluation:.1f} times the time of the steps up to the "
+            f"{20 * RUNGS[0]} such products, in one chunk {found.evaluation:.1f} times the time of the steps up to the "
             "first comparison. The time of the steps is that of the same sweep with an evaluation that costs nothing, the "
             f"time of an evaluation is measured by itself; the rule used {found.used} evaluations. Compilation is apart.",
             "",
