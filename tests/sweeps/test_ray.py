@@ -78,6 +78,13 @@ def test_an_address_without_a_cluster_is_refused():
         _ray._connected("auto")
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "nowhere.invalid:6379"])
+def test_an_address_where_nothing_listens_is_refused_at_once(address, monkeypatch):
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with pytest.raises(ValueError, match=f"no Ray cluster answers at '{address}'"):
+        sweeps.plan(small.task(), small.space(), steps=5, on=sweeps.ray(address))
+
+
 def test_without_ray_the_extra_is_named(monkeypatch):
     import sys
 

@@ -32,7 +32,7 @@ def entered(barrier):
 
 
 def attempts(folder):
-    """What happens to one of two processes in each of the stores `0`, `1`, ...: the number of its rows, or the error."""
+    """What happens to one of two processes in each store: the number of its rows, or the error."""
     space, found = {"rate": sweeps.values([i / SETTINGS for i in range(SETTINGS)])}, []
     for nth in range(PAIRS):
         BARRIER.wait(120)

@@ -1,10 +1,12 @@
 """Workers on a Ray cluster: an actor for each core or accelerator."""
 
 import math
+import socket
 from collections.abc import Callable, Mapping
 from functools import partial
 from threading import Event
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from jaxopt_lite.sweeps._task_error import TaskError
 from jaxopt_lite.sweeps.execution._pool import Lost, Pool
@@ -206,8 +208,11 @@ def _connected(address: str) -> Any:
     if ray.is_initialized():
         return ray
     try:
+        place = urlsplit(address if "//" in address else f"//{address}")
+        if place.port is not None:  # Ray itself tries for many minutes
+            socket.create_connection((place.hostname, place.port), timeout=10).close()
         ray.init(address=address, log_to_driver=False, logging_level="error", configure_logging=False)
-    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise TaskError(
             f"no Ray cluster answers at {address!r} ({str(error).strip().splitlines()[0]}): start one with "
             '`ray start --head`, or give its address, or "local" for one in this machine'
