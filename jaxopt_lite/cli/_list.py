@@ -7,12 +7,19 @@ from jaxopt_lite.cli import _catalogues, _files
 from jaxopt_lite.cli._usage import Usage
 
 
-def show(what: str) -> int:
+def show(what: str | None) -> int:
     """Print the names of a kind, or the tasks, activations and optimizers of a file, one per line.
+
+    Args:
+        what: a kind or a file; None for a line about each kind.
 
     Raises:
         Usage: there is no such kind or file.
     """
+    if what is None:
+        counts = [(kind, len(_catalogues.titles(kind))) for kind in _catalogues.KINDS]
+        _print([[kind, f"{number:3}", f"jaxopt-lite list {kind}"] for kind, number in counts])
+        return 0
     if what.endswith(".py"):
         return _show_file(what)
     if what not in _catalogues.KINDS:

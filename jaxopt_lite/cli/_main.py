@@ -172,7 +172,8 @@ def _add_diagnose(commands: argparse._SubParsersAction) -> None:
 def _add_reading(commands: argparse._SubParsersAction) -> None:
     listing = "list activations, optimizers, wrappers, schedules, tasks, or the contents of a file"
     names = commands.add_parser("list", help=listing, description=f"{listing.capitalize()}.")
-    names.add_argument("what", metavar="WHAT", help="activations, optimizers, wrappers, schedules, tasks, or file.py")
+    kinds = "activations, optimizers, wrappers, schedules, tasks, or file.py; default: how many there are of each"
+    names.add_argument("what", nargs="?", metavar="WHAT", help=kinds)
     _set_run(names, _list)
 
     explain = commands.add_parser(

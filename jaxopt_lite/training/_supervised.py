@@ -10,6 +10,7 @@ import numpy as np
 import optax
 
 from jaxopt_lite import _losses
+from jaxopt_lite._names import nearest
 from jaxopt_lite.flax import Weights, assembled, initialise, outputs
 from jaxopt_lite.training import _order, _parts
 from jaxopt_lite.training._averaged import evaluated
@@ -206,9 +207,11 @@ def _optimizer(trial: Any) -> optax.GradientTransformationExtraArgs:
     try:
         found = trial["optimizer"]
     except (KeyError, TypeError, IndexError):
+        similar = nearest("optimizer", map(str, trial)) if isinstance(trial, dict) else None
+        hint = f"; rename its entry {similar!r}" if similar else ""
         raise ValueError(
             'a trial is what build gets; a trial of a supervised task is a dict with an entry "optimizer", '
-            f"got {trial!r}"
+            f"got {trial!r}{hint}"
         ) from None
     if not hasattr(found, "update"):
         hint = ": call it, as adam(1e-3)" if callable(found) else ", not an optimizer such as adam(1e-3)"

@@ -46,6 +46,14 @@ WRAPPERS = [
 ]
 
 
+def test_a_list_of_nothing_says_what_can_be_listed(command):
+    status, out, _ = command("list")
+    assert status == 0
+    assert ["optimizers", str(len(optimizers.CATALOGUE)), "jaxopt-lite", "list", "optimizers"] in map(
+        str.split, out.splitlines()
+    )
+
+
 @pytest.mark.parametrize("kind, names", [("wrappers", WRAPPERS), ("schedules", ["linear_schedule", "sgdr_schedule"])])
 def test_wrappers_and_schedules_are_listed_and_explained(kind, names, command):
     listed = {line.split()[0]: line for line in command("list", kind)[1].splitlines()}
