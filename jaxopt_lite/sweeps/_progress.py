@@ -67,7 +67,7 @@ class Tally:
 
     def __init__(self, planned: Plan, ledger: Ledger, tell: Callable[[Progress], None]) -> None:
         self._plan, self._tell, self._ledger = planned, tell, ledger
-        self._rows: dict[int, Row] = {}
+        self._rows: dict[int, tuple[int, int, str]] = {}  # trial, batch and status of each run, not all of it
         self._full = planned.runs * planned.steps
         self._expected = self._full * planned.share
         known = isinstance(planned.stop, Halving | Hyperband)
@@ -107,21 +107,21 @@ class Tally:
         self._read()
         self._step = max(step for _, step in runs)
         if self._plan.stop.stops:
-            begun = {row.trial for row in self._rows.values()}
+            begun = {trial for trial, *_ in self._rows.values()}
             stopped = begun - self._done() - {row.trial for row, _ in runs}
             self._alive = self._plan.most - len(stopped)
         self._say()
 
     def _read(self) -> None:
-        self._rows = {row.id: row for row in self._ledger.rows()}
-        self.finished = {row.id for row in self._rows.values() if row.status in FINAL}
-        self._diverged = sum(row.status == "diverged" for row in self._rows.values())
-        self._failed = sum(row.status == "failed" for row in self._rows.values())
+        self._rows = {row.id: (row.trial, row.batch, row.status) for row in self._ledger.rows()}
+        self.finished = {id for id, (*_, status) in self._rows.items() if status in FINAL}
+        statuses = [status for *_, status in self._rows.values()]
+        self._diverged, self._failed = statuses.count("diverged"), statuses.count("failed")
 
     def _done(self) -> set[int]:
         """The trials that are done with all seeds."""
         rows = self._rows.values()
-        return {r.trial for r in rows} - {r.trial for r in rows if r.status != "done" and r.batch != CONFIRM}
+        return {trial for trial, *_ in rows} - {t for t, batch, s in rows if s != "done" and batch != CONFIRM}
 
     def __call__(self, outcomes: list[Outcome], steps: int) -> None:
         """Count a segment.
@@ -160,7 +160,7 @@ class Tally:
         if self._best is not None:
             step, better, number = self._best
             score = better if self._plan.task.mode == "max" else -better
-            row = self._rows[number]
+            row = self._ledger.row(number)
             best = {**row.columns, "seed": row.seed, "step": step, self._plan.task.objective: score}
         # diverged runs may leave fewer steps to make, further batches more: the share is an estimate until the end
         made = self._steps + self._diverged_early * self._plan.share

@@ -12,6 +12,7 @@ from jaxopt_lite.sweeps._lines import Lines
 from jaxopt_lite.sweeps._plan import On, Plan, plan
 from jaxopt_lite.sweeps._progress import Progress, Tally
 from jaxopt_lite.sweeps.execution._pool import Pool
+from jaxopt_lite.sweeps.execution._portable import Setup
 from jaxopt_lite.sweeps.execution._rounds import Best, Rounds, assigned
 from jaxopt_lite.sweeps.execution._schedule import Scheduler
 from jaxopt_lite.sweeps.execution._threads import Threads
@@ -213,6 +214,27 @@ def _executed(
         known = previous.facts().get("group_widths", {})
         planned = planned._replace(widths=planned.widths.of_ledger({int(nth): width for nth, width in known.items()}))
     compiler = Compiler(planned, report)
+    ledger, sent, comparable = _opened(planned, compiler, previous, place, grow, note)
+    try:
+        if comparable:
+            _trained(planned, compiler, ledger, report, sent)
+        return _results.read(ledger, planned.task, planned.space)
+    finally:
+        ledger.close()
+
+
+def _opened(
+    planned: Plan,
+    compiler: Compiler,
+    previous: Ledger | None,
+    place: tuple[Path, Lock] | None,
+    grow: bool,
+    note: dict[str, Any] | None,
+) -> tuple[Ledger, Setup | None, bool]:
+    """The ledger, open for writing, what workers elsewhere need, and whether runs of it can be made here.
+
+    Nothing is written before everything has been checked.
+    """
     grown = None
     try:
         facts, comparable = facts_of(planned), True
@@ -229,6 +251,7 @@ def _executed(
             comparable = check_versions(previous, facts, bool(remaining))
         if comparable:  # otherwise no run remains
             compiler.prepare(sorted(set(groups.values())), remaining, previous)
+        sent = planned.on.setup(planned) if planned.on is not None and remaining else None
         facts |= {"digests": compiler.digests, "programs": compiler.programs}
         facts |= note or {}
         if grow and previous is not None:
@@ -244,32 +267,29 @@ def _executed(
         ledger.note(**(note or {}))
     else:
         ledger = Ledger.create(store, facts, rows, lock)
-    try:
-        _trained(planned, compiler, ledger, report, comparable)
-        return _results.read(ledger, planned.task, planned.space)
-    finally:
-        ledger.close()
+    return ledger, sent, comparable
 
 
 def _trained(
-    planned: Plan, compiler: Compiler, ledger: Ledger, report: Callable[[Progress], None], comparable: bool
+    planned: Plan, compiler: Compiler, ledger: Ledger, report: Callable[[Progress], None], sent: Setup | None
 ) -> None:
-    """Make the runs that remain, unless the ledger's programs are not comparable, and note what that took."""
+    """Make the runs that remain, and note what that took."""
     clock, prepared = time.perf_counter(), compiler.seconds
     tally = Tally(planned, ledger, report)
     best = Best(planned, ledger)
-    executor = _executor(planned, compiler)
-    keeps = best.keeps if planned.keep else None
+    rounds, keeps = Rounds(planned, ledger, best), best.keeps if planned.keep else None
+    executor = _executor(planned, compiler, sent)
     scheduler = Scheduler(executor, planned.widths, planned.steps, planned.task.objective, ledger, keeps)
-    rounds = Rounds(planned, ledger, best)
     try:
-        while comparable and (runs := rounds.next()):
+        while runs := rounds.next():
             coming = sorted({rounds.group_of(row) for row, _ in runs})
             compiler.prepare(coming, coming)
             _note_programs(planned, compiler, ledger)
             tally.begin(runs)
-            runs = _without_failed(runs, rounds, compiler, ledger, tally)
-            scheduler.run(rounds.jobs(runs, compiler.shapes), tally)
+            jobs = rounds.jobs(_without_failed(runs, rounds, compiler, ledger, tally), compiler.shapes)
+            del runs  # of a large sweep these take much memory
+            scheduler.run(jobs, tally)
+            del jobs
         tally.end()
     finally:
         executor.close()
@@ -303,10 +323,10 @@ def _without_failed(
     return [(row, step) for row, step, nth in placed if nth not in errors]
 
 
-def _executor(planned: Plan, compiler: Compiler) -> Pool:
+def _executor(planned: Plan, compiler: Compiler, sent: Setup | None) -> Pool:
     """What trains."""
-    if planned.on is not None:
-        return planned.on.open(planned, compiler.recipe)
+    if planned.on is not None and sent is not None:
+        return planned.on.open(sent, compiler.recipe)
     data = [jax.device_put(planned.task.data, device) for device in planned.devices]
     return Threads(compiler.ready, data, planned.workers)
 

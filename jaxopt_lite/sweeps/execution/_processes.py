@@ -24,17 +24,21 @@ class Processes(NamedTuple):
     number: int
     patience: float
 
-    def open(self, plan: Shipped, recipes: Callable[[int], Recipe]) -> Pool:
-        """Start the workers.
-
-        Args:
-            plan: task, groups and layout of the sweep.
-            recipes: how the programs of a group are built.
+    def setup(self, plan: Shipped) -> Setup:
+        """What workers need of a plan.
 
         Raises:
             TaskError: the task cannot be sent.
         """
-        ready = setup(plan.task, plan.groups, plan.layout, by_value=False)
+        return setup(plan.task, plan.groups, plan.layout, by_value=False)
+
+    def open(self, ready: Setup, recipes: Callable[[int], Recipe]) -> Pool:
+        """Start the workers.
+
+        Args:
+            ready: what `setup` returned.
+            recipes: how the programs of a group are built.
+        """
         return Pool([partial(_Process, ready, recipes, self.patience)] * self.number)
 
     def workers(self) -> int:

@@ -24,18 +24,26 @@ class RayCluster(NamedTuple):
     resources: tuple[tuple[str, float], ...]
     patience: float
 
-    def open(self, plan: Shipped, recipes: Callable[[int], Recipe]) -> Pool:
+    def setup(self, plan: Shipped) -> Setup:
+        """What workers need of a plan.
+
+        Raises:
+            TaskError: the task cannot be sent.
+        """
+        return setup(plan.task, plan.groups, plan.layout, by_value=True)
+
+    def open(self, ready: Setup, recipes: Callable[[int], Recipe]) -> Pool:
         """Start the workers.
 
         Args:
-            plan: task, groups and layout of the sweep.
+            ready: what `setup` returned.
             recipes: how the programs of a group are built.
 
         Raises:
-            TaskError: the task cannot be sent, or there is no cluster.
+            TaskError: there is no cluster.
         """
         library = _connected(self.address)
-        ready = library.put(setup(plan.task, plan.groups, plan.layout, by_value=True))
+        sent = library.put(ready)
         amounts = dict(self.resources)
         actor = library.remote(_Station).options(
             num_cpus=amounts.pop("CPU", 0),
@@ -43,7 +51,7 @@ class RayCluster(NamedTuple):
             resources=amounts,
             max_concurrency=2,  # one call trains, one answers whether the worker is alive
         )
-        return Pool([partial(_Actor, library, actor, ready, recipes, self.patience)] * self.workers())
+        return Pool([partial(_Actor, library, actor, sent, recipes, self.patience)] * self.workers())
 
     def workers(self) -> int:
         """The number of workers: as given, or as many as the cluster has room for."""

@@ -36,23 +36,26 @@ def in_order(rows: Iterable[Row]) -> list[Row]:
 
 
 def _fields(ledger: Ledger) -> dict[str, Any]:
-    facts = ledger.facts()
-    rows, scores, points = in_order(ledger.rows()), ledger.scores(facts["steps"]), ledger.points()
-    records, errors = ledger.records(), ledger.errors()
-    by_step = ledger.scores_by_step(facts["objective"])
+    """One kind of data after another, so that a large ledger is never in memory as a whole."""
+    facts, rows = ledger.facts(), in_order(ledger.rows())
     swept = tuple(facts.get("columns", ()))
-    names = list(dict.fromkeys(name for row in rows for name in scores.get(row.id, {})))
     columns: dict[str, list[Any]] = {name: [row.columns[name] for row in rows] for name in swept}
-    columns |= {"seed": [row.seed for row in rows], "status": [row.status for row in rows]}
-    columns["step"] = [row.step for row in rows]
-    for name in sorted(names, key=lambda name: (name != facts["objective"], name)):
-        columns[name] = [
-            scores.get(row.id, {}).get(name, math.nan) if row.status == "done" else math.nan for row in rows
-        ]
+    columns |= {name: [getattr(row, name) for row in rows] for name in ("seed", "status", "step")}
+    fields = {
+        "trials": [row.trial for row in rows],
+        "confirming": [row.batch == CONFIRM for row in rows],
+        "generations": _generations(ledger, rows),
+        "batches": [row.batch for row in rows],
+    }
+    ids = [row.id for row in rows]
+    del rows
+    columns |= _scores(ledger, facts, ids, columns["status"])
+    points = ledger.points()
     curves = [
-        {name: means(p, facts["stride"], row.step, facts["steps"]) for name, p in points.get(row.id, {}).items()}
-        for row in rows
+        {name: means(p, facts["stride"], step, facts["steps"]) for name, p in points.pop(id, {}).items()}
+        for id, step in zip(ids, columns["step"], strict=True)
     ]
+    by_step, errors, records = ledger.scores_by_step(facts["objective"]), ledger.errors(), ledger.records()
     return {
         "columns": columns,
         "swept": swept,
@@ -61,13 +64,23 @@ def _fields(ledger: Ledger) -> dict[str, Any]:
         "facts": facts,
         "curves": curves,
         "store": ledger.store,
-        "trials": [row.trial for row in rows],
-        "confirming": [row.batch == CONFIRM for row in rows],
-        "rungs": [by_step.get(row.id, {}) for row in rows],
-        "generations": _generations(ledger, rows),
-        "batches": [row.batch for row in rows],
-        "errors": {nth: errors[row.id] for nth, row in enumerate(rows) if row.status == "failed"},
-        "records": [records.get(row.id, {}) for row in rows] if facts.get("diagnose") else None,
+        **fields,
+        "rungs": [by_step.pop(id, {}) for id in ids],
+        "errors": {nth: errors[id] for nth, id in enumerate(ids) if columns["status"][nth] == "failed"},
+        "records": [records.get(id, {}) for id in ids] if facts.get("diagnose") else None,
+    }
+
+
+def _scores(ledger: Ledger, facts: dict[str, Any], ids: Sequence[int], status: Sequence[str]) -> dict[str, list[Any]]:
+    """The columns of the scores, the objective first; NaN unless a run is done."""
+    scores = ledger.scores(facts["steps"])
+    names = dict.fromkeys(name for id in ids for name in scores.get(id, {}))
+    return {
+        name: [
+            scores.get(id, {}).get(name, math.nan) if ended == "done" else math.nan
+            for id, ended in zip(ids, status, strict=True)
+        ]
+        for name in sorted(names, key=lambda name: (name != facts["objective"], name))
     }
 
 

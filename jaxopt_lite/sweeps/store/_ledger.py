@@ -38,6 +38,7 @@ from jaxopt_lite.sweeps.store._store import occupied, unwritable
 # A run that fails is to a strategy as bad as one that diverges.
 LOSSES = ("diverged", "failed")
 FINAL = ("done", "diverged", "failed", "pruned")
+_ROWS = "SELECT id, columns, seed, status, step, trial, batch, picks FROM trials"
 # Largest part of a state in bytes; SQLite refuses values of 1 GB.
 BYTES_A_PART = 64 << 20
 
@@ -204,8 +205,11 @@ class Ledger:
 
     def rows(self) -> list[Row]:
         """All runs, in the order in which they were added."""
-        found = self._db.execute("SELECT id, columns, seed, status, step, trial, batch, picks FROM trials ORDER BY id")
-        return [Row(id, json.loads(columns), *rest) for id, columns, *rest in found]
+        return [_row(found) for found in self._db.execute(f"{_ROWS} ORDER BY id")]
+
+    def row(self, id: int) -> Row:
+        """One run."""
+        return _row(self._db.execute(f"{_ROWS} WHERE id = ?", (id,)).fetchone())
 
     def scores(self, step: int) -> dict[int, dict[str, float]]:
         """The scores of runs at a step, by row; what was not finite is NaN."""
@@ -397,6 +401,11 @@ class Ledger:
         self._db.close()
         if self._lock is not None:
             self._lock.release()
+
+
+def _row(found: tuple[Any, ...]) -> Row:
+    id, columns, *rest = found
+    return Row(id, json.loads(columns), *rest)
 
 
 @lru_cache
