@@ -33,14 +33,13 @@ def serve(connection: Connection) -> None:
             name, *arguments = connection.recv()
             try:
                 if name == "setup":
-                    station = Station(*arguments)
-                    send("answer", None)
+                    station, answer = Station(*arguments), None
                 else:
-                    send("answer", getattr(station, name)(*arguments))
+                    answer = getattr(station, name)(*arguments)
             except Exception as error:
-                if isinstance(error, OSError):
-                    raise
                 send("error", f"{type(error).__name__}: {error}")
+            else:
+                send("answer", answer)
     except (EOFError, OSError):  # the sweep has ended or is gone
         over.set()
 
