@@ -55,9 +55,11 @@ def _for_all(study: Study, line: Line, settings: Sequence["Setting"]) -> Line:
     line = line._replace(diverged=_diverged(settings))
     if line.place:
         return line
-    runs, diverged = sum(s.seeds for s in settings), sum(s.diverged for s in settings)
-    done, pruned = sum(s.done for s in settings), [status_of(s) for s in settings if s.pruned and not s.diverged]
-    text = f"{diverged} of {runs} diverged" if diverged else f"{done} of {runs} done" if done else "waiting"
+    runs, done = sum(s.seeds for s in settings), sum(s.done for s in settings)
+    lost = {name: sum(getattr(s, name) for s in settings) for name in ("diverged", "failed")}
+    pruned = [status_of(s) for s in settings if s.pruned and not s.lost]
+    text = ", ".join(f"{number} of {runs} {name}" for name, number in lost.items() if number)
+    text = text or (f"{done} of {runs} done" if done else "waiting")
     text = pruned[0] if pruned else text  # that of the setting that came furthest
     swept = {name: NONE if name in study.structure.numbers else label for name, label in line.swept.items()}
     return line._replace(score=text, swept=swept)

@@ -80,7 +80,7 @@ def rungs_of(study: Study) -> list[Rung]:
 
 def stopped_at(setting: "Setting") -> int | None:
     """The rung at which a setting was stopped; None if it was not, or has not been scored."""
-    return max(setting.rungs, default=None) if setting.pruned and not setting.diverged else None
+    return max(setting.rungs, default=None) if setting.pruned and not setting.lost else None
 
 
 def last_score(study: Study, setting: "Setting") -> float | None:

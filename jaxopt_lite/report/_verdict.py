@@ -106,6 +106,8 @@ def _answer(study: Study, best: "Setting | None", finished: list["Setting"]) -> 
             reason = f"its loss, or its {spoken(study.objective)} at the end, became NaN or infinite"
             advice = " If the loss did, try smaller learning rates first." if "learning_rate" in study.swept else ""
             return f"Every run diverged ({reason}): no setting can be recommended.{advice}"
+        if status and all(s == "failed" for s in status):
+            return "Every run failed: the table of failed runs has the errors."
         if all(s in ENDED for s in status):
             return "No setting finished with all its seeds, so none can be recommended."
         return "Nothing has finished yet."
@@ -155,7 +157,7 @@ def _changed(study: Study, best: "Setting | None") -> list[str]:
 
 def _stopped(study: Study, best: "Setting | None") -> list[str]:
     """How many settings could not win because they were stopped."""
-    stopped = sum(bool(s.pruned) and not s.diverged for s in study.settings)
+    stopped = sum(bool(s.pruned) and not s.lost for s in study.settings)
     if best is None or not stopped:
         return []
     return [
@@ -243,7 +245,7 @@ def _selection(study: Study, best: "Setting | None", tested: str) -> list[str]:
     scores = [s.scores[study.objective] for s in study.settings if has_score(s, study.objective)]
     sources = ["on data that the sweep did not use"] if study.facts.get("data") != _NO_DATA else []
     sources += ["with other seeds"] if any(varies(m) for m in scores) else []
-    candidates = len(scores) + sum(bool(s.pruned) and not s.diverged for s in study.settings)
+    candidates = len(scores) + sum(bool(s.pruned) and not s.lost for s in study.settings)
     if best is None or candidates < 10 or not sources:
         return []
     chosen = f"Selected as the best of {count(candidates, 'setting')} by"

@@ -25,7 +25,7 @@ from jaxopt_lite.sweeps.spaces._trials import Search
 from jaxopt_lite.sweeps.store import _ledger
 from jaxopt_lite.sweeps.store._extend import growth
 from jaxopt_lite.sweeps.store._identity import RESERVED, check_same, check_versions, facts_of
-from jaxopt_lite.sweeps.store._ledger import FINAL, Ledger, Outcome, Row
+from jaxopt_lite.sweeps.store._ledger import FINAL, Ledger, Row
 from jaxopt_lite.sweeps.store._lock import Lock
 from jaxopt_lite.sweeps.strategies import Optuna, Population, Stop
 from jaxopt_lite.training import Task
@@ -66,7 +66,8 @@ def run(
         seeds: number of seeds, or a list of different seeds from 0 to 2³² − 1. Each trial runs with each. A seed
             decides initialisation, order of the data and dropout, the same for all trials. Default: 1.
         store: a folder for the ledger, which must not hold one. Default: the ledger is kept in memory.
-        resume: continue the sweep in `store` instead. Its arguments must match. Default: False.
+        resume: continue the sweep in `store` instead, and try again what has failed. Its arguments must match. Default:
+            False.
         extend: continue the sweep in `store` with more trials, seeds or steps than it has; what is finished keeps its
             numbers. All else must match. Default: False.
         search: `"grid"` (all points), `"random"`, `"quasi-random"` (scrambled Sobol points, which leave fewer gaps),
@@ -249,6 +250,8 @@ def _opened(
             remaining = planned.used
         if previous is not None:
             comparable = check_versions(previous, facts, bool(remaining))
+        failed = [row for row in rows if row.status == "failed"] if comparable else []
+        remaining = sorted({*remaining, *(groups[row.trial] for row in failed)})
         if comparable:  # otherwise no run remains
             compiler.prepare(sorted(set(groups.values())), remaining, previous)
         sent = planned.on.setup(planned) if planned.on is not None and remaining else None
@@ -262,6 +265,7 @@ def _opened(
     store, lock = place or (None, None)
     if previous is not None and store is not None:
         ledger = Ledger.open(store, write=True, lock=lock)
+        ledger.revive([row.id for row in failed])
         if grown is not None:
             ledger.extend(grown)
         ledger.note(**(note or {}))
@@ -314,12 +318,9 @@ def _without_failed(
     """The runs of structures that can be trained; that the others have failed is written."""
     errors = {nth: one_line(error) for nth, error in compiler.failed.items()}
     placed = [(row, step, rounds.group_of(row)) for row, step in runs]
-    outcomes = [
-        Outcome(row.id, "failed", row.step, {}, {}, None, error=errors[nth]) for row, _, nth in placed if nth in errors
-    ]
-    if outcomes:
-        ledger.record(outcomes)
-        tally(outcomes, 0)
+    failures = [(row.id, row.step, errors[nth]) for row, _, nth in placed if nth in errors]
+    if failures:
+        tally(ledger.fail(failures), 0)
     return [(row, step) for row, step, nth in placed if nth not in errors]
 
 

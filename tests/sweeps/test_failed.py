@@ -56,11 +56,31 @@ def test_the_runs_that_raise_have_failed_and_the_others_are_as_without_them(opti
     assert [s.failed for s in found.settings()] == [0, 0, 0, 2]
 
 
-def test_failed_runs_are_kept_and_not_run_again(tmp_path):
-    before = swept(task((0.2,), at=100), store=tmp_path / "s")
-    again = swept(task((0.2,), at=100), store=tmp_path / "s", resume=True)
-    assert again.errors == before.errors == sweeps.Results.load(tmp_path / "s").errors
-    assert again.facts["last"]["steps"] == 0
+def test_failed_runs_are_kept_and_tried_again_when_the_sweep_is_resumed(tmp_path):
+    bad = [0.2]
+    before = swept(task(bad), store=tmp_path / "s")
+    assert before.errors == sweeps.Results.load(tmp_path / "s").errors
+    again = swept(task(bad), store=tmp_path / "s", resume=True)
+    assert (again.columns["status"], set(again.errors)) == (before.columns["status"], set(before.errors))
+    bad.clear()  # what the callback does is not part of the program
+    mended = swept(task(bad), store=tmp_path / "s", resume=True)
+    assert mended.columns["status"] == ["done"] * 8 and mended.errors == {}
+    assert mended.facts["last"]["steps"] == 2 * 200
+
+
+def test_a_run_that_is_done_stays_so_if_its_state_cannot_be_made_again(tmp_path):
+    bad = []
+    before = swept(task(bad), store=tmp_path / "s", keep=0)
+    bad += RATES
+    with pytest.warns(UserWarning, match="the final states of 1 run cannot be made again: ValueError: rate"):
+        again = swept(task(bad), store=tmp_path / "s", keep=1, resume=True)
+    assert again.columns["status"] == ["done"] * 8
+    assert again.columns["test_loss"] == before.columns["test_loss"]
+
+
+def test_a_run_that_diverges_shows_that_the_task_can_be_trained():
+    found = swept(task((0.1,)), rates=(0.1, 3.0))
+    assert found.columns["status"] == ["failed"] * 2 + ["diverged"] * 2
 
 
 def test_a_pruning_rule_takes_a_failed_run_for_a_bad_one():
@@ -88,3 +108,27 @@ def test_a_structure_that_raises_has_failed_with_a_warning_and_the_others_are_tr
     with pytest.raises(TypeError, match="no such form") as raised:
         sweeps.run(task(broken=("odd",)), {"rate": 0.1, "form": "odd"}, steps=20, progress=False)
     assert raised.value.__notes__
+
+
+def test_a_store_with_a_structure_that_raises_can_be_resumed_and_extended(tmp_path):
+    space = {"rate": 0.1, "form": sweeps.choice(["plain", "odd", "steep"])}
+    grown = []
+    for options in ({"seeds": 1}, {"seeds": 1, "resume": True}, {"seeds": 2, "extend": True}):
+        with pytest.warns(UserWarning, match="cannot be trained"):
+            grown.append(
+                sweeps.run(task(broken=("odd",)), space, steps=20, store=tmp_path / "s", progress=False, **options)
+            )
+    assert [found.columns["status"].count("failed") for found in grown] == [1, 1, 2]
+    assert grown[2].columns["status"].count("done") == 4
+
+
+def test_the_report_says_that_runs_failed_and_why(tmp_path):
+    from jaxopt_lite import report
+
+    space = {"rate": sweeps.values([0.1, 0.2]), "form": sweeps.choice(["plain", "odd"])}
+    with pytest.warns(UserWarning, match="cannot be trained"):
+        found = sweeps.run(task(broken=("odd",)), space, steps=20, progress=False)
+    text = report.page(found, tmp_path / "page.html").read_text()
+    assert "Failed runs" in text and text.count("TypeError: no such form: odd") == 2
+    assert "2 of 2 failed" in text and "waiting" not in text.partition("<body")[2].replace("to wait", "")
+    assert "2 failed" in repr(found)

@@ -69,7 +69,21 @@ def test_the_callback_of_a_task_runs_in_the_workers_and_its_error_is_the_runs():
     assert "rate 0.2 is not allowed" in found.errors[2]
 
 
-def test_a_main_program_needs_no_guard_and_may_hold_lambdas(tmp_path):
+def test_an_error_while_a_worker_builds_the_programs_is_told():
+    here = os.getpid()
+
+    def init(trial, key):
+        if os.getpid() != here:
+            raise FileNotFoundError("no such file: weights.npz")
+        return jax.numpy.float32(1)
+
+    step = lambda trial, w, data, key: (w - trial["rate"] * w, {"loss": w})  # noqa: E731
+    task = training.Task(init, step, lambda trial, w, data: {"test_loss": w}, None)
+    with pytest.raises(RuntimeError, match="cannot build the programs: FileNotFoundError: no such file: weights"):
+        sweeps.run(task, {"rate": 0.1}, steps=5, on=sweeps.processes(1), progress=False)
+
+
+def test_a_program_of_the_working_directory_needs_no_guard_and_may_hold_lambdas(tmp_path):
     program = """
         import jax.numpy as jnp
         from jaxopt_lite import sweeps, training
@@ -80,9 +94,9 @@ def test_a_main_program_needs_no_guard_and_may_hold_lambdas(tmp_path):
         found = sweeps.run(task, {"rate": sweeps.values([0.25, 1.5])}, steps=200, on=sweeps.processes(1))
         print(found.columns["status"])
     """
-    (tmp_path / "main.py").write_text(textwrap.dedent(program))
+    (tmp_path / "mine.py").write_text(textwrap.dedent(program))  # a module of the working directory
     ended = subprocess.run(
-        [sys.executable, tmp_path / "main.py"], env=os.environ, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", "import mine"], cwd=tmp_path, capture_output=True, text=True, timeout=120
     )
     assert ended.stdout == "['done', 'diverged']\n", ended.stderr
 
@@ -106,7 +120,7 @@ def test_a_task_that_cannot_be_sent_is_refused_with_the_name_of_the_variable():
     "call, message",
     [
         (lambda: sweeps.processes(0), "at least 1; got 0"),
-        (lambda: sweeps.processes(2, patience=0), "patience must be a number of seconds above 0"),
+        (lambda: sweeps.processes(2, patience=1), "patience must be a number of seconds of at least 2"),
         (lambda: sweeps.plan(small.task(), small.space(), steps=5, on=2), r"on takes sweeps.processes\(...\)"),
     ],
 )

@@ -1,5 +1,6 @@
 """Workers that do the works of a sweep, each driven by a thread, and what happens if one is lost."""
 
+import math
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -9,6 +10,16 @@ from typing import NamedTuple, Protocol
 from jaxopt_lite.sweeps.execution._work import Answer, Failed, Work
 
 TRIES = 3
+
+
+def check_patience(seconds: float) -> None:
+    """Check how long workers may be silent.
+
+    Raises:
+        ValueError: less than 2 seconds: a worker gives a sign of life every second.
+    """
+    if not isinstance(seconds, int | float) or not 2 <= seconds < math.inf:
+        raise ValueError(f"patience must be a number of seconds of at least 2, got {seconds!r}")
 
 
 class Lost(Exception):
@@ -45,7 +56,7 @@ class Pool:
     """
 
     def __init__(self, starts: Sequence[Start]) -> None:
-        """Start the workers.
+        """A pool without works, which starts the workers when there are any.
 
         Args:
             starts: for each worker what starts it, and starts another in its place if it is lost. It is given an event:
@@ -57,11 +68,12 @@ class Pool:
         self._items: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._threads = [threading.Thread(target=self._serve, args=(start,), daemon=True) for start in starts]
         self._starting = set(self._threads)
-        for thread in self._threads:
-            thread.start()
 
     def submit(self, work: Work) -> Future[Answer | Failed]:
-        """Do a work when a worker is free."""
+        """Do a work when a worker is free; the first one starts the workers."""
+        for thread in self._threads:
+            if thread.ident is None:
+                thread.start()
         future: Future[Answer | Failed] = Future()
         self._items.put(_Item(work, future))
         return future
@@ -72,6 +84,8 @@ class Pool:
         for _ in self._threads:
             self._items.put(None)
         for thread in self._threads:
+            if thread.ident is None:
+                continue
             thread.join(timeout=1.0 if thread in self._starting else None)
 
     def _serve(self, start: Start) -> None:

@@ -1,10 +1,13 @@
 """A sweep's task and structures in a form that another process can load, which builds the same programs from them."""
 
 import inspect
+import os
 import platform
 import site
 import sys
+import sysconfig
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 
@@ -136,20 +139,28 @@ class Station:
         self._layout = Layout((self._device,), vmap_start=setup.vmap_start)
         self._programs: dict[int, Programs] = {}
 
-    def load(self, recipe: Recipe) -> None:
+    def load(self, recipe: Recipe) -> Failed | None:
         """Build the programs of a group.
+
+        Returns:
+            None, or the error that the task raises.
 
         Raises:
             RuntimeError: they are not those of the sweep.
         """
-        traced = trace(self._task, self._groups[recipe.group], recipe.width, self._device, self._layout)
+        try:
+            traced = trace(self._task, self._groups[recipe.group], recipe.width, self._device, self._layout)
+            programs, _ = traced.compiled()
+        except Exception as error:
+            return Failed(f"the worker on {platform.node()} cannot build the programs: {one_line(error)}")
         if traced.digests != recipe.digests:
             raise RuntimeError(
                 f"the worker on {platform.node()} builds another program from the task than the process that started "
                 "the sweep: are its packages of the same versions, and is what the task reads from files and the "
                 "environment the same?"
             )
-        self._programs[recipe.group], _ = traced.compiled()
+        self._programs[recipe.group] = programs
+        return None
 
     def perform(self, work: Work) -> Answer | Failed:
         """Do a work of a group whose programs are built."""
@@ -165,35 +176,36 @@ def _pickled(task: Task, groups: Sequence[Group], by_value: bool) -> bytes:
     """
     import cloudpickle
 
-    sent = _own_modules() if by_value else []
-    for module in sent:
-        cloudpickle.register_pickle_by_value(module)
-    try:
-        return cloudpickle.dumps((task, list(groups)))
-    except Exception as error:
-        raise TaskError(
-            f"task {task.name!r} cannot be sent to another process because of {_culprit(task)}: {one_line(error)}. "
-            "Make it inside the function that uses it, or run the sweep in this process, without on="
-        ) from error
-    finally:
-        for module in sent:
-            cloudpickle.unregister_pickle_by_value(module)
+    with ExitStack() as undo:
+        for module in _own_modules() if by_value else []:
+            cloudpickle.register_pickle_by_value(module)
+            undo.callback(cloudpickle.unregister_pickle_by_value, module)
+        try:
+            return cloudpickle.dumps((task, list(groups)))
+        except Exception as error:
+            raise TaskError(
+                f"task {task.name!r} cannot be sent to another process because of {_culprit(task, groups)}: "
+                f"{one_line(error)}. Make it inside the function that uses it, or run the sweep in this process, "
+                "without on="
+            ) from error
 
 
 def _own_modules() -> list[ModuleType]:
     """The modules that are neither installed packages nor part of Python, which other machines may not have."""
-    installed = tuple({sys.prefix, sys.base_prefix, *site.getsitepackages(), site.getusersitepackages()})
+    folders = {*map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")), site.getusersitepackages()}
+    installed = tuple(f"{folder}{os.sep}" for folder in folders)
     return [
         module
         for name, module in list(sys.modules.items())
         if (file := getattr(module, "__file__", None))
         and not file.startswith(installed)
-        and name.partition(".")[0] not in ("__main__", "jaxopt_lite")
+        and getattr(module, "__name__", None) == name  # not a second name of a module
+        and name.partition(".")[0] not in ("__main__", "__mp_main__", "jaxopt_lite")
     ]
 
 
-def _culprit(task: Task) -> str:
-    """In words, what of a task cannot be pickled: one of its fields, or a variable that a function of it captures."""
+def _culprit(task: Task, groups: Sequence[Group]) -> str:
+    """In words, what cannot be pickled: a field of the task, a variable that a function captures, or a setting."""
     import cloudpickle
 
     def fails(value: Any) -> bool:
@@ -205,7 +217,8 @@ def _culprit(task: Task) -> str:
 
     seen: set[int] = set()
     name, value, found = "the task", task, True
-    parts = {f"its {field}": value for field, value in task._asdict().items()}
+    parts: dict[str, Any] = {f"its {field}": value for field, value in task._asdict().items()}
+    parts |= {f"the setting {leaf!r}": leaf for group in groups for leaf in group.pattern}
     while found:
         found = False
         for name_of_part, part in parts.items():
@@ -213,10 +226,18 @@ def _culprit(task: Task) -> str:
                 seen.add(id(part))
                 name, value, found = name_of_part, part, True
                 break
-        captured = inspect.getclosurevars(value) if found and inspect.isfunction(value) else None
-        parts = {repr(key): x for key, x in {**captured.globals, **captured.nonlocals}.items()} if captured else {}
+        parts = {repr(key): x for key, x in _captured(value).items()} if found else {}
     kind = "" if inspect.isfunction(value) else f", a {type(value).__name__}"
     return f"{name}{kind}"
+
+
+def _captured(value: Any) -> dict[str, Any]:
+    """The variables that a function captures, by name."""
+    try:
+        found = inspect.getclosurevars(value)
+    except (TypeError, ValueError):  # no function of Python, or a variable that has no value yet
+        return {}
+    return {**found.globals, **found.nonlocals}
 
 
 def _versions() -> dict[str, str]:

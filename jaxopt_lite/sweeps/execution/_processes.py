@@ -8,12 +8,15 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from threading import Event
 from typing import Any, NamedTuple
 
-from jaxopt_lite.sweeps.execution._pool import Lost, Pool
+from jaxopt_lite.sweeps.execution import _serve
+from jaxopt_lite.sweeps.execution._pool import Lost, Pool, check_patience
 from jaxopt_lite.sweeps.execution._portable import Recipe, Setup, Shipped, setup
 from jaxopt_lite.sweeps.execution._work import Answer, Failed, Work
 
@@ -75,19 +78,18 @@ def processes(count: int | None = None, *, patience: float = 60.0) -> Processes:
         count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise ValueError(f"processes takes a number of processes, at least 1; got {count!r}")
-    if not patience > 0:
-        raise ValueError(f"patience must be a number of seconds above 0, got {patience!r}")
+    check_patience(patience)
     return Processes(count, float(patience))
 
 
 class _Process:
     """A worker process, which ends with the connection to it."""
 
-    def __init__(self, ready: Setup, recipes: Callable[[int], Recipe], patience: float, _: Event) -> None:
+    def __init__(self, ready: Setup, recipes: Callable[[int], Recipe], patience: float, closed: Event) -> None:
         """Start it.
 
         Raises:
-            Lost: it ended at once.
+            Lost: it ended at once, or is not needed any more.
             RuntimeError: it cannot work.
         """
         self._recipes, self._patience = recipes, patience
@@ -96,27 +98,34 @@ class _Process:
         with theirs:
             # not multiprocessing.Process: that runs the user's main program again, which must be written for it
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "jaxopt_lite.sweeps.execution._serve", str(theirs.fileno())],
+                [sys.executable, "-P", _serve.__file__, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                env={"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env={"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ, "PYTHONPATH": _search_path()},
+                process_group=0,  # Ctrl-C reaches the sweep alone, which lets the segments end
             )
         # a worker that is stopped reads nothing either: without a limit, sending a large state would wait for ever
         with socket.fromfd(self._connection.fileno(), socket.AF_UNIX, socket.SOCK_STREAM) as ours:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", math.ceil(patience), 0))
-        self._ask("setup", ready)
+        self._ask("setup", ready, closed=closed)
 
     def perform(self, work: Work) -> Answer | Failed:
         if work.group not in self._loaded:
-            self._ask("load", self._recipes(work.group))
+            failed = self._ask("load", self._recipes(work.group))
+            if failed is not None:
+                return failed
             self._loaded.add(work.group)
         return self._ask("perform", work)
 
     def close(self) -> None:
         self._connection.close()
-        self._process.wait()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
-    def _ask(self, *request: Any) -> Any:
-        """The worker's answer.
+    def _ask(self, *request: Any, closed: Event | None = None) -> Any:
+        """The worker's answer; with `closed`, only until that is set.
 
         Raises:
             Lost: there is none.
@@ -124,9 +133,15 @@ class _Process:
         """
         try:
             self._connection.send(request)
+            deadline = time.monotonic() + self._patience
             while True:
-                if not self._connection.poll(self._patience):
-                    raise self._gone(f"it gave no sign of life for {self._patience:g} s")
+                if not self._connection.poll(0.5):
+                    if closed is not None and closed.is_set():
+                        raise self._gone("the sweep has ended")
+                    if time.monotonic() > deadline:
+                        raise self._gone(f"it gave no sign of life for {self._patience:g} s")
+                    continue
+                deadline = time.monotonic() + self._patience
                 kind, answer = self._connection.recv()
                 if kind == "error":
                     raise RuntimeError(answer)
@@ -149,4 +164,9 @@ class _Process:
 def _ending(code: int) -> str:
     if code == -signal.SIGKILL:
         return "signal SIGKILL, which the system sends if memory runs out"
-    return f"signal {signal.Signals(-code).name}" if code < 0 else f"status {code}"
+    return f"signal {-code}" if code < 0 else f"status {code}"
+
+
+def _search_path() -> str:
+    """Where this process finds its modules, for another one."""
+    return os.pathsep.join(folder or str(Path.cwd()) for folder in sys.path)

@@ -8,8 +8,9 @@ from threading import Event
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from jaxopt_lite._names import count
 from jaxopt_lite.sweeps._task_error import TaskError
-from jaxopt_lite.sweeps.execution._pool import Lost, Pool
+from jaxopt_lite.sweeps.execution._pool import Lost, Pool, check_patience
 from jaxopt_lite.sweeps.execution._portable import Recipe, Setup, Shipped, Station, setup
 from jaxopt_lite.sweeps.execution._work import Answer, Failed, Work, one_line
 
@@ -55,9 +56,9 @@ class RayCluster(NamedTuple):
 
     def workers(self) -> int:
         """The number of workers: as given, or as many as the cluster has room for."""
+        there = _connected(self.address).cluster_resources()
         if self.number is not None:
             return self.number
-        there = _connected(self.address).cluster_resources()
         room = min(math.floor(there.get(name, 0) / amount) for name, amount in self.resources if amount)
         if room < 1:
             wanted = ", ".join(f"{amount:g} {name}" for name, amount in self.resources)
@@ -65,7 +66,8 @@ class RayCluster(NamedTuple):
         return room
 
     def __str__(self) -> str:
-        return f"{self.number or 'all'} workers of the Ray cluster at {self.address!r}"
+        number = "all workers" if self.number is None else count(self.number, "worker")
+        return f"{number} of the Ray cluster at {self.address!r}"
 
 
 def ray(
@@ -106,8 +108,7 @@ def ray(
     wanted = {"CPU": 1.0} if resources is None else {name: float(x) for name, x in resources.items()}
     if not wanted or any(not x >= 0 for x in wanted.values()) or not any(wanted.values()):
         raise ValueError(f'resources takes amounts above 0 by name, as {{"GPU": 1}}; got {resources!r}')
-    if not patience > 0:
-        raise ValueError(f"patience must be a number of seconds above 0, got {patience!r}")
+    check_patience(patience)
     return RayCluster(address, workers, tuple(wanted.items()), float(patience))
 
 
@@ -124,13 +125,12 @@ class _Station:
             return str(error)
         return None
 
-    def load(self, recipe: Recipe) -> str | None:
+    def load(self, recipe: Recipe) -> Failed | str | None:
         assert self._station is not None
         try:
-            self._station.load(recipe)
-        except Exception as error:
-            return one_line(error)
-        return None
+            return self._station.load(recipe)
+        except RuntimeError as error:
+            return str(error)
 
     def perform(self, work: Work) -> Answer | Failed:
         assert self._station is not None
@@ -159,7 +159,10 @@ class _Actor:
 
     def perform(self, work: Work) -> Answer | Failed:
         if work.group not in self._loaded:
-            self._check(self._answer(self._actor.load.remote(self._recipes(work.group))))
+            found = self._answer(self._actor.load.remote(self._recipes(work.group)))
+            if isinstance(found, Failed):
+                return found
+            self._check(found)
             self._loaded.add(work.group)
         return self._answer(self._actor.perform.remote(work))
 
@@ -168,6 +171,7 @@ class _Actor:
 
     def _check(self, refused: str | None) -> None:
         if refused is not None:
+            self.close()
             raise RuntimeError(refused)
 
     def _answer(self, reference: Any, closed: Event | None = None) -> Any:
@@ -192,8 +196,11 @@ class _Actor:
         except errors.GetTimeoutError:
             self._ray.kill(self._actor)
             raise Lost(f"it gave no sign of life for {self._patience:g} s") from None
-        except (errors.RayActorError, errors.ObjectLostError, errors.NodeDiedError) as error:
-            raise Lost(str(error).strip().splitlines()[0]) from None
+        except errors.RayTaskError:  # of this package: errors of the task are answers
+            raise
+        except errors.RayError as error:  # the worker, its node, its memory
+            self._ray.kill(self._actor)
+            raise Lost(one_line(error)) from None
 
 
 def _ray() -> Any:

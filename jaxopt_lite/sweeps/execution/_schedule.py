@@ -73,7 +73,8 @@ class Scheduler:
     """Cuts jobs into segments, gives them to an executor, and writes what they did, from one thread, to the ledger.
 
     If a segment fails, each of its runs is tried without the others; a run that fails on its own gets the status
-    `failed`. That is written when a run has been scored, so that a task that always fails raises its error instead.
+    `failed`. That is written when another run has been scored or has diverged: a task that always fails raises its
+    error instead.
     """
 
     def __init__(
@@ -101,7 +102,7 @@ class Scheduler:
         self._pace: dict[int, float] = {}  # seconds of a step of a chunk, by group
         self.score_seconds = 0.0  # of all evaluations, summed over workers
         self._failures: list[tuple[Job, Failed]] = []  # not written yet
-        self._proven = bool(ledger.scores_by_step(objective))  # whether a run has been scored
+        self._proven = any(row.status in ("done", "diverged") for row in ledger.rows())  # that runs can be made
         self._slots = [0, 0]  # steps of runs, steps that the chunks had room for
 
     @property
@@ -184,7 +185,7 @@ class Scheduler:
         self._slots[0] += steps * work.runs
         self._slots[1] += steps * self._widths[job.group]
         done(outcomes, steps * work.runs)
-        self._proven = self._proven or bool(answer.scores)
+        self._proven = self._proven or bool(answer.scores) or any(o.status == "diverged" for o in outcomes)
         self._write_failures(done)
         if work.span[1] < job.end and alive:
             state = Chunk([x[alive] for x in answer.carry], {name: p[alive] for name, p in answer.points.items()})
@@ -206,15 +207,11 @@ class Scheduler:
         self._write_failures(done)
 
     def _write_failures(self, done: Callable[[list[Outcome], int], None]) -> None:
-        """Write which runs have failed, if a run has been scored."""
+        """Write which runs have failed, if another one has ended well or diverged."""
         if self._failures and self._proven:
-            outcomes = [
-                Outcome(job.runners[0].row, "failed", job.step, {}, {}, None, error=failed.text)
-                for job, failed in self._failures
-            ]
+            failures = [(job.runners[0].row, job.step, failed.text) for job, failed in self._failures]
             self._failures.clear()
-            self._ledger.record(outcomes)
-            done(outcomes, 0)
+            done(self._ledger.fail(failures), 0)
 
     def _outcomes(self, job: Job, work: Work, answer: Answer, alive: list[int]) -> list[Outcome]:
         """What to write of each run: it has diverged if its loss or its objective is not finite."""

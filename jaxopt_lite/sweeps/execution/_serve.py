@@ -1,8 +1,9 @@
-"""The main program of a worker process: `python -m jaxopt_lite.sweeps.execution._serve FD`."""
+"""The main program of a worker process: `python _serve.py FD`. What it imports first is Python's own."""
 
-import signal
+import os
 import sys
 import threading
+import time
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -11,18 +12,19 @@ BEAT_SECONDS = 1.0
 
 def serve(connection: Connection) -> None:
     """Do what the other end of a connection asks for, and send a sign of life every second, until it is closed."""
-    sending, over = threading.Lock(), threading.Event()
+    sending = threading.Lock()
 
     def send(kind: str, answer: Any) -> None:
         with sending:
             connection.send((kind, answer))
 
     def beat() -> None:
-        while not over.wait(BEAT_SECONDS):
+        while True:
+            time.sleep(BEAT_SECONDS)
             try:
                 send("beat", None)
-            except OSError:  # the sweep is gone
-                return
+            except OSError:  # the sweep is gone, and with it all use of what is being trained
+                os._exit(1)
 
     threading.Thread(target=beat, daemon=True).start()
     from jaxopt_lite.sweeps.execution._portable import Station  # takes seconds, while the signs of life begin
@@ -41,9 +43,8 @@ def serve(connection: Connection) -> None:
             else:
                 send("answer", answer)
     except (EOFError, OSError):  # the sweep has ended or is gone
-        over.set()
+        os._exit(0)  # without waiting for threads of the task
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the sweep, which lets the segments end
     serve(Connection(int(sys.argv[1])))

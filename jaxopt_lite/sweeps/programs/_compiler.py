@@ -75,13 +75,14 @@ class Compiler:
             previous: the ledger of which the programs must be, if the sweep is resumed.
 
         Raises:
-            Exception: the task raises an error for every group; that of the first one.
+            Exception: the task raises an error for every group of the space; that of the first one.
             ValueError: its scores cannot be columns, a setting has no effect, or a drawn number is needed.
             StoreError: a program is not that of the ledger.
         """
         devices, begin = self._plan.devices, time.perf_counter()
         to_run = [nth for nth in running if nth not in self.ready and nth not in self.failed]
-        to_trace = [nth for nth in dict.fromkeys([*groups, *to_run]) if nth not in self.traced or nth in to_run]
+        known = {*self.traced, *self.failed} - set(to_run)
+        to_trace = [nth for nth in dict.fromkeys([*groups, *to_run]) if nth not in known]
         if not to_trace:
             return
         total, waiting = len(to_run) * len(devices), dict[Future[tuple[Programs, int]], int]()
@@ -108,7 +109,8 @@ class Compiler:
                 self.ready.setdefault(nth, []).append(future.result()[0])
                 self.compiled += future.result()[1]
         self.seconds += time.perf_counter() - begin
-        if self.failed and not set(self.traced) - set(self.failed):
+        untried = self._plan.search is not None and len(self.failed) < len(self._plan.groups)
+        if self.failed and not self.traced.keys() - self.failed.keys() and not untried:
             raise next(iter(self.failed.values()))
         self._warn()
 
@@ -139,7 +141,8 @@ class Compiler:
         columns = next(
             (t.columns for t, (at, _) in zip(self._plan.trials, self._plan.placed, strict=True) if at == nth), {}
         )
-        error.add_note(f"raised for {', '.join(f'{name} {value}' for name, value in columns.items())}")
+        setting = ", ".join(f"{name} {value}" for name, value in columns.items())
+        error.add_note(f"raised for {setting or 'a setting'}")
         self.failed[nth] = error
 
     def _warn(self) -> None:

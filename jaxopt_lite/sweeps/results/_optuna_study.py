@@ -78,7 +78,7 @@ def _distributions(optuna: Any, settings: Sequence[Setting], ranges: Mapping[str
 def _trial(optuna: Any, setting: Setting, objective: str, distributions: Mapping[str, Any]) -> Any:
     states = optuna.trial.TrialState
     complete = setting.done == setting.seeds and math.isfinite(setting.scores[objective].mean)
-    state = states.COMPLETE if complete else states.FAIL if setting.diverged or not setting.pruned else states.PRUNED
+    state = states.COMPLETE if complete else states.FAIL if setting.lost or not setting.pruned else states.PRUNED
     params = {name: _plain(value) for name, value in setting.columns.items() if value is not None}
     return optuna.trial.create_trial(
         state=state,

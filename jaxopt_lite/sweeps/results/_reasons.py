@@ -23,9 +23,9 @@ class Reason(NamedTuple):
 
     Attributes:
         setting: the setting.
-        cause: "diverged"; a trouble of `diagnostics.RULES`, such as "vanishing"; "rate" if another learning rate of the
-            same combination is better, "settings" if other numbers are; "stopped" if the setting was stopped early
-            without a trouble; or "behind" if its layers have no trouble.
+        cause: "diverged"; "failed"; a trouble of `diagnostics.RULES`, such as "vanishing"; "rate" if another learning
+            rate of the same combination is better, "settings" if other numbers are; "stopped" if the setting was
+            stopped early without a trouble; or "behind" if its layers have no trouble.
         text: the reason in a sentence.
         step: the step from which on it holds, 0 for the start; None if it is not about a step.
         remedies: what to change, the best first.
@@ -96,12 +96,16 @@ class Reasons:
 
     def all(self) -> list[Reason]:
         """The reason of each setting that has ended and is neither the best nor tied with it."""
-        ended = [s for s in self._settings if s.done + s.diverged + s.pruned == s.seeds and s is not self._best]
+        ended = [s for s in self._settings if s.done + s.lost + s.pruned == s.seeds and s is not self._best]
         return [self._reason(setting) for setting in ended if setting.trials not in self._tied]
 
     def _reason(self, setting: Setting) -> Reason:
         if setting.diverged:
             return self._diverged(setting)
+        if setting.failed:
+            errors = self._results.errors
+            text = next((errors[row] for row in setting.trials if row in errors), "")
+            return Reason(setting, "failed", f"failed{self._with(setting, setting.failed)}: {text}", None, ())
         trouble = self._troubled(setting)
         if setting.pruned:
             return self._stopped(setting, trouble)

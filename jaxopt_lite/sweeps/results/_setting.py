@@ -64,6 +64,11 @@ class Setting(NamedTuple):
     step: int = 0
     rungs: Mapping[int, Mean] = {}
 
+    @property
+    def lost(self) -> int:
+        """Number of seeds with which it diverged or failed."""
+        return self.diverged + self.failed
+
 
 def mean_of(numbers: Sequence[float]) -> Mean:
     """The mean of some scores with its interval; NaN if there are none."""

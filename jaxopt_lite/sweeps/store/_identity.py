@@ -33,7 +33,7 @@ RESERVED = (
 
 def facts_of(planned: Plan) -> dict[str, Any]:
     """What a ledger keeps of a plan."""
-    task = planned.task
+    task, widths = planned.task, {nth: planned.widths[nth] for nth in planned.used}
     return {
         "task": task.name,
         "objective": task.objective,
@@ -49,8 +49,8 @@ def facts_of(planned: Plan) -> dict[str, Any]:
         "stop": repr(planned.stop),
         "confirm": list(planned.confirm) if planned.confirm else None,
         "structures": planned.structures,
-        "widths": [planned.widths[nth] for nth in planned.used],
-        "group_widths": {str(nth): planned.widths[nth] for nth in planned.used},
+        "widths": list(widths.values()),
+        "group_widths": {str(nth): width for nth, width in widths.items() if nth not in planned.widths.errors},
         "forms": planned.forms,
         "merge": planned.layout.merge,
         "diagnose": task.diagnose,

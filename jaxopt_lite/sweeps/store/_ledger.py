@@ -5,6 +5,7 @@ import json
 import math
 import os
 import sqlite3
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import lru_cache
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxopt_lite._names import count
 from jaxopt_lite.diagnostics import Record
 from jaxopt_lite.diagnostics._conclude import Label, Labels
 from jaxopt_lite.sweeps.store._database import (
@@ -237,11 +239,27 @@ class Ledger:
             db.executemany("DELETE FROM carries WHERE trial = ?", [(row,) for row in rows])
 
     def revive(self, rows: Sequence[int]) -> None:
-        """Let pruned runs begin again."""
+        """Let pruned or failed runs begin again."""
         with transaction(self._db) as db:
             db.executemany("UPDATE trials SET status = 'waiting', step = 0 WHERE id = ?", [(row,) for row in rows])
-            for table in ("curves", "records"):
+            for table in ("curves", "records", "errors"):
                 db.executemany(f"DELETE FROM {table} WHERE trial = ?", [(row,) for row in rows])
+
+    def fail(self, failures: Sequence[tuple[int, int, str]]) -> list[Outcome]:
+        """Give runs the status `failed`, and return what was written.
+
+        A run that is done keeps its status and scores: it was only made again for its final state.
+
+        Args:
+            failures: row, step and error of each run.
+        """
+        done = {row for row, _, _ in failures if self.row(row).status == "done"}
+        if done:
+            errors = "; ".join(dict.fromkeys(text for row, _, text in failures if row in done))
+            warnings.warn(f"the final states of {count(len(done), 'run')} cannot be made again: {errors}", stacklevel=2)
+        outcomes = [Outcome(row, "failed", step, {}, {}, None, error=e) for row, step, e in failures if row not in done]
+        self.record(outcomes)
+        return outcomes
 
     def errors(self) -> dict[int, str]:
         """Why runs failed, by row."""
