@@ -66,6 +66,9 @@ def processes(count: int | None = None, *, patience: float = 60.0) -> Processes:
         patience: seconds without a sign of life after which a worker is replaced. Workers give one every second, also
             while they train. Default: 60.
 
+    Returns:
+        The argument `on` of `sweeps.run`, `plan` and `execute`.
+
     Raises:
         ValueError: an argument is out of range.
 

@@ -93,6 +93,9 @@ def ray(
         resources: what each worker takes, by Ray's names, as `{"GPU": 1}`. Default: one CPU.
         patience: seconds without a sign of life after which a worker is replaced. Default: 60.
 
+    Returns:
+        The argument `on` of `sweeps.run`, `plan` and `execute`.
+
     Raises:
         ValueError: an argument is out of range.
         ModuleNotFoundError: Ray is not installed.
