@@ -184,10 +184,14 @@ def _curves(name: str, half: float) -> tuple[Any, Any, Any]:
 
     from jaxopt_lite.activations import CATALOGUE
 
-    one = CATALOGUE[name].probe
+    @jax.jit
+    def value_and_slope(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        y, back = jax.vjp(CATALOGUE[name].probe, x)
+        return y, back(jnp.ones_like(y))[0]
+
     x = np.linspace(-half, half, 801)[1:-1] + 1e-4  # off the kinks, where a slope has no meaning
-    at = jnp.asarray(x, jnp.float32)
-    return x, np.asarray(one(at)), np.asarray(jax.vjp(one, at)[1](jnp.ones_like(at))[0])
+    y, slope = value_and_slope(jnp.asarray(x, jnp.float32))
+    return x, np.asarray(y), np.asarray(slope)
 
 
 def _drawn(name: str, row: dict[str, Any], width: float, height: float, alone: bool = True) -> "Figure":

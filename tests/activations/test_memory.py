@@ -13,7 +13,12 @@ from jaxopt_lite.activations import CATALOGUE, act_dense, gated_dense
 from jaxopt_lite.bench._activation_memory import closure, dense_after, scan_slope
 from jaxopt_lite.bench._activation_rivals import in_jax_nn
 
-SAME_SHAPE = [n for n, row in CATALOGUE.items() if row.function(jnp.zeros((1, 8)), **row.settings).shape == (1, 8)]
+ROW = jax.ShapeDtypeStruct((1, 8), jnp.float32)
+SAME_SHAPE = [
+    name
+    for name, row in CATALOGUE.items()
+    if jax.eval_shape(partial(row.function, **row.settings), ROW).shape == (1, 8)
+]
 KEPT = {"nothing": 1.0, "mask": 1.25, "input": 2.0, "output": 2.0}  # arrays of float32, the layer's input included
 LAYER = ((256, 256),), 512 * 256, 256
 

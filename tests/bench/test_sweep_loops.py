@@ -42,6 +42,7 @@ def engine(task):
     return dict(zip(results.columns["optimizer"], results.columns["validation_accuracy"], strict=True))
 
 
+# Two ways run all optimizers. The others have the same optimizers and step, and run the first and the last.
 WAYS = {
     "rebuilt": lambda data, trainings: list(_loops.rebuilt(data, trainings)),
     "cached": lambda data, trainings: list(_loops.Cached()(data, trainings)),
@@ -50,9 +51,10 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize("way", WAYS)
 def test_jax_loops_by_hand_agree_with_the_engine(way, data, trainings, engine):
-    for name, accuracy in zip(RATES, way(data, trainings), strict=True):
+    some = trainings if way in ("cached", "scan") else [trainings[0], trainings[-1]]
+    for name, accuracy in zip((one.optimizer for one in some), WAYS[way](data, some), strict=True):
         assert accuracy > 0.5
         assert abs(accuracy - engine[name]) <= 2.5 / 360, name  # two images of 360 at most
 

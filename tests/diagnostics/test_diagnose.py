@@ -1,6 +1,7 @@
 """Verdicts of networks whose trouble is known, what is printed, and input that cannot work."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -30,23 +31,23 @@ def mlp(depth: int, fn: Any = act.relu, scale: float = 2.0, bias: float = 0.0, s
     return model
 
 
-CASES: dict[str, tuple[Any, Any, str]] = {
-    "healthy": (mlp(3), X, "healthy"),
-    "vanishing": (mlp(10, jax.nn.sigmoid, 1.0), X, "vanishing"),
-    "exploding": (mlp(12, act.elu, 6.0), X, "exploding"),
-    "dead": (mlp(3, nnx.relu, bias=-6.0), X, "dead"),
-    "nearly dead": (mlp(3, nnx.relu, bias=-2.5), X, "dead"),
-    "saturated": (mlp(3, jnp.tanh, 60.0), X, "saturated"),
-    "collapsed": (mlp(3), 8 + X, "collapsed"),
-    "linear": (mlp(3, lambda x: 2 * x), X, "linear"),
-    "not finite": (mlp(3, scale=np.inf), X, "not finite"),
+CASES: dict[str, tuple[Callable[[], nnx.Module], Any, str]] = {
+    "healthy": (lambda: mlp(3), X, "healthy"),
+    "vanishing": (lambda: mlp(10, jax.nn.sigmoid, 1.0), X, "vanishing"),
+    "exploding": (lambda: mlp(12, act.elu, 6.0), X, "exploding"),
+    "dead": (lambda: mlp(3, nnx.relu, bias=-6.0), X, "dead"),
+    "nearly dead": (lambda: mlp(3, nnx.relu, bias=-2.5), X, "dead"),
+    "saturated": (lambda: mlp(3, jnp.tanh, 60.0), X, "saturated"),
+    "collapsed": (lambda: mlp(3), 8 + X, "collapsed"),
+    "linear": (lambda: mlp(3, lambda x: 2 * x), X, "linear"),
+    "not finite": (lambda: mlp(3, scale=np.inf), X, "not finite"),
 }
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_verdict(name: str) -> None:
-    model, x, truth = CASES[name]
-    diagnosis = diagnose(model, x, Y)
+    build, x, truth = CASES[name]
+    diagnosis = diagnose(build(), x, Y)
     assert diagnosis.verdict == truth
     assert bool(diagnosis.remedies) == (truth != "healthy")
     if truth not in ("healthy", "linear"):

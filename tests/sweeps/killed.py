@@ -45,5 +45,5 @@ if __name__ == "__main__":
     _schedule.segment_end = lambda step, end, length, stride: min(end, step + 100)
     _ledger.connected = counted
     resume = (Path(store) / "ledger.sqlite").exists()
-    sweeps.run(small.task(), small.space(), seeds=2, steps=STEPS, store=store, resume=resume, progress=False)
+    sweeps.run(small.plain(), small.space(), seeds=2, steps=STEPS, store=store, resume=resume, progress=False)
     print("finished", flush=True)

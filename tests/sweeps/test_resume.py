@@ -46,12 +46,12 @@ def test_killed_at_three_statements(undisturbed, cache, tmp_path):
 
 def test_segments_do_not_show(undisturbed):
     """The same sweep in this process, in long segments."""
-    whole = sweeps.run(small.task(), small.space(), seeds=2, steps=3000)
+    whole = sweeps.run(small.plain(), small.space(), seeds=2, steps=3000)
     assert small.columns(whole) == small.columns(sweeps.Results.load(undisturbed))
 
 
 def test_resuming_a_finished_sweep_runs_nothing(undisturbed):
-    again = sweeps.run(small.task(), small.space(), seeds=2, steps=3000, store=undisturbed, resume=True)
+    again = sweeps.run(small.plain(), small.space(), seeds=2, steps=3000, store=undisturbed, resume=True)
     assert again.facts["last"] | {"compile_seconds": 0, "run_seconds": 0} == {
         "programs": 0,
         "compiled": 0,
@@ -71,11 +71,11 @@ def test_an_interrupted_sweep_keeps_finished_runs(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        sweeps.run(small.task(), small.space(), seeds=6, steps=40, store=tmp_path / "s", progress=interrupt)
+        sweeps.run(small.plain(), small.space(), seeds=6, steps=40, store=tmp_path / "s", progress=interrupt)
     kept = sweeps.Results.load(tmp_path / "s").columns["status"]
     assert kept.count("done") >= 6
-    resumed = sweeps.run(small.task(), small.space(), seeds=6, steps=40, store=tmp_path / "s", resume=True)
-    undisturbed = sweeps.run(small.task(), small.space(), seeds=6, steps=40)
+    resumed = sweeps.run(small.plain(), small.space(), seeds=6, steps=40, store=tmp_path / "s", resume=True)
+    undisturbed = sweeps.run(small.plain(), small.space(), seeds=6, steps=40)
     assert small.columns(resumed) == small.columns(undisturbed)
 
 
@@ -85,13 +85,13 @@ def test_an_interrupted_sweep_keeps_finished_runs(tmp_path):
         ({"steps": 41}, "in its steps: the store has 40, requested 41"),
         ({"seeds": 3}, "in its seeds"),
         ({"space": small.space((0.01, 0.2, 1.0))}, r"learning_rate 0.1, requested .*learning_rate 0.2"),
-        ({"task": small.task()._replace(data=small.data(60))}, "in its data"),
-        ({"task": small.task()._replace(name="other")}, "in its task"),
+        ({"task": small.plain()._replace(data=small.data(60))}, "in its data"),
+        ({"task": small.plain()._replace(name="other")}, "in its task"),
     ],
 )
 def test_another_sweep_is_not_resumed(tmp_path_factory, change, message):
     store = tmp_path_factory.getbasetemp() / "another"
-    given = {"task": small.task(), "space": small.space(), "seeds": 2, "steps": 40}
+    given = {"task": small.plain(), "space": small.space(), "seeds": 2, "steps": 40}
     if not store.exists():
         sweeps.run(**given, store=store)
     with pytest.raises(sweeps.StoreError, match=message):
@@ -104,6 +104,6 @@ def test_another_program_is_not_mixed_in(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        sweeps.run(small.task(), small.space(), seeds=60, steps=40, store=tmp_path / "s", progress=interrupt)
+        sweeps.run(small.plain(), small.space(), seeds=60, steps=40, store=tmp_path / "s", progress=interrupt)
     with pytest.raises(sweeps.StoreError, match="compiled program"):
-        sweeps.run(small.task(batch_size=9), small.space(), seeds=60, steps=40, store=tmp_path / "s", resume=True)
+        sweeps.run(small.plain(batch_size=9), small.space(), seeds=60, steps=40, store=tmp_path / "s", resume=True)

@@ -333,10 +333,16 @@ def _traced(task: Task, group: Group, width: int, device: Any, vmap_start: bool)
             state, curve = advance(task, trial, restore(carry), Curve(points, bounds[2]), data, seed, bounds[:2])
 
             def scored(function: Callable[..., Any], least: int) -> dict[str, Array]:
-                def skipped() -> dict[str, Array]:
-                    return {name: jnp.zeros(x.shape, x.dtype) for name, x in jax.eval_shape(taken).items()}
+                shapes: dict[str, Any] = {}
 
-                taken = partial(function, task, trial, state, data)
+                def taken() -> dict[str, Array]:
+                    found = function(task, trial, state, data)
+                    shapes.update(jax.tree.map(shape_of, found))
+                    return found
+
+                def skipped() -> dict[str, Array]:  # traced after the other branch, which knows the shapes
+                    return {name: jnp.zeros(x.shape, x.dtype) for name, x in shapes.items()}
+
                 # the condition is one for all trials, so that under vmap it stays a condition
                 return jax.lax.cond(bounds[3] >= least, taken, skipped)
 
