@@ -85,7 +85,11 @@ class Compiler:
         begin = time.perf_counter()
         missing = self._missing(Counter(nth for nth in running if nth not in self.failed))
         asked = [nth for nth in dict.fromkeys([*groups, *missing]) if nth not in self.failed]
-        to_do = [nth for nth in asked if nth not in self.traced or missing.get(nth)]
+        to_do = [
+            nth
+            for nth in asked
+            if nth not in self.traced or missing.get(nth) or nth in missing.keys() - self.ready.keys()
+        ]
         if not to_do:
             return
         total, waiting = sum(map(len, missing.values())), dict[Future[tuple[Programs, int]], tuple[int, int]]()
