@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 # Most of the time of the tests is the compilation of programs that run once: the compiler leaves out most optimisations
-# unless XLA_FLAGS and JAX_DISABLE_MOST_OPTIMIZATIONS are set.
+# unless XLA_FLAGS and JAX_DISABLE_MOST_OPTIMIZATIONS are set. TEST_LAYOUT=accelerator is explained in tests/sweeps.
 os.environ.setdefault(
     "XLA_FLAGS",
-    "--xla_force_host_platform_device_count=2 --xla_cpu_multi_thread_eigen=false "
+    f"--xla_force_host_platform_device_count={8 if os.environ.get('TEST_LAYOUT') == 'accelerator' else 2} "
+    "--xla_cpu_multi_thread_eigen=false "
     "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
 )
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")

@@ -163,8 +163,7 @@ class Plan(NamedTuple):
         """In words, what trains."""
         if self.on is not None:
             return str(self.on)
-        device = self.devices[0]
-        return device.device_kind if device.platform != "cpu" else "CPU cores"
+        return "CPU cores" if self.layout.backend == "cpu" else self.devices[0].device_kind
 
     def rows(self, points: Sequence[Picks], seeds: Sequence[int], first: int, trial: int, batch: int) -> list[Row]:
         """New rows of the ledger: runs of some points with some seeds.
@@ -283,7 +282,7 @@ def plan(
         grouping=grouping,
         widths=Widths(task, grouping.groups, chosen, _runs_at_a_time(len(grouping.groups), placed, first, sampler)),
         layout=chosen,
-        workers=_width.workers(chosen.devices or ()) if on is None else on.workers(),
+        workers=_width.workers(chosen) if on is None else on.workers(),
         on=on,
     )
 

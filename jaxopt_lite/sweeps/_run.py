@@ -245,13 +245,13 @@ def _opened(
             check_same(previous, planned, facts, extend=grow)
             rows = previous.rows()
         groups = assigned(planned, rows)
-        remaining = sorted({groups[row.trial] for row in rows if row.status not in FINAL})
+        remaining = [groups[row.trial] for row in rows if row.status not in FINAL]
         if grow:  # what is added may belong to any group
             remaining = planned.used
         if previous is not None:
             comparable = check_versions(previous, facts, bool(remaining))
         failed = [row for row in rows if row.status == "failed"] if comparable else []
-        remaining = sorted({*remaining, *(groups[row.trial] for row in failed)})
+        remaining = [*remaining, *(groups[row.trial] for row in failed)]
         if comparable:  # otherwise no run remains
             compiler.prepare(sorted(set(groups.values())), remaining, previous)
         sent = planned.on.setup(planned) if planned.on is not None and remaining else None
@@ -286,7 +286,7 @@ def _trained(
     scheduler = Scheduler(executor, planned.widths, planned.steps, planned.task.objective, ledger, keeps)
     try:
         while runs := rounds.next():
-            coming = sorted({rounds.group_of(row) for row, _ in runs})
+            coming = [rounds.group_of(row) for row, _ in runs]
             compiler.prepare(coming, coming)
             _note_programs(planned, compiler, ledger)
             tally.begin(runs)
@@ -324,7 +324,7 @@ def _without_failed(
     return [(row, step) for row, step, nth in placed if nth not in errors]
 
 
-def _executor(planned: Plan, compiler: Compiler, sent: Setup | None) -> Pool:
+def _executor(planned: Plan, compiler: Compiler, sent: Setup | None) -> Pool | Threads:
     """What trains."""
     if planned.on is not None and sent is not None:
         return planned.on.open(sent, compiler.recipe)

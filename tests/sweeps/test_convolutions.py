@@ -341,6 +341,7 @@ BUILDS = {"nnx": lambda trial, rngs: Net(rngs), "linen": lambda trial, rngs: Lin
 
 
 STEPS, SPACE = 8, {"optimizer": optimizers.sgd(sweeps.values([0.05, 0.2]))}
+CPU = sweeps.Layout(backend="cpu")
 
 
 @functools.cache
@@ -366,7 +367,7 @@ def test_a_cnn_in_a_sweep_equals_a_loop_of_its_steps(name):
 
 def test_a_program_with_convolutions_has_one_trial_on_a_cpu():
     task, results = swept("nnx")
-    assert sweeps.plan(task, SPACE, steps=1).widths[0] == 1
+    assert sweeps.plan(task, SPACE, steps=1, layout=CPU).widths[0] == 1
     wide = swept("nnx", width=2)[1]
     np.testing.assert_allclose(wide.columns["test_loss"], results.columns["test_loss"], rtol=1e-3)
 
@@ -375,7 +376,8 @@ def programs(task, monkeypatch, hooked):
     with monkeypatch.context() as patch:
         if not hooked:
             patch.setattr(_program, "has_convolutions", lambda jaxpr: False)
-        planned = sweeps.plan(task, {"activation": jnp.tanh, "optimizer": optimizers.adam(0.1)}, steps=1)
+        space = {"activation": jnp.tanh, "optimizer": optimizers.adam(0.1)}
+        planned = sweeps.plan(task, space, steps=1, layout=CPU)
         width = planned.widths[0]
         return _program.trace(task, planned.groups[0], width, planned.devices[0], planned.layout)
 

@@ -49,6 +49,35 @@ def test_the_number_of_devices_changes_no_bit(accelerator):
     assert small.columns(several) == small.columns(one)
 
 
+def test_the_accelerators_layout_as_an_argument():
+    layout = sweeps.Layout(backend="accelerator").resolved(mergeable=True)
+    assert layout.devices == tuple(jax.local_devices())
+    assert (layout.merge, layout.vmap_start, layout.backend) == (False, True, "accelerator")
+    planned = sweeps.plan(small.plain(), small.space(), seeds=4, steps=STEPS, layout=layout)
+    assert [planned.widths[nth] for nth in planned.used] == [16, 16]  # 3 rates with 4 seeds, in multiples of 8
+    assert planned.workers == len(jax.devices())
+    given = sweeps.Layout(devices=jax.devices()[:1], merge=True, vmap_start=False, backend="accelerator")
+    assert given.resolved(mergeable=True) == given._replace(devices=(jax.devices()[0],))
+
+
+def test_several_devices_trace_no_more_than_one():
+    traces = []
+
+    def init(trial, key):
+        traces.append(1)
+        return plain.init(trial, key)
+
+    plain = small.plain()
+    counts = []
+    for devices in (1, len(jax.devices())):
+        layout = sweeps.Layout(devices=tuple(jax.devices()[:devices]), width=1)
+        found = sweeps.run(plain._replace(init=init), small.space((0.1,)), seeds=8, steps=2, layout=layout)
+        assert found.columns["status"] == ["done"] * 16
+        counts.append(len(traces))
+        traces.clear()
+    assert counts[0] == counts[1] > 0
+
+
 def test_merging_does_not_change_the_results():
     merged, single = (swept(sweeps.Layout(width=4, merge=merge)) for merge in (True, False))
     assert (merged.facts["structures"], single.facts["structures"]) == (2, 2)
@@ -74,6 +103,7 @@ def test_an_interrupted_sweep_on_several_devices_resumes_bitwise(accelerator, tm
         (sweeps.Layout(width=0), "at least 1"),
         (sweeps.Layout(width=2.5), "whole number"),
         (sweeps.Layout(devices=()), "one or more devices"),
+        (sweeps.Layout(backend="gpu"), '"cpu" or "accelerator", got \'gpu\''),
     ],
 )
 def test_errors_of_layouts(layout, message):
@@ -123,7 +153,7 @@ def test_errors_of_merging():
 
     task = training.supervised(build, small.data(), batch_size=8)
     with pytest.raises(AttributeError, match=r"uses 'name' .*Layout\(merge=False\)"):
-        sweeps.run(task, small.space(), steps=2)
+        sweeps.run(task, small.space(), steps=2, layout=sweeps.Layout(merge=True))
     assert len(sweeps.run(task, small.space(), steps=2, layout=sweeps.Layout(merge=False))) == 6
 
 

@@ -75,9 +75,10 @@ def test_another_cpu_is_a_warning_if_runs_remain(tmp_path, monkeypatch):
             raise KeyboardInterrupt
 
     space = {"rate": sweeps.values([i / 100 for i in range(200)])}
+    given = {"steps": 400, "store": tmp_path / "s", "layout": sweeps.Layout(width=4)}  # chunks remain
     with pytest.raises(KeyboardInterrupt):
-        sweeps.run(task(), space, steps=400, store=tmp_path / "s", progress=interrupt)
+        sweeps.run(task(), space, progress=interrupt, **given)
     monkeypatch.setattr("jaxopt_lite.sweeps.store._identity._processor", lambda: "another")
     with pytest.warns(UserWarning, match="continues on another"):
-        sweeps.run(task(), space, steps=400, store=tmp_path / "s", resume=True)
-    sweeps.run(task(), space, steps=400, store=tmp_path / "s", resume=True)  # nothing remains: no warning
+        sweeps.run(task(), space, resume=True, **given)
+    sweeps.run(task(), space, resume=True, **given)  # nothing remains: no warning

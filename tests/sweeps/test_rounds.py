@@ -180,7 +180,8 @@ def test_a_sweep_that_grows_has_the_numbers_of_the_large_one(tmp_path, stop):
 
     def grown(trials, seeds, **options):
         space = {"activation": small.space()["activation"], "optimizer": optimizers.adam(sweeps.log_uniform(1e-3, 1))}
-        options = {"steps": STEPS, "progress": False, "stop": stop} | options
+        # one width: on an accelerator it follows the number of runs
+        options = {"steps": STEPS, "progress": False, "stop": stop, "layout": sweeps.Layout(width=8)} | options
         return sweeps.run(small.plain(), space, trials=trials, seeds=seeds, **options)
 
     def keyed(results):

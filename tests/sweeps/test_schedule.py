@@ -67,7 +67,7 @@ def scheduled(ends, counting=Counting):
     programs = counting(ends)
     facts = {"objective": "test_loss", "steps": STEPS}
     ledger = Ledger.create(None, facts, [Row(i, {}, i, "waiting", 0) for i in range(len(ends))])
-    executor = Threads({0: [programs]}, [None], 1)
+    executor = Threads({0: {0: programs}}, [None], 1)
     scheduler = Scheduler(executor, {0: programs.width}, STEPS, "test_loss", ledger)
     runners = [Runner(i, i, Member((), ())) for i in range(len(ends))]
     jobs = [Job(0, tuple(runners[i : i + 8]), 0, STEPS, None) for i in range(0, len(runners), 8)]
@@ -143,15 +143,20 @@ def test_the_time_of_steps_without_metrics_includes_the_wait_for_the_device(monk
     assert [span[:2] for span, _ in calls] == [(0, 32), (32, 400)]  # the first segment measures the pace
 
 
-def test_every_worker_has_another_device(monkeypatch):
-    together = threading.Barrier(4)
+def test_a_chunk_runs_on_the_least_busy_device_that_has_its_programs(monkeypatch):
+    go = threading.Event()
 
-    def attempted(programs, data, work):
-        together.wait(20)
+    def performed(programs, data, work):
+        go.wait(10)
         return programs, data
 
-    monkeypatch.setattr(_threads, "attempted", attempted)
-    executor = Threads({0: list("abcd")}, range(4), 4)
-    futures = [executor.submit(SimpleNamespace(group=0)) for _ in range(4)]
-    assert sorted(future.result(20) for future in futures) == list(zip("abcd", range(4), strict=True))
+    monkeypatch.setattr(_threads, "attempted", performed)
+    everywhere = {device: f"0 on {device}" for device in range(3)}
+    executor = Threads({0: everywhere, 1: {1: "1 on 1"}}, ["data 0", "data 1", "data 2"], 3)
+    groups = [0, 0, 0, 1, 1, 0, 0]
+    futures = [executor.submit(SimpleNamespace(group=group)) for group in groups]
+    go.set()
+    assert [future.result()[1][-1] for future in futures] == ["0", "1", "2", "1", "1", "0", "2"]
+    assert futures[3].result() == ("1 on 1", "data 1")
     executor.close()
+    assert executor._works == [0, 0, 0]

@@ -1,11 +1,13 @@
 """How wide a chunk is."""
 
+import math
 from functools import partial
 
 import jax
 import pytest
 
 from jaxopt_lite import activations, optimizers, sweeps
+from jaxopt_lite.sweeps.programs._executables import Lowered
 from jaxopt_lite.sweeps.programs._width import accelerator_width, bytes_of, cpu_width
 from tests.sweeps import small
 
@@ -33,6 +35,35 @@ def test_on_an_accelerator_memory_is_filled_but_not_beyond_the_trials():
     assert accelerator_width(linear, 30_000_000, 100) == 1
     # data of 60 GB leave room for 10 GB of trials
     assert 900 < accelerator_width(lambda width: 60 * 10**9 + linear(width), 80 << 30, 100_000) < 1500
+
+
+@pytest.mark.parametrize("widest, width", [(64, 64), (40, 32), (15, 8), (8, 8), (5, 4), (2, 2), (1, 1), (0, 1)])
+def test_a_program_that_does_not_compile_for_lack_of_memory_does_not_fit(widest, width):
+    """Memory as the analysis has it would hold more."""
+
+    def needed(asked):
+        return 10_000_000 * asked if asked <= widest else math.inf
+
+    memory = int(1.15 * (10_000_000 * 32 + 25e6)) + 1
+    assert accelerator_width(needed, memory if widest == 40 else 80 << 30, 64) == width
+
+
+@pytest.mark.parametrize("message", ["RESOURCE_EXHAUSTED: Out of memory", "INTERNAL: a defect"])
+def test_an_error_of_the_compiler_is_lack_of_memory_or_one_of_the_structure(message, monkeypatch):
+    compiled = Lowered.compiled
+
+    def compiled_if_narrow(lowered):
+        if lowered.program.in_avals[0][2].shape[0] > 8:
+            raise jax.errors.JaxRuntimeError(message)
+        return compiled(lowered)
+
+    monkeypatch.setattr(Lowered, "compiled", compiled_if_narrow)
+    layout = sweeps.Layout(backend="accelerator")
+    widths = sweeps.plan(small.plain(), small.space(), seeds=20, steps=1, layout=layout).widths
+    if message.startswith("INTERNAL"):
+        assert (widths[0], str(widths.errors[0])) == (1, message)
+    else:
+        assert (widths[0], widths.errors) == (8, {})
 
 
 def test_the_width_does_not_depend_on_other_trials():
@@ -65,7 +96,8 @@ def test_on_an_accelerator_a_chunk_has_the_runs_of_one_structure(monkeypatch):
 def test_a_sweep_that_grows_keeps_its_widths(tmp_path, monkeypatch):
     """As on an accelerator, where the width of a chunk follows the number of runs."""
     monkeypatch.setattr("jaxopt_lite.sweeps.programs._program.width_of", lambda task, group, layout, runs: runs)
-    run = partial(sweeps.run, small.task(), small.space(), steps=3, store=tmp_path / "s", progress=False)
+    given = {"store": tmp_path / "s", "progress": False, "layout": sweeps.Layout(merge=True)}
+    run = partial(sweeps.run, small.task(), small.space(), steps=3, **given)
     before = run(seeds=2)
     grown = run(seeds=3, extend=True)
     assert grown.facts["group_widths"] == before.facts["group_widths"] == {"0": 6}
@@ -87,7 +119,7 @@ def test_bytes_are_those_of_the_arrays():
 
 
 def test_the_text_of_a_plan():
-    planned = sweeps.plan(small.task(), small.space(), seeds=4, steps=7)
+    planned = sweeps.plan(small.task(), small.space(), seeds=4, steps=7, layout=sweeps.Layout(backend="cpu"))
     assert planned.runs == 24
     assert planned.chunks == [2]
     text = str(planned)

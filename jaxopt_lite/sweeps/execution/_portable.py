@@ -62,14 +62,14 @@ class Setup(NamedTuple):
         device: platform and kind of the device.
         configuration: of JAX, by name.
         sent: the task and the groups, pickled.
-        vmap_start: whether runs start under `vmap`.
+        layout: how runs are packed, without the devices.
     """
 
     versions: dict[str, str]
     device: tuple[str, str]
     configuration: dict[str, Any]
     sent: bytes
-    vmap_start: bool
+    layout: Layout
 
 
 class Recipe(NamedTuple):
@@ -101,7 +101,7 @@ def setup(task: Task, groups: Sequence[Group], layout: Layout, by_value: bool) -
     device = (layout.devices or ())[0]
     configuration = {name: getattr(jax.config, name) for name in _CONFIGURATION if hasattr(jax.config, name)}
     sent = _pickled(task, groups, by_value)
-    return Setup(_versions(), (device.platform, device.device_kind), configuration, sent, bool(layout.vmap_start))
+    return Setup(_versions(), (device.platform, device.device_kind), configuration, sent, layout._replace(devices=None))
 
 
 class Station:
@@ -136,7 +136,7 @@ class Station:
         except Exception as error:
             raise RuntimeError(f"{here} cannot load the task: {one_line(error)}") from error
         self._data = jax.device_put(self._task.data, self._device)
-        self._layout = Layout((self._device,), vmap_start=setup.vmap_start)
+        self._layout = setup.layout._replace(devices=(self._device,))
         self._programs: dict[int, Programs] = {}
 
     def load(self, recipe: Recipe) -> Failed | None:

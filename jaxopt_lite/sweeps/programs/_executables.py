@@ -3,7 +3,7 @@
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -27,6 +27,7 @@ class Lowered(NamedTuple):
         digest: of its text and constants.
         calls_back: whether it calls Python functions, which its text does not distinguish.
         used: for each array among its arguments, whether an operation or a result uses it.
+        lower: lowers it for a device.
     """
 
     program: Any
@@ -34,6 +35,11 @@ class Lowered(NamedTuple):
     digest: str
     calls_back: bool
     used: list[bool]
+    lower: Callable[[Any], Any]
+
+    def on(self, device: Any) -> "Lowered":
+        """The same for another device of the same kind; it is not traced again."""
+        return self if device == self.device else self._replace(program=self.lower(device), device=device)
 
     def compiled(self) -> tuple[Any, int]:
         """The executable, and whether it had to be compiled (1) or an equal program was compiled before (0)."""
@@ -56,19 +62,35 @@ class Lowered(NamedTuple):
             return executable, 1
 
 
-def lowered(function: Any, device: Any, arguments: Sequence[Any]) -> Lowered:
-    """Trace and lower a jitted function for some shapes.
+def lowered(function: Any, device: Any, arguments: Sequence[Any], donated: tuple[int, ...] = ()) -> Lowered:
+    """Trace and lower a function for some shapes.
 
     The digest covers the text, the trees of arguments and results, and the arrays that the function captures: with
     `JAX_USE_SIMPLIFIED_JAXPR_CONSTANTS` the text does not contain those.
+
+    Args:
+        function: the function.
+        device: where it will run.
+        arguments: shapes of its arguments.
+        donated: numbers of the arguments that it may overwrite.
     """
-    traced = function.trace(*arguments)
+
+    def traced_for(device: Any) -> Any:
+        placed = jax.sharding.SingleDeviceSharding(device)
+        # unused arguments are kept: programs of equal text then take equal arguments, so that they can be shared
+        options: dict[str, Any] = {"in_shardings": placed, "out_shardings": placed, "keep_unused": True}
+        return jax.jit(function, donate_argnums=donated, **options).trace(*arguments)
+
+    traced = traced_for(device)
     program = traced.lower()
     text = program.as_text()
     digest = hashlib.sha256("\n".join([text, str(program.in_tree), str(program.out_tree)]).encode())
     for constant in _constants(traced.jaxpr):
         update(digest, constant)
-    return Lowered(program, device, digest.hexdigest(), "callback" in text, _used_inputs(traced.jaxpr.jaxpr))
+    used = _used_inputs(traced.jaxpr.jaxpr)
+    return Lowered(
+        program, device, digest.hexdigest(), "callback" in text, used, lambda other: traced_for(other).lower()
+    )
 
 
 def clear() -> None:

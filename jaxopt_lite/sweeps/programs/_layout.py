@@ -1,8 +1,10 @@
 """How trials are packed into programs: devices, width of a chunk, merging of optimizers."""
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
+
+Backend = Literal["cpu", "accelerator"]
 
 
 class Layout(NamedTuple):
@@ -17,6 +19,9 @@ class Layout(NamedTuple):
             program then selects the optimizer by an index. Default: True on CPU if the task allows it (`Task.merge`).
         vmap_start: whether the trials of a chunk are initialised side by side, by `vmap`, or one after the other.
             Default: False on CPU, where the vmapped initialisation takes several times longer to compile.
+        backend: `"cpu"` or `"accelerator"`, the kind of backend that fields which are None follow, and for which
+            convolutions are written. `"accelerator"` on CPU devices makes the programs and chunks of a GPU or TPU,
+            to test there what a sweep would do; it is slower than `"cpu"`. Default: that of the devices.
 
     A trial's numbers on CPU are bitwise identical for one width, whatever the rest of the layout.
 
@@ -30,18 +35,21 @@ class Layout(NamedTuple):
     width: int | None = None
     merge: bool | None = None
     vmap_start: bool | None = None
+    backend: Backend | None = None
 
     def resolved(self, mergeable: bool) -> "Layout":
-        """The layout with the backend's values for `devices`, `merge` and `vmap_start`.
+        """The layout with the backend's values for all fields but `width`.
 
         Raises:
             ValueError: `merge` is True for a task that does not allow it, the width is not a whole number of at least
-                1, or there are no devices or devices of several platforms.
+                1, there are no devices or devices of several platforms, or the backend is of another name.
         """
+        if self.backend not in (None, *get_args(Backend)):
+            raise ValueError(f'the backend of a layout must be "cpu" or "accelerator", got {self.backend!r}')
         devices = self.devices
         if devices is None:
             local = jax.local_devices()
-            devices = tuple(local[:1] if local[0].platform == "cpu" else local)
+            devices = tuple(local[:1] if (self.backend or _backend(local[0])) == "cpu" else local)
         if len({device.platform for device in devices}) != 1:
             raise ValueError(f"layout needs one or more devices of one platform, got {list(devices)}")
         if self.width is not None and (isinstance(self.width, bool) or int(self.width) != self.width or self.width < 1):
@@ -51,6 +59,19 @@ class Layout(NamedTuple):
                 "layout has merge=True, but the task has merge=False: its functions may use more of an optimizer than "
                 "init and update. If they do not, set merge=True in the Task"
             )
-        cpu = devices[0].platform == "cpu"
+        backend = self.backend or _backend(devices[0])
+        cpu = backend == "cpu"
         merge = mergeable and (cpu if self.merge is None else self.merge)
-        return Layout(tuple(devices), self.width, merge, not cpu if self.vmap_start is None else self.vmap_start)
+        return Layout(
+            tuple(devices), self.width, merge, not cpu if self.vmap_start is None else self.vmap_start, backend
+        )
+
+    def rotated(self, nth: int) -> "Layout":
+        """The same with the devices in the order in which group `nth` prefers them: each group begins with another."""
+        devices = self.devices or ()
+        first = nth % len(devices)
+        return self._replace(devices=devices[first:] + devices[:first])
+
+
+def _backend(device: Any) -> Backend:
+    return "cpu" if device.platform == "cpu" else "accelerator"

@@ -1,5 +1,7 @@
 """The programs of a group: one that starts C trials, one that advances and scores them."""
 
+import math
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -46,6 +48,7 @@ class Programs(NamedTuple):
         settings: for each array of the carry, whether it is a setting of an optimizer.
         record: records the state of their layers; None if the task is not diagnosed.
         labels: the names of the layers.
+        cpu: whether they run on a CPU.
     """
 
     start: Any
@@ -54,15 +57,19 @@ class Programs(NamedTuple):
     settings: list[bool]
     record: Any = None
     labels: Labels | None = None
+    cpu: bool = True
 
     def started(self, branches: Sequence[int], numbers: list[Any], seeds: Any) -> Chunk:
         """C trials before their first step.
 
-        One chunk at a time: on a CPU two programs with batched QR decompositions, as of orthogonal kernels, wait for
-        each other for ever (jaxlib 0.10.2).
+        On a CPU one chunk at a time: two programs with batched QR decompositions, as of orthogonal kernels, wait for
+        each other for ever there (jaxlib 0.10.2).
         """
+        inputs = _indices(branches), numbers, seeds
+        if not self.cpu:
+            return Chunk(*self.start(*inputs))
         with _STARTING:
-            return Chunk(*jax.block_until_ready(self.start(_indices(branches), numbers, seeds)))
+            return Chunk(*jax.block_until_ready(self.start(*inputs)))
 
     def with_settings(self, branches: Sequence[int], numbers: list[Any], seeds: Any, chunk: Chunk) -> Chunk:
         """Copies of trials, with the settings of these trials in the states of their optimizers."""
@@ -130,14 +137,24 @@ class Traced(NamedTuple):
         recorded = (self.recording.program.digest,) if self.recording else ()
         return self.start.digest, self.segment.digest, *recorded
 
+    def on(self, device: Any) -> "Traced":
+        """The same for another device."""
+        recorded = self.recording and self.recording._replace(program=self.recording.program.on(device))
+        return self._replace(start=self.start.on(device), segment=self.segment.on(device), recording=recorded)
+
     def compiled(self) -> tuple[Programs, int]:
         """The executables, and how many of them had to be compiled."""
         (start, new), (segment, newer) = self.start.compiled(), self.segment.compiled()
-        if self.recording is None:
-            return Programs(start, segment, self.width, self.settings), new + newer
-        record, newest = self.recording.program.compiled()
-        programs = Programs(start, segment, self.width, self.settings, record, self.recording.labels)
-        return programs, new + newer + newest
+        record, newest = self.recording.program.compiled() if self.recording else (None, 0)
+        labels = self.recording.labels if self.recording else None
+        cpu = self.start.device.platform == "cpu"
+        return Programs(start, segment, self.width, self.settings, record, labels, cpu), new + newer + newest
+
+
+_NOT_CONCRETE = re.compile(
+    r"Shapes must be 1D sequences of concrete values|'list' and '\w*Tracer'|non-int of type '\w*Tracer'|"
+    r"'\w*Tracer' object cannot be interpreted as an integer"
+)
 
 
 @contextmanager
@@ -147,13 +164,7 @@ def _explained(task: Task) -> Iterator[None]:
         yield
     except TypeError as error:
         concrete = jax.errors.ConcretizationTypeError, jax.errors.TracerIntegerConversionError
-        messages = (
-            "Shapes must be 1D sequences of concrete values",
-            "'list' and 'DynamicJaxprTracer'",
-            "non-int of type 'DynamicJaxprTracer'",
-            "'DynamicJaxprTracer' object cannot be interpreted as an integer",
-        )
-        if not isinstance(error, concrete) and not any(message in str(error) for message in messages):
+        if not isinstance(error, concrete) and not _NOT_CONCRETE.search(str(error)):
             raise
         raise TaskError(
             f"task {task.name!r} needs a number of the trial while its program is built, as a width or the rate of "
@@ -178,7 +189,7 @@ def width_of(task: Task, group: Group, layout: Layout, runs: int) -> int:
     if layout.width is not None:
         return layout.width
     device = layout.devices[0]
-    if device.platform == "cpu":
+    if layout.backend == "cpu":
         with _explained(task):
             seed = jax.ShapeDtypeStruct((), jnp.uint32)
             # the example is made inside the trace, where its numbers are tracers: NNX refuses arrays in attributes
@@ -187,10 +198,15 @@ def width_of(task: Task, group: Group, layout: Layout, runs: int) -> int:
             )
         return cpu_width(bytes_of(state))
 
-    def needed(width: int) -> int:
+    def needed(width: int) -> float:
         traced = trace(task, group, width, device, layout)
         programs = [traced.segment, *([traced.recording.program] if traced.recording else [])]
-        found = [program.compiled()[0].memory_analysis() for program in programs]
+        try:
+            found = [program.compiled()[0].memory_analysis() for program in programs]
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            return math.inf
         return max(int(m.temp_size_in_bytes + m.argument_size_in_bytes + m.output_size_in_bytes) for m in found)
 
     limit = (device.memory_stats() or {}).get("bytes_limit", 8 << 30)
@@ -228,7 +244,8 @@ class Widths:
         """
         if nth not in self._known:
             try:
-                width = width_of(self._task, self._groups[nth], self._layout, self._runs[nth])
+                layout = self._layout.rotated(nth)
+                width = width_of(self._task, self._groups[nth], layout, self._runs[nth])
                 one_at_a_time = self._layout.width is None and width > 1 and self._convolves(nth)
             except TaskError:
                 raise
@@ -256,10 +273,9 @@ class Widths:
         return text + ", convolutions in the form that is fast on CPU" if self._convolves(nth) else text
 
     def _convolves(self, nth: int) -> bool:
-        """Whether the program of a group has convolutions and runs on a CPU."""
+        """Whether the program of a group has convolutions and is laid out for a CPU."""
         if nth not in self._convolving:
-            cpu = self._layout.devices is not None and self._layout.devices[0].platform == "cpu"
-            self._convolving[nth] = cpu and _convolves(self._task, self._groups[nth])
+            self._convolving[nth] = self._layout.backend == "cpu" and _convolves(self._task, self._groups[nth])
         return self._convolving[nth]
 
 
@@ -285,10 +301,10 @@ def trace(task: Task, group: Group, width: int, device: Any, layout: Layout) -> 
         TaskError: the task needs to know a number that is data, or its scores are without its objective.
     """
     with _explained(task):
-        return _traced(task, group, width, device, bool(layout.vmap_start))
+        return _traced(task, group, width, device, layout)
 
 
-def _traced(task: Task, group: Group, width: int, device: Any, vmap_start: bool) -> Traced:
+def _traced(task: Task, group: Group, width: int, device: Any, layout: Layout) -> Traced:
     branches = [jax.ShapeDtypeStruct((), jnp.int32) for _ in group.alternatives]
     numbers = group.signature(width)
     seeds = jax.ShapeDtypeStruct((width,), jnp.uint32)
@@ -307,12 +323,9 @@ def _traced(task: Task, group: Group, width: int, device: Any, vmap_start: bool)
             settings[:] = jax.tree.leaves(is_setting(carry))
             return arrays, blank(task, trial, carry, task.data)
 
-        return mapped(one, width)((numbers, seeds)) if vmap_start else jax.lax.map(one, (numbers, seeds))
+        return mapped(one, width)((numbers, seeds)) if layout.vmap_start else jax.lax.map(one, (numbers, seeds))
 
-    placed = jax.sharding.SingleDeviceSharding(device)
-    # unused arguments are kept: programs of equal text then take equal arguments, so that they can be shared
-    options: dict[str, Any] = {"in_shardings": placed, "out_shardings": placed, "keep_unused": True}
-    first = lowered(jax.jit(started, **options), device, (branches, numbers, seeds))
+    first = lowered(started, device, (branches, numbers, seeds))
     restore = restores[-1]
     carry, points = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), first.program.out_info)
 
@@ -352,11 +365,11 @@ def _traced(task: Task, group: Group, width: int, device: Any, vmap_start: bool)
         return mapped(form(one), width)(numbers, seeds, carry, points)
 
     arguments = (branches, numbers, seeds, carry, points, data, jax.ShapeDtypeStruct((4,), jnp.int32))
-    donating = options | {"donate_argnums": (3, 4)}
-    program = jax.jit(partial(segment, lambda one: one), **donating)
-    if device.platform == "cpu" and has_convolutions(program.trace(*arguments).jaxpr.jaxpr):
-        program = jax.jit(partial(segment, for_cpu), **donating)
-    second = lowered(program, device, arguments)
+    program = partial(segment, lambda one: one)
+    rewrite = layout.backend == "cpu"
+    if rewrite and has_convolutions(jax.jit(program).trace(*arguments).jaxpr.jaxpr):
+        program = partial(segment, for_cpu)
+    second = lowered(program, device, arguments, donated=(3, 4))
     inputs = slice(len(branches), len(branches) + len(numbers))
     flags = list(zip(first.used[inputs], second.used[inputs], strict=True))
     used, start_only = [a or b for a, b in flags], [a and not b for a, b in flags]
@@ -365,7 +378,7 @@ def _traced(task: Task, group: Group, width: int, device: Any, vmap_start: bool)
         if name in evaluation:
             raise TaskError(f"evaluate and test of task {task.name!r} both return a score {name!r}; rename one of them")
     given = (branches, numbers, carry, data)
-    third = recording(task, group, restore, data_tree, width, device, given, options) if task.diagnose else None
+    third = recording(task, group, restore, data_tree, width, device, rewrite, given) if task.diagnose else None
     return Traced(first, second, width, carry, (*evaluation, *test), used, settings, start_only, third)
 
 

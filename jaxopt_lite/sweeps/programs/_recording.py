@@ -35,8 +35,8 @@ def recording(
     data_tree: Any,
     width: int,
     device: Any,
+    rewrite: bool,
     arguments: tuple[Any, Any, Any, Any],
-    options: dict[str, Any],
 ) -> Recording:
     """Trace and lower the program that records the layers of `width` trials.
 
@@ -47,8 +47,8 @@ def recording(
         data_tree: the structure of the task's data.
         width: number of trials.
         device: where the program runs.
+        rewrite: whether convolutions are written in the form that is fast on CPU.
         arguments: shapes of branches, numbers, carry and the arrays of the data.
-        options: of `jax.jit`.
     """
     labels: list[Labels] = []
 
@@ -62,7 +62,7 @@ def recording(
 
         return mapped(form(one), width)(numbers, carry)
 
-    program = jax.jit(partial(record, lambda one: one), **options)
-    if device.platform == "cpu" and width > 1 and has_convolutions(program.trace(*arguments).jaxpr.jaxpr):
-        program = jax.jit(partial(record, for_cpu), **options)  # convolutions under vmap
+    program = partial(record, lambda one: one)
+    if rewrite and width > 1 and has_convolutions(jax.jit(program).trace(*arguments).jaxpr.jaxpr):
+        program = partial(record, for_cpu)  # convolutions under vmap
     return Recording(lowered(program, device, arguments), labels[-1])

@@ -23,7 +23,7 @@ class _Placed(NamedTuple):
     numbers: tuple[Any, ...]
 
 
-def check_read(planned: Plan, traced: Mapping[int, Sequence[Traced]]) -> None:
+def check_read(planned: Plan, traced: Mapping[int, Traced]) -> None:
     """Check that each column of a sweep that varies has an effect on the task, as far as its programs show it.
 
     A drawn number is read if it is an input of an operation. Alternatives are read if their programs differ. A number
@@ -37,8 +37,8 @@ def check_read(planned: Plan, traced: Mapping[int, Sequence[Traced]]) -> None:
         UnreadError: a column has no effect; the message names it. Or the sweep is a population, and a number that is
             copied to the carry is not found there.
     """
-    for per_device in traced.values() if isinstance(planned.stop, Population) else ():
-        if any(per_device[0].start_only) and not any(per_device[0].settings):
+    for programs in traced.values() if isinstance(planned.stop, Population) else ():
+        if any(programs.start_only) and not any(programs.settings):
             raise UnreadError(
                 f"task {planned.task.name!r} reads a number of the trial in init alone, so a population cannot change "
                 "it during training: read it in step, or keep it in the state of an optimizer of jaxopt_lite"
@@ -54,7 +54,7 @@ def check_read(planned: Plan, traced: Mapping[int, Sequence[Traced]]) -> None:
             )
 
 
-def _number_read(name: str, placed: Sequence[_Placed], traced: Mapping[int, Sequence[Traced]]) -> bool:
+def _number_read(name: str, placed: Sequence[_Placed], traced: Mapping[int, Traced]) -> bool:
     """False if the column is found among the numbers of the trials and no program uses it."""
     found = False
     for nth in dict.fromkeys(one.group for one in placed):
@@ -62,7 +62,7 @@ def _number_read(name: str, placed: Sequence[_Placed], traced: Mapping[int, Sequ
         column = [one.columns[name] for one in members]
         if not all(isinstance(x, int | float) for x in column):
             return True
-        for i, flag in enumerate(traced[nth][0].used):
+        for i, flag in enumerate(traced[nth].used):
             numbers = [one.numbers[i] for one in members]
             if all(np.ndim(x) == 0 and not hasattr(x, "weak_type") for x in numbers) and numbers == column:
                 found = True
@@ -71,7 +71,7 @@ def _number_read(name: str, placed: Sequence[_Placed], traced: Mapping[int, Sequ
     return not found
 
 
-def _alternatives_read(name: str, placed: Sequence[_Placed], traced: Mapping[int, Sequence[Traced]]) -> bool:
+def _alternatives_read(name: str, placed: Sequence[_Placed], traced: Mapping[int, Traced]) -> bool:
     """False if trials of different values are in different groups whose programs are equal."""
     groups: dict[tuple[str, ...], dict[str, set[int]]] = {}
     for one in placed:
@@ -85,6 +85,6 @@ def _alternatives_read(name: str, placed: Sequence[_Placed], traced: Mapping[int
         alone = False
         if len(set.union(*values)) < sum(map(len, values)):
             return True  # values that share a group are numbers
-        if len({traced[nth][0].digests for nth in set.union(*values)}) > 1:
+        if len({traced[nth].digests for nth in set.union(*values)}) > 1:
             return True
     return alone

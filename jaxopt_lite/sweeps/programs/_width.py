@@ -1,10 +1,13 @@
 """How many trials a program trains side by side: few on a CPU, as many as fit on an accelerator."""
 
+import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
+
+from jaxopt_lite.sweeps.programs._layout import Layout
 
 # Half a megabyte to two of second-level cache are common; the width must not depend on this machine, or the
 # bits of a trial would. Three copies: parameters, their gradients, and what the optimizer keeps.
@@ -28,15 +31,16 @@ def cpu_width(bytes_a_trial: int) -> int:
     return min(WIDEST_ON_CPU, max(least, 1 << max(0, (SMALL_BYTES // size).bit_length() - 1)))
 
 
-def accelerator_width(needed_bytes: Callable[[int], int], memory_bytes: int, trials: int) -> int:
+def accelerator_width(needed_bytes: Callable[[int], float], memory_bytes: int, trials: int) -> int:
     """The number of trials there are, or as many as memory holds, by the compiler's memory analysis.
 
     The analysis is linear in the width and some 15 % and 25 MB too low (measured on CPU), so that much is left free.
     The width is a multiple of 8, and never far above the number of trials there are.
 
     Args:
-        needed_bytes: what a program of a given width needs. The program of all trials is analysed first, since that is
-            the one to run if it fits; only if it does not, two small ones.
+        needed_bytes: what a program of a given width needs, infinity if it does not compile for lack of memory. The
+            program of all trials is analysed first, since that is the one to run if it fits; only if it does not, two
+            small ones, or the widest that compiles if the second of these does not.
         memory_bytes: memory of the device.
         trials: how many there may be at a time.
     """
@@ -44,6 +48,8 @@ def accelerator_width(needed_bytes: Callable[[int], int], memory_bytes: int, tri
     if needed_bytes(wanted) <= usable:
         return wanted
     at_8, at_16 = needed_bytes(8), needed_bytes(16)
+    if math.isinf(at_16):
+        return next((width for width in (8, 4, 2) if needed_bytes(width) <= usable), 1)
     each = max(1, (at_16 - at_8) // 8)
     fixed = max(0, 2 * at_8 - at_16)  # the data, above all
     fitting = int((usable - fixed) // each)
@@ -55,8 +61,9 @@ def bytes_of(tree: Any) -> int:
     return sum(x.size * jax.dtypes.canonicalize_dtype(x.dtype).itemsize for x in jax.tree.leaves(tree))
 
 
-def workers(devices: Sequence[Any]) -> int:
+def workers(layout: Layout) -> int:
     """How many chunks run at a time: one per core on one CPU device, one per device otherwise."""
-    if devices[0].platform != "cpu" or len(devices) > 1:
+    devices = layout.devices or ()
+    if layout.backend != "cpu" or len(devices) > 1:
         return len(devices)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
