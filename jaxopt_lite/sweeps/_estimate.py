@@ -18,6 +18,7 @@ from jaxopt_lite.sweeps.programs._program import shape_of, trace
 from jaxopt_lite.sweeps.programs._width import bytes_of
 from jaxopt_lite.training import Task
 from jaxopt_lite.training._run import start
+from jaxopt_lite.training.streams._stream import step_data
 
 # Shares of the matrix-multiply peak between which the trainings of small networks were measured; see `bench sweep`.
 _SHARES = (0.15, 0.45)
@@ -122,7 +123,7 @@ def _step_flop(task: Task, group: Group) -> float:
         blank = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype) if not _is_key(x) else jax.random.key(0), carry)
         return task.step(trial, blank, data, jax.random.key(seed))[0]
 
-    data = jax.tree.map(shape_of, task.data)
+    data = jax.tree.map(shape_of, step_data(task))
     counted = jax.jit(step).lower(jax.ShapeDtypeStruct((), jnp.uint32), data).cost_analysis()
     counted = counted[0] if isinstance(counted, list) else counted
     return float((counted or {}).get("flops", 0.0))

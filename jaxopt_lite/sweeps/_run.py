@@ -93,8 +93,9 @@ def run(
         `failed`, with the error in `Results.errors`; the sweep goes on.
 
     Raises:
-        ValueError: an argument is out of range; a setting that varies has no effect on the task; or the task gives a
-            score with the name of another column, or needs a drawn number while its program is built.
+        ValueError: an argument is out of range; the task's stream has fewer steps; a setting that varies has no effect
+            on the task; or the task gives a score with the name of another column, or needs a drawn number while its
+            program is built.
         Exception: every run fails; that of the first one.
         StoreError: `store` holds a sweep and `resume` is False, or it holds none or another one and `resume` is True,
             or another process is running it. The store is unchanged. A `ValueError`.

@@ -1,7 +1,7 @@
 """The programs of a group: one that starts C trials, one that advances and scores them."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ from jaxopt_lite.sweeps.programs._recording import Recording, recording
 from jaxopt_lite.sweeps.programs._width import accelerator_width, bytes_of, cpu_width
 from jaxopt_lite.training import Task, _checked
 from jaxopt_lite.training._run import Curve, advance, blank, keys, real_scalar, start, stride_of
+from jaxopt_lite.training.streams._stream import Feed, Window, step_data
 
 Array = jax.Array
 _STARTING = threading.Lock()
@@ -46,6 +47,7 @@ class Programs(NamedTuple):
         settings: for each array of the carry, whether it is a setting of an optimizer.
         record: records the state of their layers; None if the task is not diagnosed.
         labels: the names of the layers.
+        feed: the windows of the task's stream; None if its data are in memory.
     """
 
     start: Any
@@ -54,6 +56,7 @@ class Programs(NamedTuple):
     settings: list[bool]
     record: Any = None
     labels: Labels | None = None
+    feed: Feed | None = None
 
     def started(self, branches: Sequence[int], numbers: list[Any], seeds: Any) -> Chunk:
         """C trials before their first step.
@@ -80,18 +83,25 @@ class Programs(NamedTuple):
         span: tuple[int, int, int],
     ) -> Chunk:
         """The trials after the steps `span[0] <= i < span[1]` of a run of `span[2]`. Donates the chunk."""
-        bounds = np.array([span[0], span[1], stride_of(span[2]), 0], np.int32)
-        inputs = (_indices(branches), numbers, seeds, chunk.carry, chunk.points, jax.tree.leaves(data))
-        carry, points, _ = self.segment(*inputs, bounds)
-        return Chunk(carry, points)
+        stretches: Iterable[tuple[Any, ...]] = [span[:2]]
+        if self.feed is not None:
+            stretches = self.feed.windows(seeds, *span[:2])
+        leaves = jax.tree.leaves(data)
+        for begin, end, *window in stretches:
+            bounds = np.array([begin, end, stride_of(span[2]), 0], np.int32)
+            inputs = (_indices(branches), numbers, seeds, *jax.block_until_ready(chunk), leaves, bounds)
+            carry, points, _ = self.segment(*inputs, *window)
+            chunk = Chunk(carry, points)
+        return chunk
 
     def scored(
         self, branches: Sequence[int], numbers: list[Any], seeds: Any, chunk: Chunk, data: Any, final: bool
     ) -> tuple[Chunk, dict[str, Array]]:
         """The trials as they are, and their scores; those of `Task.test` only if `final`. Donates the chunk."""
         bounds = np.array([0, 0, 1, 1 + final], np.int32)
-        inputs = (_indices(branches), numbers, seeds, chunk.carry, chunk.points, jax.tree.leaves(data))
-        carry, points, (scores, tested) = self.segment(*inputs, bounds)
+        inputs = (_indices(branches), numbers, seeds, chunk.carry, chunk.points, jax.tree.leaves(data), bounds)
+        window = () if self.feed is None else (self.feed.blank,)
+        carry, points, (scores, tested) = self.segment(*inputs, *window)
         return Chunk(carry, points), scores | tested if final else scores
 
     def recorded(self, branches: Sequence[int], numbers: list[Any], chunk: Chunk, data: Any) -> Array:
@@ -112,6 +122,7 @@ class Traced(NamedTuple):
         settings: for each array of the carry, whether it is a setting of an optimizer.
         start_only: for each number of a trial, whether only the program that starts the trials uses it.
         recording: records the state of their layers; None if the task is not diagnosed.
+        feed: the windows of the task's stream; None if its data are in memory.
     """
 
     start: Lowered
@@ -123,6 +134,7 @@ class Traced(NamedTuple):
     settings: list[bool]
     start_only: list[bool]
     recording: Recording | None = None
+    feed: Feed | None = None
 
     @property
     def digests(self) -> tuple[str, ...]:
@@ -133,11 +145,11 @@ class Traced(NamedTuple):
     def compiled(self) -> tuple[Programs, int]:
         """The executables, and how many of them had to be compiled."""
         (start, new), (segment, newer) = self.start.compiled(), self.segment.compiled()
+        programs = Programs(start, segment, self.width, self.settings, feed=self.feed)
         if self.recording is None:
-            return Programs(start, segment, self.width, self.settings), new + newer
+            return programs, new + newer
         record, newest = self.recording.program.compiled()
-        programs = Programs(start, segment, self.width, self.settings, record, self.recording.labels)
-        return programs, new + newer + newest
+        return programs._replace(record=record, labels=self.recording.labels), new + newer + newest
 
 
 @contextmanager
@@ -271,7 +283,7 @@ def _convolves(task: Task, group: Group) -> bool:
         return _checked.step(task, trial, start(task, trial, seed), data, keys(seed)[1])
 
     with _explained(task):
-        seed, data = jax.ShapeDtypeStruct((), jnp.uint32), jax.tree.map(shape_of, task.data)
+        seed, data = jax.ShapeDtypeStruct((), jnp.uint32), jax.tree.map(shape_of, step_data(task))
         return has_convolutions(jax.make_jaxpr(step)(seed, data).jaxpr)
 
 
@@ -305,7 +317,7 @@ def _traced(task: Task, group: Group, width: int, device: Any, vmap_start: bool)
             arrays, restore = flattened(carry)
             restores.append(restore)
             settings[:] = jax.tree.leaves(is_setting(carry))
-            return arrays, blank(task, trial, carry, task.data)
+            return arrays, blank(task, trial, carry, step_data(task))
 
         return mapped(one, width)((numbers, seeds)) if vmap_start else jax.lax.map(one, (numbers, seeds))
 
@@ -325,12 +337,14 @@ def _traced(task: Task, group: Group, width: int, device: Any, vmap_start: bool)
         points: Any,
         data: Any,
         bounds: Any,
+        *windows: Window,
     ) -> Any:
         data = jax.tree.unflatten(data_tree, data)
 
-        def one(numbers: Any, seed: Any, carry: Any, points: Any) -> Any:
+        def one(numbers: Any, seed: Any, carry: Any, points: Any, *shift: Any) -> Any:
             trial = group.rebuilt(branches, numbers)
-            state, curve = advance(task, trial, restore(carry), Curve(points, bounds[2]), data, seed, bounds[:2])
+            fed = windows[0]._replace(shift=shift[0]) if windows else data
+            state, curve = advance(task, trial, restore(carry), Curve(points, bounds[2]), fed, seed, bounds[:2])
 
             def scored(function: Callable[..., Any], least: int) -> dict[str, Array]:
                 def skipped() -> dict[str, Array]:
@@ -343,9 +357,11 @@ def _traced(task: Task, group: Group, width: int, device: Any, vmap_start: bool)
             scores = scored(_evaluated, 1), scored(_tested, 2) if task.test else {}
             return flattened(state)[0], curve.points, scores
 
-        return mapped(form(one), width)(numbers, seeds, carry, points)
+        return mapped(form(one), width)(numbers, seeds, carry, points, *(window.shift for window in windows))
 
-    arguments = (branches, numbers, seeds, carry, points, data, jax.ShapeDtypeStruct((4,), jnp.int32))
+    feed = Feed(task.stream, width, device) if task.stream else None
+    windows = (feed.shapes,) if feed else ()
+    arguments = (branches, numbers, seeds, carry, points, data, jax.ShapeDtypeStruct((4,), jnp.int32), *windows)
     donating = options | {"donate_argnums": (3, 4)}
     program = jax.jit(partial(segment, lambda one: one), **donating)
     if device.platform == "cpu" and has_convolutions(program.trace(*arguments).jaxpr.jaxpr):
@@ -360,7 +376,7 @@ def _traced(task: Task, group: Group, width: int, device: Any, vmap_start: bool)
             raise TaskError(f"evaluate and test of task {task.name!r} both return a score {name!r}; rename one of them")
     given = (branches, numbers, carry, data)
     third = recording(task, group, restore, data_tree, width, device, given, options) if task.diagnose else None
-    return Traced(first, second, width, carry, (*evaluation, *test), used, settings, start_only, third)
+    return Traced(first, second, width, carry, (*evaluation, *test), used, settings, start_only, third, feed)
 
 
 def shape_of(leaf: Any) -> jax.ShapeDtypeStruct:
