@@ -118,4 +118,4 @@ def test_one_pass_ranks_by_the_scores_before_each_update() -> None:
 def test_a_plan_and_an_estimate_of_a_stream(small_products: None) -> None:
     planned = sweeps.plan(task(), SPACE, steps=40)
     assert "streamed, 40 steps a run" in str(planned)
-    assert sweeps.estimate(planned)["step_flop"] > 0
+    assert sweeps.estimate(planned)["gflop"] > 0

@@ -1,8 +1,9 @@
 """The batches of a source: which rows a step of a run reads."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -15,7 +16,8 @@ Array = jax.Array
 _MOST_SEEDS = 16
 
 
-class Batches(NamedTuple):
+@dataclass(frozen=True)
+class Batches:
     """The function `Stream.batches` of a source.
 
     Attributes:
@@ -33,7 +35,8 @@ class Batches(NamedTuple):
         return tuple(a.reshape(end - begin, self.size, *a.shape[1:]) for a in found)
 
 
-class InOrder(NamedTuple):
+@dataclass(frozen=True)
+class InOrder:
     """The rows as the source has them, for every seed."""
 
     size: int

@@ -3,6 +3,7 @@
 import mmap
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -13,6 +14,8 @@ _FORMS = (
     "give a pair of arrays (x, y), a dict of two arrays, or an object with len(source) whose source[i] is the pair "
     "(x, y) of example i or a dict of the two"
 )
+_THREADS = 8
+_READERS = ThreadPoolExecutor(_THREADS)
 Pair = tuple[Any, Any]
 
 
@@ -189,10 +192,25 @@ def _entries(example: Any, keys: tuple[str, str]) -> Pair:
 
 
 def _rows(array: Any, rows: np.ndarray) -> Any:
+    if _root(array) is not None:
+        return _mapped_rows(array, rows)
     if isinstance(array, np.ndarray):
         return array[rows]
     ascending, places = np.unique(rows, return_inverse=True)  # h5py takes no others
     return np.asarray(array[ascending])[places]
+
+
+def _mapped_rows(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Rows of a memory-mapped array, read by several threads: a disk is several times faster if requests overlap."""
+    found = np.empty((len(rows), *array.shape[1:]), array.dtype)
+    size = -(-len(rows) // _THREADS)
+
+    def read(first: int) -> None:
+        part = slice(first, first + size)
+        np.take(array, rows[part], axis=0, out=found[part], mode="clip")  # other modes copy `out`
+
+    list(_READERS.map(read, range(0, len(rows), size)))
+    return found
 
 
 class _File(NamedTuple):
