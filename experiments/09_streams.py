@@ -184,12 +184,9 @@ def limited(folder: Path) -> Large:
     drop(folder)
     with control_group() as group:
         command = [sys.executable, __file__, "--train", str(folder)]
-
-        def enter() -> None:
-            if group is not None:
-                (group / "cgroup.procs").write_text(str(os.getpid()))
-
-        process = subprocess.run(command, check=True, capture_output=True, text=True, preexec_fn=enter)
+        if group is not None:  # the shell enters the group and becomes the command
+            command = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(group / "cgroup.procs"), *command]
+        process = subprocess.run(command, check=True, capture_output=True, text=True)
         peaks = [group / name for name in ("memory.max_usage_in_bytes", "memory.peak")] if group else []
         peak = max((int(path.read_text()) for path in peaks if path.exists()), default=0)
         how = "a control group of 1 GiB, pages of files included" if group else "not at all: no control group allowed"
@@ -299,8 +296,8 @@ def page(speeds: Sequence[Speed], large: Large, examples: int) -> str:
             "",
             f"On the large data {steps:,} steps of {TRIALS} runs took {large.seconds:.0f} s, "
             f"{TRIALS * steps / large.seconds:,.0f} steps of a run per second. The best learning rate reaches a test accuracy of "
-            f"{large.accuracy:.3f}. As the limit counts it, the process used {large.peak / 1e9:.2f} GB, most of it pages of "
-            "files, which the system drops when it needs memory.",
+            f"{large.accuracy:.3f}. With the pages of files, of which the system keeps as many as there is room for, the process "
+            f"used {large.peak / 1e9:.2f} GB.",
             "",
             f"{jax.devices()[0].platform}, {os.cpu_count()} cores, {platform.system()}, jax {version('jax')}. "
             "Command: `python experiments/09_streams.py`.",

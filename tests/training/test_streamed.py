@@ -270,6 +270,21 @@ def test_an_example_of_another_shape_is_an_error_where_it_is_read() -> None:
         training.run(task, TRIAL, steps=100)
 
 
+def test_a_pandas_column_is_read_by_position() -> None:
+    pandas = pytest.importorskip("pandas")
+    y = pandas.Series(TRAIN[1], index=np.arange(40)[::-1])
+    np.testing.assert_array_equal(
+        Source((TRAIN[0], y), ("x", "y"), shuffled=True).read(np.array([3]))[1], TRAIN[1][3:4]
+    )
+
+
+def test_batches_of_another_shape_than_the_stream_says_are_an_error() -> None:
+    task = streamed()
+    broken = task.stream._replace(batches=lambda seed, begin, end: (np.zeros((end - begin, 8, 4)), np.zeros(8, int)))
+    with pytest.raises(ValueError, match=r"shape \(8,\) and dtype int64 for 3 steps, whose batches need \(3, 8\)"):
+        training.run(task._replace(stream=broken), TRIAL, steps=3)
+
+
 def test_a_stream_that_is_none_is_an_error() -> None:
     with pytest.raises(TypeError, match=r"must be a training\.Stream"):
         training.run(streamed()._replace(stream=TRAIN), TRIAL, steps=1)  # type: ignore[arg-type]

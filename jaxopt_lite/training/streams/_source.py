@@ -173,7 +173,8 @@ def _columns(given: Any, keys: tuple[str, str]) -> Pair | None:
     if isinstance(given, Mapping):
         given = _entries(given, keys)
     if isinstance(given, tuple | list) and len(given) == 2 and all(np.ndim(a) for a in map(_shape, given)):
-        return given[0], given[1]
+        x, y = (a.to_numpy() if hasattr(a, "iloc") else a for a in given)  # pandas would take rows for labels
+        return x, y
     return None
 
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 Array = jax.Array
+MOST_WINDOWS = 4  # in memory at a time: in use, next on the device, its copy, and the one that is read
 _BATCHES_A_RUN = 256  # at most in a window: beyond that a longer one saves no time
 
 
@@ -146,13 +147,24 @@ class Feed:
     def _read(self, seeds: np.ndarray, length: int, begin: int, end: int) -> Any:
         """The batches of some steps, `length` rows for each seed."""
         found = [self._stream.batches(int(seed), begin, end) for seed in seeds]
-        if len(found) == 1 and end - begin == self._batches:
-            return found[0]
 
-        def joined(shape: Any, *parts: np.ndarray) -> np.ndarray:
-            rows = np.empty((self._batches, *shape.shape), shape.dtype)
-            for i, part in enumerate(parts):
-                rows[i * length : i * length + len(part)] = part
+        def joined(batch: Any, *parts: Any) -> np.ndarray:
+            arrays = [_checked(part, (end - begin, *batch.shape), batch.dtype) for part in parts]
+            if len(arrays[0]) == self._batches:
+                return arrays[0]
+            rows = np.empty((self._batches, *batch.shape), batch.dtype)
+            for i, array in enumerate(arrays):
+                rows[i * length : i * length + len(array)] = array
             return rows
 
         return jax.tree.map(joined, self._stream.batch, *found)
+
+
+def _checked(part: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    array = np.asarray(part)
+    if array.shape != shape or not np.can_cast(array.dtype, dtype, "same_kind"):
+        raise ValueError(
+            f"the function batches of a stream returned an array of shape {array.shape} and dtype {array.dtype} for "
+            f"{shape[0]} steps, whose batches need {shape} and {dtype}, as the stream's batch says"
+        )
+    return array.astype(dtype, copy=False)
