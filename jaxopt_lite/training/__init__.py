@@ -7,3 +7,4 @@ from jaxopt_lite.training._streamed import streamed as streamed
 from jaxopt_lite.training._supervised import supervised as supervised
 from jaxopt_lite.training._task import Task as Task
 from jaxopt_lite.training.streams._stream import Stream as Stream
+from jaxopt_lite.training.streams._stream import StreamError as StreamError

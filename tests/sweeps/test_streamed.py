@@ -61,7 +61,7 @@ def test_a_sweep_has_the_bits_of_the_sweep_in_memory(optimised: None) -> None:
 
 
 def test_an_interrupted_sweep_continues_with_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Interrupted within an epoch and a window; then by a source that fails."""
+    """Interrupted within an epoch and a window."""
     from jaxopt_lite.sweeps.execution import _schedule
 
     monkeypatch.setattr(_schedule, "SECONDS_A_SEGMENT", 0.0)  # segments of one point of the curve
@@ -78,10 +78,18 @@ def test_an_interrupted_sweep_continues_with_the_same_bits(tmp_path: Path, monke
     with pytest.raises(KeyboardInterrupt):
         sweeps.run(task(), SPACE, progress=interrupt, **arguments)
     assert "running" in sweeps.Results.load(tmp_path / "s").columns["status"]
-    with pytest.raises(OSError, match="disk is gone"):
-        sweeps.run(task(Counted(fails_at=5000)), SPACE, progress=False, resume=True, **arguments)
     resumed = sweeps.run(task(), SPACE, progress=False, resume=True, **arguments)
     assert small.columns(resumed) == small.columns(undisturbed)
+
+
+def test_no_run_is_lost_where_the_source_fails(tmp_path: Path) -> None:
+    """The last runs of 12, each of which reads 320 examples."""
+    arguments = {"seeds": 4, "steps": 40, "layout": sweeps.Layout(width=1), "progress": False}
+    with pytest.raises(training.StreamError, match="OSError: the disk is gone"):
+        sweeps.run(task(Counted(fails_at=3000)), SPACE, store=tmp_path / "s", **arguments)
+    assert set(sweeps.Results.load(tmp_path / "s").columns["status"]) <= {"done", "running", "waiting"}
+    resumed = sweeps.run(task(), SPACE, store=tmp_path / "s", resume=True, **arguments)
+    assert small.columns(resumed) == small.columns(sweeps.run(task(), SPACE, **arguments))
 
 
 def test_all_runs_of_a_seed_in_a_chunk_read_an_example_once_an_epoch() -> None:
@@ -92,6 +100,20 @@ def test_all_runs_of_a_seed_in_a_chunk_read_an_example_once_an_epoch() -> None:
     sweeps.run(one, space, seeds=2, steps=30, layout=sweeps.Layout(width=3), progress=False)  # 6 epochs of 5 steps
     assert set(source.reads) == set(range(40))
     assert set(source.reads.values()) == {2 * 6}  # two seeds
+
+
+def test_a_task_on_files_is_sent_without_their_contents(tmp_path: Path) -> None:
+    cloudpickle = pytest.importorskip("cloudpickle")
+    rows = np.random.default_rng(0).permutation(40).repeat(1000)
+    for name, array in zip("xy", TRAIN, strict=True):
+        np.save(tmp_path / f"{name}.npy", array[rows])
+    one = task(tuple(np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in "xy"))
+    sent = cloudpickle.dumps(one)
+    assert len(sent) < 100_000  # the files have 800,000 bytes
+    for found, expected in zip(
+        cloudpickle.loads(sent).stream.batches(3, 0, 5), one.stream.batches(3, 0, 5), strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_other_data_are_another_sweep(tmp_path: Path) -> None:

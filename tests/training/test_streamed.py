@@ -266,7 +266,9 @@ def test_an_example_of_another_shape_is_an_error_where_it_is_read() -> None:
     examples: list[Any] = list(zip(*small.data(210)[0], strict=True))
     examples[1] = np.ones(5, np.float32), 0  # not among the 64 that are read first
     task = streamed(examples, one_pass=True, batch_size=1)
-    with pytest.raises(ValueError, match="shape"):
+    with pytest.raises(
+        training.StreamError, match=r"steps 0 to .*: ValueError: x of example 1 of source has the shape"
+    ):
         training.run(task, TRIAL, steps=100)
 
 
@@ -281,7 +283,9 @@ def test_a_pandas_column_is_read_by_position() -> None:
 def test_batches_of_another_shape_than_the_stream_says_are_an_error() -> None:
     task = streamed()
     broken = task.stream._replace(batches=lambda seed, begin, end: (np.zeros((end - begin, 8, 4)), np.zeros(8, int)))
-    with pytest.raises(ValueError, match=r"shape \(8,\) and dtype int64 for 3 steps, whose batches need \(3, 8\)"):
+    with pytest.raises(
+        training.StreamError, match=r"shape \(8,\) and dtype int64 for 3 steps, whose batches need \(3, 8\)"
+    ):
         training.run(task._replace(stream=broken), TRIAL, steps=3)
 
 

@@ -14,6 +14,16 @@ MOST_WINDOWS = 4  # in memory at a time: in use, next on the device, its copy, a
 _BATCHES_A_RUN = 256  # at most in a window: beyond that a longer one saves no time
 
 
+class StreamError(RuntimeError):
+    """The batches of a stream cannot be read. It ends a sweep, and its runs can be resumed: they have not failed.
+
+    Example:
+        >>> from jaxopt_lite import training
+        >>> issubclass(training.StreamError, RuntimeError)
+        True
+    """
+
+
 class Stream(NamedTuple):
     """Batches by seed and step, for data that do not fit in memory. `training.streamed` makes one from a source.
 
@@ -127,6 +137,9 @@ class Feed:
             seeds: the seed of each run.
             begin: first step.
             end: the step after the last.
+
+        Raises:
+            StreamError: the batches cannot be read.
         """
         different, places = np.unique(seeds if self._stream.seeded else np.zeros_like(seeds), return_inverse=True)
         length = self._batches // len(different)
@@ -139,7 +152,11 @@ class Feed:
             coming = reading(begin) if begin < end else None
             while coming is not None:
                 first, last, read = coming
-                batches = read.result()
+                try:
+                    batches = read.result()
+                except Exception as error:
+                    what = f"steps {first} to {last - 1}: {type(error).__name__}: {error}"
+                    raise StreamError(f"cannot read the batches of {what}") from error
                 coming = reading(last) if last < end else None
                 shift = (places.reshape(-1) * length - first).astype(np.int32)
                 yield first, last, jax.device_put(Window(batches, shift), self._device)
