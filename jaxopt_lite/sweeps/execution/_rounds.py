@@ -85,8 +85,6 @@ class Rounds:
         jobs = []
         for (nth, _, step, end, copied), rows in alike.items():
             width = self._plan.widths[nth]
-            if self._plan.task.stream is not None:  # runs of one seed share what is read
-                rows.sort(key=lambda row: row.seed)
             for chunk in (rows[i : i + width] for i in range(0, len(rows), width)):
                 state = _stacked([states[row.id] for row in chunk]) if step else None
                 runners = tuple(Runner(row.id, row.seed, self._place(row)[1]) for row in chunk)
