@@ -34,8 +34,8 @@ MUTANTS = [
     ),
     Mutant(
         "dropout draws the same mask at every step",
-        "jaxopt_lite/training/_supervised.py",
-        "x, module_key, train=True)",
+        "jaxopt_lite/training/_network.py",
+        "x, key, train=True)",
         "x, jax.random.key(0), train=True)",
         "tests/training/test_supervised.py",
     ),

@@ -117,4 +117,6 @@ def _task_card(name: str, task: training.Task) -> str:
         "objective": f"{task.objective}, {'larger' if task.mode == 'max' else 'smaller'} is better",
         "data": arrays or "none",
     }
+    if task.stream is not None:
+        rows["stream"] = task.stream.identity
     return "\n".join([f"{name}: a task", *(f"{label:11}{text}" for label, text in rows.items())])

@@ -10,6 +10,7 @@ from jaxopt_lite.cli import _catalogues, _files
 from jaxopt_lite.cli._settings import flag_of, names, rates
 from jaxopt_lite.cli._usage import Usage
 from jaxopt_lite.training._run import real_scalar, scores
+from jaxopt_lite.training.streams._stream import step_data
 
 # The entries of a trial, and the settings of the command that fill them.
 ENTRIES = {"activation": ("activation",), "optimizer": ("optimizer", "learning_rate")}
@@ -215,12 +216,12 @@ def _trace(task: training.Task, label: str, trial: Any) -> None:
         Usage: one of them fails; `label` says what the trial is.
     """
 
-    def once(key: jax.Array, data: Any) -> Any:
-        carry, metrics = task.step(trial, task.init(trial, key), data, key)
+    def once(key: jax.Array, given: Any, data: Any) -> Any:
+        carry, metrics = task.step(trial, task.init(trial, key), given, key)
         named = [real_scalar(task, "step", name, value) for name, value in metrics.items()]
         return named, scores(task, trial, carry, data)
 
     try:
-        jax.eval_shape(once, jax.random.key(0), task.data)
+        jax.eval_shape(once, jax.random.key(0), step_data(task), task.data)
     except Exception as error:
         raise Usage(f"task {task.name!r} fails for a trial of {label}: {_files.described(error)}") from error

@@ -18,6 +18,7 @@ from jaxopt_lite.sweeps.programs._program import shape_of, trace
 from jaxopt_lite.sweeps.programs._width import bytes_of
 from jaxopt_lite.training import Task
 from jaxopt_lite.training._run import start
+from jaxopt_lite.training.streams._stream import MOST_WINDOWS, step_data
 
 # Shares of the matrix-multiply peak between which the trainings of small networks were measured; see `bench sweep`.
 _SHARES = (0.15, 0.45)
@@ -56,9 +57,13 @@ def estimate(planned: Plan) -> dict[str, Any]:
     mean = sum(_step_flop(planned.task, planned.groups[nth]) * n for nth, n in members.items()) / members.total()
     flop = mean * planned.runs * planned.steps * planned.share
     rate = matmul_rate(planned.devices, planned.workers)
-    carries = [
-        bytes_of(trace(planned.task, g, w, planned.devices[0], planned.layout).carry)
-        for g, w in ((planned.groups[nth], planned.widths[nth]) for nth in members)
+    programs = [
+        trace(planned.task, planned.groups[nth], planned.widths[nth], planned.devices[0], planned.layout)
+        for nth in members
+    ]
+    needed = [
+        _COPIES * bytes_of(one.carry) + (MOST_WINDOWS * bytes_of(one.feed.shapes) if one.feed else 0)
+        for one in programs
     ]
     return {
         "task": planned.task.name,
@@ -71,7 +76,7 @@ def estimate(planned: Plan) -> dict[str, Any]:
         "programs": len(planned.used),
         "chunk": [planned.widths[nth] for nth in planned.used],
         "chunks": sum(planned.chunks),
-        "bytes_at_a_time": _COPIES * max(carries) * planned.workers,
+        "bytes_at_a_time": max(needed) * planned.workers,
         "gflop": flop / 1e9,
         "matmul_gflop_per_second": rate / 1e9,
         "seconds": [flop / rate / max(_SHARES), flop / rate / min(_SHARES)],
@@ -122,7 +127,7 @@ def _step_flop(task: Task, group: Group) -> float:
         blank = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype) if not _is_key(x) else jax.random.key(0), carry)
         return task.step(trial, blank, data, jax.random.key(seed))[0]
 
-    data = jax.tree.map(shape_of, task.data)
+    data = jax.tree.map(shape_of, step_data(task))
     counted = jax.jit(step).lower(jax.ShapeDtypeStruct((), jnp.uint32), data).cost_analysis()
     counted = counted[0] if isinstance(counted, list) else counted
     return float((counted or {}).get("flops", 0.0))

@@ -220,7 +220,8 @@ def plan(
         The plan; print it, give it to `estimate` or to `execute`.
 
     Raises:
-        ValueError: an argument is out of range, or the task needs a drawn number while its model is built.
+        ValueError: an argument is out of range, the task's stream has fewer steps, or the task needs a drawn number
+            while its model is built.
         TypeError: a leaf of the space is neither a number nor hashable, or `on` is of another type.
 
     Example:
@@ -237,6 +238,7 @@ def plan(
     _checked.check(task)
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
         raise ValueError(f"steps must be a whole number of at least 1, got {steps!r}")
+    _checked.check_steps(task, int(steps))
     if task.mode not in ("min", "max"):
         raise TaskError(f'the mode of task {task.name!r} must be "min" or "max", got {task.mode!r}')
     if any(mode not in ("min", "max") for mode in task.modes.values()):

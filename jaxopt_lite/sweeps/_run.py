@@ -93,9 +93,11 @@ def run(
         `failed`, with the error in `Results.errors`; the sweep goes on.
 
     Raises:
-        ValueError: an argument is out of range; a setting that varies has no effect on the task; or the task gives a
-            score with the name of another column, or needs a drawn number while its program is built.
+        ValueError: an argument is out of range; the task's stream has fewer steps; a setting that varies has no effect
+            on the task; or the task gives a score with the name of another column, or needs a drawn number while its
+            program is built.
         Exception: every run fails; that of the first one.
+        StreamError: the batches of the task's stream cannot be read. What is in `store` can be resumed.
         StoreError: `store` holds a sweep and `resume` is False, or it holds none or another one and `resume` is True,
             or another process is running it. The store is unchanged. A `ValueError`.
         TypeError: a leaf of the space is neither a number nor hashable, or `note` holds what JSON cannot.

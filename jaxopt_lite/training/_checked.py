@@ -9,6 +9,7 @@ import jax
 from jaxopt_lite._names import nearest
 from jaxopt_lite.diagnostics import Record
 from jaxopt_lite.training._task import Task
+from jaxopt_lite.training.streams._stream import Stream
 
 Array = jax.Array
 _ADVICE = {
@@ -22,7 +23,7 @@ def check(task: Any) -> None:
     """Check that `task` is a task and its functions can be called.
 
     Raises:
-        TypeError: it is not a `Task`, or one of its functions cannot be called.
+        TypeError: it is not a `Task`, one of its functions cannot be called, or its stream is not a `Stream`.
         ValueError: it is to be diagnosed and has no function that records the state of its network.
     """
     if not isinstance(task, Task):
@@ -41,6 +42,21 @@ def check(task: Any) -> None:
             f"task {task.name!r} has diagnose=True and no function record, so nothing is known of its layers: make it "
             "with training.supervised(..., diagnose=True), or give Task(..., record=...) a function of (trial, carry, "
             "data) that returns what diagnostics.record gives"
+        )
+    if task.stream is not None and not isinstance(task.stream, Stream):
+        raise TypeError(f"stream of task {task.name!r} must be a training.Stream, got {task.stream!r}")
+
+
+def check_steps(task: Task, steps: int) -> None:
+    """Check that the stream of a task, if it has one, has batches for so many steps.
+
+    Raises:
+        ValueError: it has fewer.
+    """
+    if task.stream is not None and task.stream.steps is not None and steps > task.stream.steps:
+        raise ValueError(
+            f"task {task.name!r} has data for {task.stream.steps} steps, got steps={steps}: it reads its data once, in "
+            "whole batches. Make fewer steps, or give it smaller batches or more data"
         )
 
 

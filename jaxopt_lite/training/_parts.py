@@ -12,6 +12,7 @@ Parts = tuple[tuple[Array, Array], ...]
 
 # For each number of parts: the name of a part in scores, in errors, and in the names of its arrays.
 _NAMES = {
+    1: {"train": ("training", "")},
     2: {"train": ("training", ""), "test": ("test", "_test")},
     3: {"train": ("training", ""), "validation": ("validation", "_val"), "test": ("test", "_test")},
 }
@@ -27,8 +28,12 @@ def labels(parts: Parts) -> dict[str, Array]:
     return {part: y for (part, _), (_, y) in zip(_NAMES[len(parts)].values(), parts, strict=True)}
 
 
-def checked(data: Any) -> Parts:
+def checked(data: Any, fewest: int = 2) -> Parts:
     """The parts as JAX arrays.
+
+    Args:
+        data: the parts.
+        fewest: how many there must be at least.
 
     Raises:
         ValueError: the data has another form, lengths or shapes that do not agree, entries that are not numbers, or
@@ -36,11 +41,11 @@ def checked(data: Any) -> Parts:
     """
     try:
         given = [(x, y) for x, y in data]
-        described = _NAMES[len(given)].values()
-    except (TypeError, ValueError, KeyError):
-        raise ValueError(
-            "data must be ((x, y), (x_test, y_test)) or ((x, y), (x_val, y_val), (x_test, y_test))"
-        ) from None
+    except (TypeError, ValueError):
+        given = []
+    if not fewest <= len(given) <= 3:
+        raise ValueError("data must be ((x, y), (x_test, y_test)) or ((x, y), (x_val, y_val), (x_test, y_test))")
+    described = _NAMES[len(given)].values()
     parts = [tuple(a if isinstance(a, jax.Array) else np.asarray(a) for a in pair) for pair in given]
     arrays: dict[str, Any] = {}
     for (part, suffix), (x, y) in zip(described, parts, strict=True):

@@ -25,12 +25,17 @@ def recorder(build: Callable[[Any, Any], Any], cost: _losses.Loss) -> Callable[[
 
     def recorded(trial: Any, carry: Any, data: Any) -> Record:
         x, y = data[0]
-        rows = np.linspace(0, len(x) - 1, min(len(x), EXAMPLES)).astype(int)
+        rows = observed(len(x))
         x, y = x[rows], y[rows]
         model = assembled(build, trial, carry.weights)
         return record(model, x, lambda outputs: jnp.mean(_losses.per_example(cost, outputs, y)))
 
     return recorded
+
+
+def observed(examples: int) -> np.ndarray:
+    """The rows that are observed of so many training examples: `EXAMPLES` at equal distances, or all if fewer."""
+    return np.linspace(0, examples - 1, min(examples, EXAMPLES)).astype(int)
 
 
 def recorded_steps(begin: int, end: int) -> Iterable[int]:

@@ -1,6 +1,6 @@
 """One run: a task, a trial and a seed, trained for a number of steps."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from jaxopt_lite.training import _checked
 from jaxopt_lite.training._record import recorded_steps
 from jaxopt_lite.training._task import Task
 from jaxopt_lite.training._trial import is_number, with_fixed
+from jaxopt_lite.training.streams._stream import Feed, batch_of
 
 Array = jax.Array
 POINTS = 100
@@ -96,14 +97,16 @@ def stride_of(steps: int) -> int:
 
 
 def blank(task: Task, trial: Any, carry: Any, data: Any) -> dict[str, Array]:
-    """The points of a curve before the first step.
+    """The points of a curve before the first step; `data` has the shapes that the task's step is given.
 
     Raises:
         ValueError: a metric of the task's step is not a real scalar.
     """
-    metrics = jax.eval_shape(
-        lambda c, d: _scalars(task, "step", _checked.step(task, trial, c, d, jax.random.key(0))[1]), carry, data
-    )
+
+    def metrics_of(carry: Any, data: Any) -> dict[str, Array]:
+        return _scalars(task, "step", _checked.step(task, trial, carry, batch_of(data, 0), jax.random.key(0))[1])
+
+    metrics = jax.eval_shape(metrics_of, carry, data)
     return {name: jnp.zeros(POINTS, x.dtype) for name, x in metrics.items()}
 
 
@@ -147,14 +150,14 @@ def scores(task: Task, trial: Any, carry: Any, data: Any) -> dict[str, Array]:
 def advance(task: Task, trial: Any, carry: Any, curve: Curve, data: Any, seed: Any, span: Array) -> tuple[Any, Curve]:
     """The run after the steps `span[0] <= i < span[1]`.
 
-    The bounds are data: one compiled loop serves any stretch of any run, and a run cut into stretches is bitwise
-    identical to the run in one piece.
+    `data` are those of the task, or a window of its stream. The bounds are data: one compiled loop serves any stretch
+    of any run, and a run cut into stretches is bitwise identical to the run in one piece.
     """
     steps_key = keys(seed)[1]
 
     def body(i: Array, state: tuple[Any, Curve]) -> tuple[Any, Curve]:
         carry, curve = state
-        carry, metrics = _checked.step(task, trial, carry, data, jax.random.fold_in(steps_key, i))
+        carry, metrics = _checked.step(task, trial, carry, batch_of(data, i), jax.random.fold_in(steps_key, i))
         at = i // curve.stride
         values = _scalars(task, "step", metrics)
         points = {n: p.at[at].add(values[n] / curve.stride.astype(p.dtype)) for n, p in curve.points.items()}
@@ -194,8 +197,9 @@ def run(task: Task, trial: Any, *, steps: int, seed: int = 0) -> Trained:
         trained model of a supervised task.
 
     Raises:
-        ValueError: `steps`, `seed` or the task's mode is out of range, a metric or score is not a real scalar, a
-            score is returned by both `evaluate` and `test`, or the task is to be diagnosed and records nothing.
+        ValueError: `steps`, `seed` or the task's mode is out of range, the task's stream has fewer steps, a metric or
+            score is not a real scalar, a score is returned by both `evaluate` and `test`, or the task is to be
+            diagnosed and records nothing.
         TypeError: `task` is not a `Task`, or one of its functions returns something else than `Task` says.
 
     Example:
@@ -221,6 +225,7 @@ def run(task: Task, trial: Any, *, steps: int, seed: int = 0) -> Trained:
     for name, number, least in (("steps", steps, 1), ("seed", seed, 0)):
         if isinstance(number, bool) or not isinstance(number, int | np.integer) or not least <= number < 1 << 32:
             raise ValueError(f"{name} must be a whole number of at least {least}, got {number!r}")
+    _checked.check_steps(task, steps)
     leaves, tree = jax.tree.flatten(with_fixed(trial))
     static = tuple(None if is_number(leaf) else (type(leaf), leaf) for leaf in leaves)
     functions = (task.init, task.step, task.evaluate, task.test, task.record)
@@ -229,13 +234,16 @@ def run(task: Task, trial: Any, *, steps: int, seed: int = 0) -> Trained:
     except TypeError:  # a static leaf or function that cannot be hashed
         programs = _programs(task.name, functions, tree, static)
     stride, diagnoses = stride_of(steps), dict[int, Diagnosis]()
-    given = [jnp.asarray(leaf) for leaf in leaves if is_number(leaf)], task.data, jnp.uint32(seed)
-    carry, points = programs.start(*given)
+    numbers, run_seed = [jnp.asarray(leaf) for leaf in leaves if is_number(leaf)], jnp.uint32(seed)
+    given = numbers, task.data, run_seed
+    feed = Feed(task.stream, width=1) if task.stream else None
+    carry, points = programs.start(numbers, feed.blank.of(0) if feed else task.data, run_seed)
     begin = 0
     for end in [*recorded_steps(0, steps - 1), steps] if task.diagnose else [steps]:
-        if end:
-            span = jnp.array([begin, end], jnp.int32)
-            carry, points = programs.advance(*given, carry, points, span, jnp.int32(stride))
+        for first, last, data in _stretches(task, feed, seed, begin, end):
+            span = jnp.array([first, last], jnp.int32)
+            jax.block_until_ready(carry)  # so that no more windows are in memory than `Stream` says
+            carry, points = programs.advance(numbers, data, run_seed, carry, points, span, jnp.int32(stride))
         if task.diagnose:
             diagnoses[end] = programs.record(*given, carry).diagnosis()
         begin = end
@@ -246,6 +254,14 @@ def run(task: Task, trial: Any, *, steps: int, seed: int = 0) -> Trained:
     }
     values = {name: float(value) for name, value in programs.score(*given, carry).items()}
     return Trained(carry, values, curve, partial(task.model, trial) if task.model else None, diagnoses)
+
+
+def _stretches(task: Task, feed: Feed | None, seed: int, begin: int, end: int) -> Iterator[tuple[int, int, Any]]:
+    """The steps `begin <= i < end` in stretches, and the data of each."""
+    if feed is not None:
+        yield from ((first, last, window.of(0)) for first, last, window in feed.windows([seed], begin, end))
+    elif begin < end:
+        yield begin, end, task.data
 
 
 class _Programs(NamedTuple):

@@ -1,33 +1,18 @@
-"""Supervised learning with a Flax module, as a task."""
+"""Supervised learning with a Flax module on data in memory, as a task."""
 
-import inspect
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 
 from jaxopt_lite import _losses
-from jaxopt_lite._names import nearest
-from jaxopt_lite.flax import Weights, assembled, initialise, outputs
 from jaxopt_lite.training import _order, _parts
-from jaxopt_lite.training._averaged import evaluated
+from jaxopt_lite.training._network import Network, Run, check_build
 from jaxopt_lite.training._record import recorder
 from jaxopt_lite.training._task import Task
-from jaxopt_lite.training._trial import with_scalars
 
 Array = jax.Array
-_EVALUATED_AT_ONCE = 1024
-
-
-class Run(NamedTuple):
-    """Everything that changes during one supervised run."""
-
-    weights: Weights
-    optimizer: Any
-    order: _order.Order | None
 
 
 def supervised(
@@ -86,20 +71,12 @@ def supervised(
         >>> trained.scores["test_accuracy"] > 0.9
         True
     """
-    if not callable(build):
-        raise TypeError(f"build must be a function of (trial, rngs), got {type(build).__name__}")
-    try:
-        inspect.signature(build).bind(None, None)
-    except TypeError:
-        raise TypeError(
-            f"build must take two arguments, (trial, rngs), got a function of {inspect.signature(build)}"
-        ) from None
-    except ValueError:  # a function whose parameters Python does not know
-        pass
+    check_build(build)
     cost = _losses.named(loss)
     data = _parts.checked(data)
     cost = _losses.fitted(cost, loss, _parts.labels(data))
-    examples = len(data[0][0])
+    x = data[0][0]
+    examples, shape = len(x), jax.ShapeDtypeStruct(x.shape[1:], x.dtype)
     full = batch_size == "full" or (batch_size == examples and batch_size is not True)
     number = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
     if not full and not (number and 1 <= int(batch_size) <= examples):
@@ -109,55 +86,31 @@ def supervised(
     if diagnose and examples < 2:
         raise ValueError("diagnose=True needs at least 2 training examples: layers are judged by how inputs differ")
     size = examples if full else int(batch_size)
+    network, names = Network(build, cost), _parts.names(data)
+    selecting = names[:2]  # of two parts the test part selects
 
     def init(trial: Any, key: Array) -> Run:
-        optimizer = _optimizer(trial)
-        x = data[0][0]
-        shape = jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype)
-        weights = initialise(build, trial, jnp.zeros(shape.shape, shape.dtype), key)
-        return Run(weights, optimizer.init(weights.params), None if full else _order.unstarted(examples, size))
+        return network.init(trial, shape, key)._replace(order=None if full else _order.unstarted(examples, size))
 
     def step(trial: Any, carry: Run, data: Any, key: Array) -> tuple[Run, dict[str, Array]]:
         x, y = data[0]
         order_key, module_key = jax.random.split(key)
-        order = carry.order
-        if order is not None:
-            rows, order = _order.next_batch(order, order_key, size)
-            x, y = x[rows], y[rows]
+        if carry.order is not None:
+            rows, order = _order.next_batch(carry.order, order_key, size)
+            x, y, carry = x[rows], y[rows], carry._replace(order=order)
+        carry, loss = network.update(trial, carry, x, y, module_key)
+        return carry, {"loss": loss}
 
-        def mean_loss(params: Any) -> tuple[Array, Any]:
-            predicted, state = outputs(build, trial, carry.weights._replace(params=params), x, module_key, train=True)
-            return jnp.mean(_losses.per_example(cost, predicted, y)), state
-
-        (value, state), grads = jax.value_and_grad(mean_loss, has_aux=True)(carry.weights.params)
-        updates, optimizer = _optimizer(trial).update(grads, carry.optimizer, carry.weights.params)
-        params = optax.apply_updates(carry.weights.params, updates)
-        return Run(carry.weights._replace(params=params, state=state), optimizer, order), {"loss": value}
-
-    names = _parts.names(data)
-    selecting = names[:2]  # of two parts the test part selects
-
-    def scores(parts: tuple[str, ...], trial: Any, carry: Run, data: Any) -> dict[str, Array]:
-        weights, by_name = _evaluated(trial, carry), dict(zip(names, data, strict=True))
-        return {
-            f"{part}_{score}": value
-            for part in parts
-            for score, value in _means(build, cost, trial, weights, *by_name[part]).items()
-        }
+    def parts(some: tuple[str, ...], data: Any) -> dict[str, tuple[Array, Array]]:
+        return {name: part for name, part in zip(names, data, strict=True) if name in some}
 
     def evaluate(trial: Any, carry: Run, data: Any) -> dict[str, Array]:
-        return scores(selecting, trial, carry, data)
+        return network.scores(trial, carry, parts(selecting, data))
 
     def test(trial: Any, carry: Run, data: Any) -> dict[str, Array]:
-        return scores(names[2:], trial, carry, data)
+        return network.scores(trial, carry, parts(names[2:], data))
 
-    def model(trial: Any, carry: Run) -> Any:
-        return assembled(build, with_scalars(trial), _evaluated(trial, carry))
-
-    modes: dict[str, Literal["min", "max"]] = {f"{part}_loss": "min" for part in names}
-    if cost.right is not None:
-        modes |= {f"{part}_accuracy": "max" for part in names}
-    objective = f"{selecting[-1]}_{'loss' if cost.right is None else 'accuracy'}"
+    objective, modes = network.objective(selecting[-1]), network.modes(names)
     return Task(
         init,
         step,
@@ -169,51 +122,7 @@ def supervised(
         modes,
         merge=True,
         test=test if names[2:] else None,
-        model=model,
+        model=network.model,
         record=recorder(build, cost),
         diagnose=diagnose,
     )
-
-
-def _evaluated(trial: Any, carry: Run) -> Weights:
-    """The weights to evaluate; for optimizers that a sweep has merged the sweep selects them."""
-    optimizer, params = _optimizer(trial), carry.weights.params
-    merged = getattr(type(optimizer), "evaluated", None)
-    averaged = merged(optimizer, carry.optimizer, params) if merged else evaluated(carry.optimizer, params)
-    return carry.weights._replace(params=averaged)
-
-
-def _means(build: Any, cost: _losses.Loss, trial: Any, weights: Weights, x: Array, y: Array) -> dict[str, Array]:
-    """Mean loss and accuracy over all rows, computed about a thousand rows at a time; padded rows have weight 0."""
-    rows = len(x)
-    parts = -(-rows // _EVALUATED_AT_ONCE)
-    width = -(-rows // parts)
-    chosen = jnp.minimum(jnp.arange(parts * width), rows - 1).reshape(parts, width)
-    counts = (jnp.arange(parts * width) < rows).reshape(parts, width)
-
-    def part(args: tuple[Array, Array]) -> dict[str, Array]:
-        i, counted = args
-        predicted, _ = outputs(build, trial, weights, x[i], jax.random.key(0), train=False)
-        values = {"loss": _losses.per_example(cost, predicted, y[i])}
-        if cost.right is not None:
-            values["accuracy"] = cost.right(predicted, y[i]).astype(jnp.float32)
-        return {name: jnp.sum(jnp.where(counted, value, 0)) for name, value in values.items()}
-
-    sums = part((chosen[0], counts[0])) if parts == 1 else jax.lax.map(part, (chosen, counts))
-    return {name: jnp.sum(value) / rows for name, value in sums.items()}
-
-
-def _optimizer(trial: Any) -> optax.GradientTransformationExtraArgs:
-    try:
-        found = trial["optimizer"]
-    except (KeyError, TypeError, IndexError):
-        similar = nearest("optimizer", map(str, trial)) if isinstance(trial, dict) else None
-        hint = f"; rename its entry {similar!r}" if similar else ""
-        raise ValueError(
-            'a trial is what build gets; a trial of a supervised task is a dict with an entry "optimizer", '
-            f"got {trial!r}{hint}"
-        ) from None
-    if not hasattr(found, "update"):
-        hint = ": call it, as adam(1e-3)" if callable(found) else ", not an optimizer such as adam(1e-3)"
-        raise ValueError(f'the entry "optimizer" of a trial is {found!r}{hint}')
-    return found

@@ -5,6 +5,8 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 
+from jaxopt_lite.training.streams._stream import Stream
+
 Array = jax.Array
 
 
@@ -18,7 +20,8 @@ class Task(NamedTuple):
         init: `init(trial, key) -> carry`, a pytree of everything that changes during a run.
         step: `step(trial, carry, data, key) -> (carry, metrics)`, one update; `metrics` is a dict of real scalars.
         evaluate: `evaluate(trial, carry, data) -> scores`, a dict of real scalars with the objective among them.
-        data: a pytree of arrays; it is passed to `step`, `evaluate` and `test`, never captured by them.
+        data: a pytree of arrays; it is passed to `step`, `evaluate` and `test`, never captured by them. With a
+            `stream`, `step` is given the batch of its step instead.
         name: the task's name in tables and stores. Default: `"task"`.
         objective: the score by which runs are ranked. Default: `"test_loss"`.
         mode: whether a small (`"min"`) or a large objective (`"max"`) is good. Default: `"min"`.
@@ -32,6 +35,7 @@ class Task(NamedTuple):
         record: `record(trial, carry, data) -> diagnostics.Record`, the state of the network at a step, as
             `diagnostics.record` gives it. Default: None.
         diagnose: whether `record` is called at a few steps of each run. Default: False.
+        stream: the batches that `step` is given as its `data`, read while the run trains; see `Stream`. Default: None.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -56,3 +60,4 @@ class Task(NamedTuple):
     model: Callable[[Any, Any], Any] | None = None
     record: Callable[[Any, Any, Any], Any] | None = None
     diagnose: bool = False
+    stream: Stream | None = None

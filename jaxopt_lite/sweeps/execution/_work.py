@@ -9,6 +9,7 @@ import numpy as np
 from jaxopt_lite.diagnostics._conclude import Labels
 from jaxopt_lite.sweeps.execution._records import Records, recorded, recorded_closely
 from jaxopt_lite.sweeps.programs._program import Chunk, Programs
+from jaxopt_lite.training import StreamError
 
 
 class Work(NamedTuple):
@@ -74,9 +75,15 @@ class Failed(NamedTuple):
 
 
 def attempted(programs: Programs, data: Any, work: Work) -> Answer | Failed:
-    """What `perform` returns, or the error that the task raises."""
+    """What `perform` returns, or the error that the task raises.
+
+    Raises:
+        StreamError: the data of the task cannot be read, which is not a failure of these runs.
+    """
     try:
         return perform(programs, data, work)
+    except StreamError:
+        raise
     except Exception as error:
         return Failed(one_line(error), error)
 

@@ -3,7 +3,7 @@
 import math
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -26,6 +26,7 @@ from jaxopt_lite.sweeps.programs._recording import Recording, recording
 from jaxopt_lite.sweeps.programs._width import accelerator_width, bytes_of, cpu_width
 from jaxopt_lite.training import Task, _checked
 from jaxopt_lite.training._run import Curve, advance, blank, keys, real_scalar, start, stride_of
+from jaxopt_lite.training.streams._stream import Feed, Window, step_data
 
 Array = jax.Array
 _STARTING = threading.Lock()
@@ -49,6 +50,7 @@ class Programs(NamedTuple):
         record: records the state of their layers; None if the task is not diagnosed.
         labels: the names of the layers.
         cpu: whether they run on a CPU.
+        feed: the windows of the task's stream; None if its data are in memory.
     """
 
     start: Any
@@ -58,6 +60,7 @@ class Programs(NamedTuple):
     record: Any = None
     labels: Labels | None = None
     cpu: bool = True
+    feed: Feed | None = None
 
     def started(self, branches: Sequence[int], numbers: list[Any], seeds: Any) -> Chunk:
         """C trials before their first step.
@@ -87,18 +90,25 @@ class Programs(NamedTuple):
         span: tuple[int, int, int],
     ) -> Chunk:
         """The trials after the steps `span[0] <= i < span[1]` of a run of `span[2]`. Donates the chunk."""
-        bounds = np.array([span[0], span[1], stride_of(span[2]), 0], np.int32)
-        inputs = (_indices(branches), numbers, seeds, chunk.carry, chunk.points, jax.tree.leaves(data))
-        carry, points, _ = self.segment(*inputs, bounds)
-        return Chunk(carry, points)
+        stretches: Iterable[tuple[Any, ...]] = [span[:2]]
+        if self.feed is not None:
+            stretches = self.feed.windows(seeds, *span[:2])
+        leaves = jax.tree.leaves(data)
+        for begin, end, *window in stretches:
+            bounds = np.array([begin, end, stride_of(span[2]), 0], np.int32)
+            inputs = (_indices(branches), numbers, seeds, *jax.block_until_ready(chunk), leaves, bounds)
+            carry, points, _ = self.segment(*inputs, *window)
+            chunk = Chunk(carry, points)
+        return chunk
 
     def scored(
         self, branches: Sequence[int], numbers: list[Any], seeds: Any, chunk: Chunk, data: Any, final: bool
     ) -> tuple[Chunk, dict[str, Array]]:
         """The trials as they are, and their scores; those of `Task.test` only if `final`. Donates the chunk."""
         bounds = np.array([0, 0, 1, 1 + final], np.int32)
-        inputs = (_indices(branches), numbers, seeds, chunk.carry, chunk.points, jax.tree.leaves(data))
-        carry, points, (scores, tested) = self.segment(*inputs, bounds)
+        inputs = (_indices(branches), numbers, seeds, chunk.carry, chunk.points, jax.tree.leaves(data), bounds)
+        window = () if self.feed is None else (self.feed.blank,)
+        carry, points, (scores, tested) = self.segment(*inputs, *window)
         return Chunk(carry, points), scores | tested if final else scores
 
     def recorded(self, branches: Sequence[int], numbers: list[Any], chunk: Chunk, data: Any) -> Array:
@@ -119,6 +129,7 @@ class Traced(NamedTuple):
         settings: for each array of the carry, whether it is a setting of an optimizer.
         start_only: for each number of a trial, whether only the program that starts the trials uses it.
         recording: records the state of their layers; None if the task is not diagnosed.
+        feed: the windows of the task's stream; None if its data are in memory.
     """
 
     start: Lowered
@@ -130,6 +141,7 @@ class Traced(NamedTuple):
     settings: list[bool]
     start_only: list[bool]
     recording: Recording | None = None
+    feed: Feed | None = None
 
     @property
     def digests(self) -> tuple[str, ...]:
@@ -140,7 +152,10 @@ class Traced(NamedTuple):
     def on(self, device: Any) -> "Traced":
         """The same for another device."""
         recorded = self.recording and self.recording._replace(program=self.recording.program.on(device))
-        return self._replace(start=self.start.on(device), segment=self.segment.on(device), recording=recorded)
+        feed = self.feed and self.feed.on(device)
+        return self._replace(
+            start=self.start.on(device), segment=self.segment.on(device), recording=recorded, feed=feed
+        )
 
     def compiled(self) -> tuple[Programs, int]:
         """The executables, and how many of them had to be compiled."""
@@ -148,7 +163,8 @@ class Traced(NamedTuple):
         record, newest = self.recording.program.compiled() if self.recording else (None, 0)
         labels = self.recording.labels if self.recording else None
         cpu = self.start.device.platform == "cpu"
-        return Programs(start, segment, self.width, self.settings, record, labels, cpu), new + newer + newest
+        programs = Programs(start, segment, self.width, self.settings, record, labels, cpu, self.feed)
+        return programs, new + newer + newest
 
 
 _NOT_CONCRETE = re.compile(
@@ -287,7 +303,7 @@ def _convolves(task: Task, group: Group) -> bool:
         return _checked.step(task, trial, start(task, trial, seed), data, keys(seed)[1])
 
     with _explained(task):
-        seed, data = jax.ShapeDtypeStruct((), jnp.uint32), jax.tree.map(shape_of, task.data)
+        seed, data = jax.ShapeDtypeStruct((), jnp.uint32), jax.tree.map(shape_of, step_data(task))
         return has_convolutions(jax.make_jaxpr(step)(seed, data).jaxpr)
 
 
@@ -321,7 +337,7 @@ def _traced(task: Task, group: Group, width: int, device: Any, layout: Layout) -
             arrays, restore = flattened(carry)
             restores.append(restore)
             settings[:] = jax.tree.leaves(is_setting(carry))
-            return arrays, blank(task, trial, carry, task.data)
+            return arrays, blank(task, trial, carry, step_data(task))
 
         return mapped(one, width)((numbers, seeds)) if layout.vmap_start else jax.lax.map(one, (numbers, seeds))
 
@@ -338,12 +354,14 @@ def _traced(task: Task, group: Group, width: int, device: Any, layout: Layout) -
         points: Any,
         data: Any,
         bounds: Any,
+        *windows: Window,
     ) -> Any:
         data = jax.tree.unflatten(data_tree, data)
 
-        def one(numbers: Any, seed: Any, carry: Any, points: Any) -> Any:
+        def one(numbers: Any, seed: Any, carry: Any, points: Any, *shift: Any) -> Any:
             trial = group.rebuilt(branches, numbers)
-            state, curve = advance(task, trial, restore(carry), Curve(points, bounds[2]), data, seed, bounds[:2])
+            fed = windows[0]._replace(shift=shift[0]) if windows else data
+            state, curve = advance(task, trial, restore(carry), Curve(points, bounds[2]), fed, seed, bounds[:2])
 
             def scored(function: Callable[..., Any], least: int) -> dict[str, Array]:
                 shapes: dict[str, Any] = {}
@@ -362,9 +380,11 @@ def _traced(task: Task, group: Group, width: int, device: Any, layout: Layout) -
             scores = scored(_evaluated, 1), scored(_tested, 2) if task.test else {}
             return flattened(state)[0], curve.points, scores
 
-        return mapped(form(one), width)(numbers, seeds, carry, points)
+        return mapped(form(one), width)(numbers, seeds, carry, points, *(window.shift for window in windows))
 
-    arguments = (branches, numbers, seeds, carry, points, data, jax.ShapeDtypeStruct((4,), jnp.int32))
+    feed = Feed(task.stream, width, device) if task.stream else None
+    windows = (feed.shapes,) if feed else ()
+    arguments = (branches, numbers, seeds, carry, points, data, jax.ShapeDtypeStruct((4,), jnp.int32), *windows)
     program = partial(segment, lambda one: one)
     rewrite = layout.backend == "cpu"
     if rewrite and has_convolutions(jax.jit(program).trace(*arguments).jaxpr.jaxpr):
@@ -379,7 +399,7 @@ def _traced(task: Task, group: Group, width: int, device: Any, layout: Layout) -
             raise TaskError(f"evaluate and test of task {task.name!r} both return a score {name!r}; rename one of them")
     given = (branches, numbers, carry, data)
     third = recording(task, group, restore, data_tree, width, device, rewrite, given) if task.diagnose else None
-    return Traced(first, second, width, carry, (*evaluation, *test), used, settings, start_only, third)
+    return Traced(first, second, width, carry, (*evaluation, *test), used, settings, start_only, third, feed)
 
 
 def shape_of(leaf: Any) -> jax.ShapeDtypeStruct:

@@ -55,7 +55,7 @@ def facts_of(planned: Plan) -> dict[str, Any]:
         "merge": planned.layout.merge,
         "diagnose": task.diagnose,
         "numbers": _numbers(planned),
-        "data": _digest(task.data),
+        "data": _digest(task.data, task.stream.identity if task.stream else ""),
         "device": f"{planned.devices[0].platform}: {planned.devices[0].device_kind}",
         "processor": _processor(),
         "workers": planned.workers,
@@ -185,8 +185,8 @@ def _processor() -> str:
     return models[0] if models else platform.processor() or platform.machine()
 
 
-def _digest(data: Any) -> str:
-    digest = hashlib.sha256()
+def _digest(data: Any, stream: str) -> str:
+    digest = hashlib.sha256(stream.encode())
     for leaf in jax.tree.leaves(data):
         update(digest, leaf)
     return digest.hexdigest()

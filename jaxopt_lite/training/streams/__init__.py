@@ -1,0 +1,1 @@
+"""Data that do not fit in memory: examples by index, and the windows of them that a run is given."""
