@@ -51,7 +51,7 @@ def test_numbers_are_the_same_in_processes_of_which_one_is_killed_and_one_hangs(
         if reports == 4:
             workers[1].send_signal(signal.SIGSTOP)
 
-    on = sweeps.processes(2, patience=3)
+    on = sweeps.processes(2, patience=8)
     options = {"seeds": 3, "steps": 900, "stop": RULE, "store": tmp_path / "s"}
     there = sweeps.run(small.task(), small.space(), **options, on=on, progress=disturb)
     assert numbers(there) == numbers(here)
