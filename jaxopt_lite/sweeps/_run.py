@@ -89,8 +89,8 @@ def run(
 
     Returns:
         The table, with one row per trial and seed. A run whose loss or objective becomes NaN or infinite has status
-        `diverged` and no scores, one in which the task raises an error or its process is lost three times has status
-        `failed`, with the error in `Results.errors`; the sweep goes on.
+        `diverged` and no scores. One in which the task raises an error, or with which three workers are lost, has
+        status `failed`, and the error is in `Results.errors`; the sweep goes on.
 
     Raises:
         ValueError: an argument is out of range; the task's stream has fewer steps; a setting that varies has no effect

@@ -19,6 +19,7 @@ from jaxopt_lite.sweeps.execution import _serve
 from jaxopt_lite.sweeps.execution._pool import Lost, Pool, check_patience
 from jaxopt_lite.sweeps.execution._portable import Recipe, Setup, Shipped, setup
 from jaxopt_lite.sweeps.execution._work import Answer, Failed, Work
+from jaxopt_lite.training import StreamError
 
 
 class Processes(NamedTuple):
@@ -55,11 +56,12 @@ class Processes(NamedTuple):
 def processes(count: int | None = None, *, patience: float = 60.0) -> Processes:
     """Run a sweep in worker processes of this machine, as `sweeps.run(..., on=sweeps.processes(4))`.
 
-    Without it a sweep runs in threads of this process, which is as fast on most machines and needs less memory.
-    Processes help where one process does not get all cores, and keep what was computed if a training kills its process,
-    for instance for lack of memory: the segment is tried again by a new process, and after three times its run has
-    status `failed`. Each worker builds the programs of the sweep, and runs are bitwise the same. The task and the
-    settings are sent by cloudpickle: functions of modules by name, lambdas and those of your main program by value.
+    Without it a sweep runs in threads of this process, which use all cores too and need less memory. Processes help
+    where one process does not get all cores, and keep what was computed if a training kills its process, for instance
+    for lack of memory: the segment is tried again by a new process, after three times each of its runs alone, and a run
+    with which three more processes are lost has status `failed`. Each worker builds the programs of the sweep, and runs
+    are bitwise the same. The task and the settings are sent by cloudpickle: functions of modules by name, lambdas and
+    those of your main program by value.
 
     Args:
         count: number of processes, at least 1. Default: the cores that this process may use.
@@ -132,7 +134,7 @@ class _Process:
 
         Raises:
             Lost: there is none.
-            RuntimeError: it is an error.
+            RuntimeError: it is an error; a StreamError if the data cannot be read.
         """
         try:
             self._connection.send(request)
@@ -147,7 +149,7 @@ class _Process:
                 deadline = time.monotonic() + self._patience
                 kind, answer = self._connection.recv()
                 if kind == "error":
-                    raise RuntimeError(answer)
+                    raise (StreamError if answer.startswith("StreamError:") else RuntimeError)(answer)
                 if kind == "answer":
                     return answer
         except (EOFError, OSError):
