@@ -66,8 +66,7 @@ def run(
         seeds: number of seeds, or a list of different seeds from 0 to 2³² − 1. Each trial runs with each. A seed
             decides initialisation, order of the data and dropout, the same for all trials. Default: 1.
         store: a folder for the ledger, which must not hold one. Default: the ledger is kept in memory.
-        resume: continue the sweep in `store` instead, and try again what has failed. Its arguments must match. Default:
-            False.
+        resume: continue the sweep in `store`, and try again what failed; its arguments must match. Default: False.
         extend: continue the sweep in `store` with more trials, seeds or steps than it has; what is finished keeps its
             numbers. All else must match. Default: False.
         search: `"grid"` (all points), `"random"`, `"quasi-random"` (scrambled Sobol points, which leave fewer gaps),

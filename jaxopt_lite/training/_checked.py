@@ -61,9 +61,21 @@ def check_steps(task: Task, steps: int) -> None:
 
 
 def init(task: Task, trial: Any, key: Array) -> Any:
-    """The carry that `task.init` returns."""
+    """The carry that `task.init` returns.
+
+    Raises:
+        TypeError: a leaf of it is no array, but a function or a text for instance.
+    """
     with _explained(task, "init", trial):
-        return task.init(trial, key)
+        carry = task.init(trial, key)
+    for leaf in jax.tree.leaves(carry):
+        if callable(leaf) or isinstance(leaf, str):
+            raise TypeError(
+                f"init of task {task.name!r} returns a carry with {leaf!r} in it; its leaves must be arrays. Build what "
+                "is no array again in step and evaluate; of an Equinox module keep the arrays, with "
+                "eqx.partition(model, eqx.is_array)"
+            )
+    return carry
 
 
 def step(task: Task, trial: Any, carry: Any, data: Any, key: Array) -> tuple[Any, dict[str, Any]]:

@@ -115,7 +115,7 @@ def test_wrong_stopping_gets_one_line(command, tmp_path, flags, message):
     assert list(tmp_path.iterdir()) == []
 
 
-LONG = ["sweep", "spirals", *SMALL[:6], "--seeds", "8", "--steps", "2000", "--store", "cut"]
+LONG = ["sweep", "spirals", *SMALL[:6], "--seeds", "8", "--steps", "8000", "--store", "cut"]
 
 
 def wait_for_progress(process, store):

@@ -35,7 +35,8 @@ def recorded(model: Any, x: Any) -> Record:
 
 @pytest.mark.parametrize("name", ["healthy", "dead", "collapsed", "not finite"])
 def test_a_record_is_judged_as_diagnose_judges(name: str) -> None:
-    model, x, truth = CASES[name]
+    build, x, truth = CASES[name]
+    model = build()
     found, expected = recorded(model, x).diagnosis(), diagnose(model, x, Y)
     assert (found.verdict, found.layer) == (truth, expected.layer)
     for one, other in zip(found.layers, expected.layers, strict=True):

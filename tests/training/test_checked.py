@@ -37,6 +37,10 @@ def _evaluate(trial, w, data):
 TASKS = {
     "no task": (lambda trial: 1, "a function, not a training.Task"),
     "no function": (training.Task(_init, 3, _evaluate, None), "step .* must be a function, got 3"),
+    "a function in the carry": (
+        training.Task(lambda t, k: {"w": jnp.ones(3), "activation": jnp.tanh}, _step, _evaluate, None),
+        r"returns a carry with .*tanh.* in it; its leaves must be arrays.*eqx.partition",
+    ),
     "no metrics": (training.Task(_init, lambda t, w, d, k: w, _evaluate, None), r"step .* returned float32\[3\]"),
     "a number": (
         training.Task(_init, lambda t, w, d, k: (w, w.sum()), _evaluate, None),
