@@ -164,8 +164,8 @@ def _memory_sentences(rows: dict[str, Any]) -> Iterator[str]:
         )
         yield _sentence(f"more unrolled than `jax.nn` (in brackets) with {form}", worse)
     same = [n for n, m in rivals.items() if abs(m["act_dense"].scan - m["checkpointed block"].scan) < 0.01]
-    rows = f"{len(same)} of {len(rivals)} rows"
-    yield f"In a scan a checkpointed block of `jax.nn` keeps as little as `act_dense` in {rows}."
+    share = f"{len(same)} of {len(rivals)} rows"
+    yield f"In a scan a checkpointed block of `jax.nn` keeps as little as `act_dense` in {share}."
 
 
 def _more(kept: dict[str, Any], form: str, where: str, bound: float) -> Iterator[str]:

@@ -71,8 +71,8 @@ def init(task: Task, trial: Any, key: Array) -> Any:
     for leaf in jax.tree.leaves(carry):
         if callable(leaf) or isinstance(leaf, str):
             raise TypeError(
-                f"init of task {task.name!r} returns a carry with {leaf!r} in it; its leaves must be arrays. Build what "
-                "is no array again in step and evaluate; of an Equinox module keep the arrays, with "
+                f"init of task {task.name!r} returns a carry with {leaf!r} in it; its leaves must be arrays. Build "
+                "what is no array again in step and evaluate; of an Equinox module keep the arrays, with "
                 "eqx.partition(model, eqx.is_array)"
             )
     return carry
