@@ -26,8 +26,11 @@ class Case(NamedTuple):
     text: str
 
 
+def build(trial: Any, rngs: Any) -> Any:
+    return small.Net(small.space()["activation"], rngs)
+
+
 def perceptron(**options: Any) -> Any:
-    build = lambda trial, rngs: small.Net(small.space()["activation"], rngs)  # noqa: E731
     return training.supervised(build, PARTS, batch_size=8, **options)
 
 
@@ -35,6 +38,7 @@ CASES = {
     "merged": Case(perceptron(), EVERY, True, "stablehlo.case"),
     "one optimizer": Case(perceptron(), ONE, False, "stablehlo.while"),
     "recorded": Case(perceptron(diagnose=True), ONE, False, "stablehlo.while"),
+    "streamed": Case(training.streamed(build, PARTS[0], batch_size=8, test=PARTS[1]), ONE, False, "stablehlo.while"),
     "convolutions": Case(
         training.supervised(BUILDS["nnx"], images(), batch_size=8), ONE, False, "stablehlo.select_and_scatter"
     ),

@@ -5,7 +5,7 @@ from concurrent.futures import wait
 
 import pytest
 
-from jaxopt_lite.sweeps.execution._pool import TRIES, Lost, Pool
+from jaxopt_lite.sweeps.execution._pool import TRIES, Lost, Pool, Unfit
 from jaxopt_lite.sweeps.execution._work import Failed
 
 SECONDS = 20
@@ -107,3 +107,51 @@ def test_works_that_wait_can_be_cancelled():
     go.set()
     assert first.result(SECONDS) == 2
     pool.close()
+
+
+class Picky(Doubler):
+    """A worker that cannot do works above a limit."""
+
+    def perform(self, work):
+        if work > 3:
+            raise Unfit("it has other versions")
+        return super().perform(work)
+
+
+def test_a_worker_that_is_unfit_leaves_its_works_to_the_others():
+    closed, first = {}, threading.Event()
+
+    def able(_):
+        first.wait(SECONDS)
+        return Doubler({})
+
+    def picky(_):
+        return Picky(closed)
+
+    pool = Pool([picky, able])
+    with pytest.warns(RuntimeWarning, match="it has other versions. The sweep goes on without it"):
+        futures = [pool.submit(i) for i in range(1, 8)]
+        wait(futures[:3], SECONDS)  # the picky one does these, and leaves at the next
+        first.set()
+        assert [future.result(SECONDS) for future in futures] == [2 * i for i in range(1, 8)]
+        pool.close()
+    assert closed == {"closed": 1}
+
+
+def test_works_that_no_worker_can_do_get_the_error():
+    pool = Pool([lambda _: Picky({})] * 2)
+    futures = [pool.submit(i) for i in (5, 6, 1)]
+    for future in futures[:2]:
+        with pytest.raises(Unfit, match="it has other versions"):
+            future.result(SECONDS)
+    pool.close()
+
+
+def test_a_worker_that_cannot_be_started_leaves_the_works_to_the_others():
+    def refused(_):
+        raise RuntimeError("no room")
+
+    pool = Pool([refused, lambda _: Doubler({})])
+    with pytest.warns(RuntimeWarning, match="no room. The sweep goes on without it"):
+        assert answers(pool, range(6)) == [2 * i for i in range(6)]
+        pool.close()

@@ -1,12 +1,16 @@
 """Sweeps on a Ray cluster of which a node is lost and another joins."""
 
+import os
+import signal
 import warnings
+from pathlib import Path
 
 import pytest
 
-from jaxopt_lite import sweeps
+from jaxopt_lite import sweeps, training
 from jaxopt_lite.sweeps.execution import _schedule
 from tests.sweeps import small
+from tests.sweeps import test_streamed as streamed
 from tests.sweeps.test_processes import numbers
 
 ray = pytest.importorskip("ray")
@@ -42,6 +46,47 @@ def test_numbers_are_the_same_on_a_cluster_of_which_a_node_is_lost_and_another_j
     there = sweeps.run(small.task(), small.space(), **options, on=on, progress=change)
     assert changed
     assert numbers(there) == numbers(here)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_numbers_are_the_same_if_a_worker_that_reads_a_stream_hangs(cluster, monkeypatch):
+    monkeypatch.setattr(_schedule, "segment_end", lambda step, end, length, stride: min(end, step + 50))
+    options = {"steps": 200, "layout": sweeps.Layout(width=2)}
+    here = sweeps.run(streamed.task(), streamed.SPACE, **options, progress=False)
+    stopped = []
+
+    def hang(progress):
+        if progress.share_ran > 0 and not stopped:
+            stopped.extend(actors())
+            os.kill(stopped[0], signal.SIGSTOP)
+
+    on = sweeps.ray(cluster.address, workers=1, patience=2)
+    there = sweeps.run(streamed.task(), streamed.SPACE, **options, on=on, progress=hang)
+    assert len(stopped) == 1
+    assert numbers(there) == numbers(here)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_stream_that_fails_in_a_worker_ends_the_sweep(cluster, tmp_path):
+    options = {"steps": 60, "layout": sweeps.Layout(width=2), "store": tmp_path / "s", "progress": False}
+    with pytest.raises(training.StreamError, match="OSError: the disk is gone"):
+        gone = streamed.task(streamed.Counted(fails_at=600))
+        sweeps.run(gone, streamed.SPACE, **options, on=sweeps.ray(cluster.address, workers=1))
+    assert set(sweeps.Results.load(tmp_path / "s").columns["status"]) <= {"done", "running", "waiting"}
+
+
+def actors():
+    """The processes of the workers, which Ray names after their class."""
+    named = [path for path in Path("/proc").glob("[0-9]*/cmdline") if path.read_bytes().startswith(b"ray::_Station")]
+    return [int(path.parent.name) for path in named]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_address_of_another_cluster_is_refused(cluster):
+    sweeps.plan(small.task(), small.space(), steps=5, on=sweeps.ray(cluster.address))
+    port = cluster.address.rpartition(":")[2]
+    with pytest.raises(ValueError, match=rf"is connected to the Ray cluster at '.*:{port}', .*call ray.shutdown"):
+        sweeps.plan(small.task(), small.space(), steps=5, on=sweeps.ray("127.0.0.1:1"))
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -3,6 +3,7 @@
 import math
 import queue
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import NamedTuple, Protocol
@@ -26,6 +27,10 @@ class Lost(Exception):
     """A worker no longer answers; the text says what became of it."""
 
 
+class Unfit(RuntimeError):
+    """A worker cannot do the works of this sweep, and one started in its place could not either; the text says why."""
+
+
 class Worker(Protocol):
     """What does one work at a time."""
 
@@ -34,6 +39,7 @@ class Worker(Protocol):
 
         Raises:
             Lost: the worker is gone.
+            Unfit: it cannot do works of this group.
         """
         ...
 
@@ -48,7 +54,9 @@ Start = Callable[[threading.Event], Worker]
 class Pool:
     """Gives works to workers. A work whose worker is lost is given to another; after `TRIES` losses it has failed.
 
-    A worker takes works as soon as it has started: one on a machine that joins late helps from then on.
+    A worker takes works as soon as it has started: one on a machine that joins late helps from then on. One that is
+    unfit, or could not be started in `TRIES` attempts, leaves its works to the others, with a warning; if no other is
+    left, the works get its error.
 
     Attributes:
         slots: how many works should be submitted at a time.
@@ -68,9 +76,13 @@ class Pool:
         self._items: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._threads = [threading.Thread(target=self._serve, args=(start,), daemon=True) for start in starts]
         self._starting = set(self._threads)
+        self._left = len(starts)  # workers that are not out of the pool
+        self._guard = threading.Lock()
+        self._warnings: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def submit(self, work: Work) -> Future[Answer | Failed]:
         """Do a work when a worker is free; the first one starts the workers."""
+        self._warn()
         for thread in self._threads:
             if thread.ident is None:
                 thread.start()
@@ -87,6 +99,12 @@ class Pool:
             if thread.ident is None:
                 continue
             thread.join(timeout=1.0 if thread in self._starting else None)
+        self._warn()
+
+    def _warn(self) -> None:
+        """Warn of workers that are out, from the thread of the sweep."""
+        while self._left and not self._warnings.empty():
+            warnings.warn(self._warnings.get(), RuntimeWarning, stacklevel=2)
 
     def _serve(self, start: Start) -> None:
         """Drive a worker until the pool is closed, and start another whenever it is lost."""
@@ -102,7 +120,7 @@ class Pool:
                 if isinstance(error, Lost) and tries < TRIES:
                     continue
                 self._starting.discard(me)
-                self._refuse(RuntimeError(f"a worker cannot be started: {error}") if tries == TRIES else error)
+                self._leave(RuntimeError(f"a worker cannot be started: {error}") if tries == TRIES else error)
                 return
             self._starting.discard(me)
             tries = 0
@@ -113,14 +131,19 @@ class Pool:
                 return
             except Lost:
                 self.lost += 1
+            except Unfit as error:
+                worker.close()
+                self._leave(error)
+                return
 
     def _do(self, worker: Worker, item: "_Item") -> None:
         """Do one work.
 
         Raises:
             Lost: the worker is gone; the work waits for another, or has failed.
+            Unfit: the work waits for another worker.
         """
-        if not item.losses and not item.future.set_running_or_notify_cancel():
+        if not item.future.running() and not item.future.set_running_or_notify_cancel():
             return
         try:
             item.future.set_result(worker.perform(item.work))
@@ -130,13 +153,22 @@ class Pool:
             else:
                 item.future.set_result(Failed(f"lost {TRIES} workers, the last because {error}"))
             raise
+        except Unfit:
+            self._items.put(item)
+            raise
         except BaseException as error:
             item.future.set_exception(error)
 
-    def _refuse(self, error: Exception) -> None:
-        """Give an error to all works until the pool is closed: a worker cannot be started."""
+    def _leave(self, error: Exception) -> None:
+        """Take a worker out of the pool; of the last one, give the error to all works until the pool is closed."""
+        with self._guard:
+            self._left -= 1
+            others = self._left
+        if others:
+            self._warnings.put(f"{error}. The sweep goes on without it")
+            return
         while (item := self._items.get()) is not None:
-            if item.losses or item.future.set_running_or_notify_cancel():
+            if item.future.running() or item.future.set_running_or_notify_cancel():
                 item.future.set_exception(error)
 
 

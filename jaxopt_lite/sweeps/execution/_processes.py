@@ -16,7 +16,7 @@ from threading import Event
 from typing import Any, NamedTuple
 
 from jaxopt_lite.sweeps.execution import _serve
-from jaxopt_lite.sweeps.execution._pool import Lost, Pool, check_patience
+from jaxopt_lite.sweeps.execution._pool import Lost, Pool, Unfit, check_patience
 from jaxopt_lite.sweeps.execution._portable import Recipe, Setup, Shipped, setup
 from jaxopt_lite.sweeps.execution._work import Answer, Failed, Work
 from jaxopt_lite.training import StreamError
@@ -95,7 +95,7 @@ class _Process:
 
         Raises:
             Lost: it ended at once, or is not needed any more.
-            RuntimeError: it cannot work.
+            Unfit: it cannot do the works of this sweep.
         """
         self._recipes, self._patience = recipes, patience
         self._loaded: set[int] = set()
@@ -111,7 +111,11 @@ class _Process:
         # a worker that is stopped reads nothing either: without a limit, sending a large state would wait for ever
         with socket.fromfd(self._connection.fileno(), socket.AF_UNIX, socket.SOCK_STREAM) as ours:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", math.ceil(patience), 0))
-        self._ask("setup", ready, closed=closed)
+        try:
+            self._ask("setup", ready, closed=closed)
+        except Unfit:
+            self.close()
+            raise
 
     def perform(self, work: Work) -> Answer | Failed:
         if work.group not in self._loaded:
@@ -134,7 +138,8 @@ class _Process:
 
         Raises:
             Lost: there is none.
-            RuntimeError: it is an error; a StreamError if the data cannot be read.
+            Unfit: the worker cannot do what comes before a work.
+            RuntimeError: a work raised an error; a StreamError if the data cannot be read.
         """
         try:
             self._connection.send(request)
@@ -149,7 +154,9 @@ class _Process:
                 deadline = time.monotonic() + self._patience
                 kind, answer = self._connection.recv()
                 if kind == "error":
-                    raise (StreamError if answer.startswith("StreamError:") else RuntimeError)(answer)
+                    if answer.startswith("StreamError:"):
+                        raise StreamError(answer)
+                    raise (RuntimeError if request[0] == "perform" else Unfit)(answer)
                 if kind == "answer":
                     return answer
         except (EOFError, OSError):

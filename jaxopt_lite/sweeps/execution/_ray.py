@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from jaxopt_lite._names import count
 from jaxopt_lite.sweeps._task_error import TaskError
-from jaxopt_lite.sweeps.execution._pool import Lost, Pool, check_patience
+from jaxopt_lite.sweeps.execution._pool import Lost, Pool, Unfit, check_patience
 from jaxopt_lite.sweeps.execution._portable import Recipe, Setup, Shipped, Station, setup
 from jaxopt_lite.sweeps.execution._work import Answer, Failed, Work, one_line
 
@@ -86,8 +86,9 @@ def ray(
     CPU.
 
     Args:
-        address: `"auto"` for the cluster that runs on this machine, `"local"` for a new one in this machine, or an
-            address such as `"10.0.0.1:6379"` or `"ray://10.0.0.1:10001"`. Default: `"auto"`.
+        address: `"auto"` for the cluster that this process is connected to, or that runs on this machine; `"local"` for
+            a new one in this machine; or an address such as `"10.0.0.1:6379"` or `"ray://10.0.0.1:10001"`. Default:
+            `"auto"`.
         workers: number of workers, at least 1; more than the cluster has room for wait for nodes that join. Default: as
             many as the cluster has room for at the start.
         resources: what each worker takes, by Ray's names, as `{"GPU": 1}`. Default: one CPU.
@@ -153,7 +154,7 @@ class _Actor:
 
         Raises:
             Lost: it ended at once, or is not needed any more.
-            RuntimeError: it cannot work.
+            Unfit: it cannot do the works of this sweep.
         """
         self._ray, self._recipes, self._patience = library, recipes, patience
         self._loaded: set[int] = set()
@@ -175,7 +176,7 @@ class _Actor:
     def _check(self, refused: str | None) -> None:
         if refused is not None:
             self.close()
-            raise RuntimeError(refused)
+            raise Unfit(refused)
 
     def _answer(self, reference: Any, closed: Event | None = None) -> Any:
         """The answer of a call; while there is none, the worker must say that it is alive.
@@ -216,6 +217,15 @@ def _ray() -> Any:
     return ray
 
 
+def _numeric(address: str) -> str:
+    """An address with its host as a number, if the host is known."""
+    host, _, port = address.rpartition(":")
+    try:
+        return f"{socket.gethostbyname(host)}:{port}"
+    except OSError:
+        return address
+
+
 def _connected(address: str) -> Any:
     """Ray, connected to a cluster until this process ends.
 
@@ -224,6 +234,12 @@ def _connected(address: str) -> Any:
     """
     ray = _ray()
     if ray.is_initialized():
+        there = ray.get_runtime_context().gcs_address
+        if address not in ("auto", "local") and "//" not in address and _numeric(address) != _numeric(there):
+            raise TaskError(
+                f"this process is connected to the Ray cluster at {there!r}, so it cannot use that at {address!r}: "
+                'call ray.shutdown() first, or give "auto" for the cluster that it is connected to'
+            )
         return ray
     try:
         place = urlsplit(address if "//" in address else f"//{address}")
