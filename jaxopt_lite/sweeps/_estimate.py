@@ -14,7 +14,7 @@ from jaxopt_lite import optimizers
 from jaxopt_lite.sweeps._plan import Plan
 from jaxopt_lite.sweeps.programs._executables import CPU_OPTIONS
 from jaxopt_lite.sweeps.programs._group import Group
-from jaxopt_lite.sweeps.programs._program import shape_of, trace
+from jaxopt_lite.sweeps.programs._trace import shape_of, trace
 from jaxopt_lite.sweeps.programs._width import bytes_of
 from jaxopt_lite.training import Task
 from jaxopt_lite.training._run import start

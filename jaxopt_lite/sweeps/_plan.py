@@ -13,7 +13,7 @@ from jaxopt_lite.sweeps.execution._ray import RayCluster
 from jaxopt_lite.sweeps.programs import _width
 from jaxopt_lite.sweeps.programs._group import Group, Groups, Member
 from jaxopt_lite.sweeps.programs._layout import Layout
-from jaxopt_lite.sweeps.programs._program import Widths
+from jaxopt_lite.sweeps.programs._width import Widths
 from jaxopt_lite.sweeps.spaces._trials import (
     MOST_STRUCTURES,
     Picks,

@@ -12,7 +12,7 @@ import pytest
 from flax import linen, nnx
 
 from jaxopt_lite import optimizers, sweeps, training
-from jaxopt_lite.sweeps.programs import _program
+from jaxopt_lite.sweeps.programs import _trace, _width
 from jaxopt_lite.sweeps.programs._convolutions import for_cpu, has_convolutions
 from jaxopt_lite.training._run import keys
 from tests.sweeps import small
@@ -375,11 +375,12 @@ def test_a_program_with_convolutions_has_one_trial_on_a_cpu():
 def programs(task, monkeypatch, hooked):
     with monkeypatch.context() as patch:
         if not hooked:
-            patch.setattr(_program, "has_convolutions", lambda jaxpr: False)
+            for module in (_trace, _width):
+                patch.setattr(module, "has_convolutions", lambda jaxpr: False)
         space = {"activation": jnp.tanh, "optimizer": optimizers.adam(0.1)}
         planned = sweeps.plan(task, space, steps=1, layout=CPU)
         width = planned.widths[0]
-        return _program.trace(task, planned.groups[0], width, planned.devices[0], planned.layout)
+        return _trace.trace(task, planned.groups[0], width, planned.devices[0], planned.layout)
 
 
 def test_a_program_without_convolutions_has_the_same_digest(monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 from jax import export
 
 from jaxopt_lite import optimizers, sweeps, training
-from jaxopt_lite.sweeps.programs import _program, _recording
+from jaxopt_lite.sweeps.programs import _recording, _trace
 from tests.sweeps import small
 from tests.sweeps.test_convolutions import BUILDS, images
 
@@ -53,13 +53,13 @@ def test_programs_lower_for_gpus_and_tpus(case: Case, monkeypatch: pytest.Monkey
         exported.append(export.export(jax.jit(function), platforms=PLATFORMS)(*arguments))
         return lower(function, device, arguments, **options)
 
-    lower = _program.lowered
-    monkeypatch.setattr(_program, "lowered", lowered)
+    lower = _trace.lowered
+    monkeypatch.setattr(_trace, "lowered", lowered)
     monkeypatch.setattr(_recording, "lowered", lowered)
     layout = sweeps.Layout(backend="accelerator", width=8, merge=case.merge)
     planned = sweeps.plan(case.task, case.space, steps=3, layout=layout)
     (nth,) = set(planned.used)
-    _program.trace(planned.task, planned.groups[nth], planned.widths[nth], planned.devices[0], planned.layout)
+    _trace.trace(planned.task, planned.groups[nth], planned.widths[nth], planned.devices[0], planned.layout)
     assert len(exported) == 2 + case.task.diagnose  # start; advance and score; record
     assert {one.platforms for one in exported} == {PLATFORMS}
     assert case.text in exported[1].mlir_module()

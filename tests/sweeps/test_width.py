@@ -76,13 +76,13 @@ def test_the_width_does_not_depend_on_other_trials():
 
 
 def test_on_an_accelerator_a_chunk_has_the_runs_of_one_structure(monkeypatch):
-    monkeypatch.setattr("jaxopt_lite.sweeps.programs._program.cpu_width", lambda _: pytest.fail("not asked for"))
+    monkeypatch.setattr("jaxopt_lite.sweeps.programs._width.cpu_width", lambda _: pytest.fail("not asked for"))
     counted = {}
 
     def width_of(task, group, layout, runs):
         return counted.setdefault(id(group), runs)
 
-    monkeypatch.setattr("jaxopt_lite.sweeps.programs._program.width_of", width_of)
+    monkeypatch.setattr("jaxopt_lite.sweeps.programs._width.width_of", width_of)
     layout = sweeps.Layout(merge=False)
     grid = sweeps.plan(small.task(), small.space(), seeds=4, steps=7, layout=layout)
     assert {grid.widths[nth] for nth in grid.used} == {12} and grid.runs == 24 and len(grid.used) == 2
@@ -95,7 +95,7 @@ def test_on_an_accelerator_a_chunk_has_the_runs_of_one_structure(monkeypatch):
 
 def test_a_sweep_that_grows_keeps_its_widths(tmp_path, monkeypatch):
     """As on an accelerator, where the width of a chunk follows the number of runs."""
-    monkeypatch.setattr("jaxopt_lite.sweeps.programs._program.width_of", lambda task, group, layout, runs: runs)
+    monkeypatch.setattr("jaxopt_lite.sweeps.programs._width.width_of", lambda task, group, layout, runs: runs)
     given = {"store": tmp_path / "s", "progress": False, "layout": sweeps.Layout(merge=True)}
     run = partial(sweeps.run, small.task(), small.space(), steps=3, **given)
     before = run(seeds=2)

@@ -18,7 +18,8 @@ from jaxopt_lite.sweeps._task_error import TaskError
 from jaxopt_lite.sweeps.execution._work import Answer, Failed, Work, attempted, one_line
 from jaxopt_lite.sweeps.programs._group import Group
 from jaxopt_lite.sweeps.programs._layout import Layout
-from jaxopt_lite.sweeps.programs._program import Programs, trace
+from jaxopt_lite.sweeps.programs._program import Programs
+from jaxopt_lite.sweeps.programs._trace import trace
 from jaxopt_lite.training import Task
 
 # What of JAX's configuration changes programs or where they are cached.

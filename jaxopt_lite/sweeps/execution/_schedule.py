@@ -11,7 +11,8 @@ import numpy as np
 from jaxopt_lite.diagnostics import Record
 from jaxopt_lite.sweeps.execution._work import Answer, Failed, Work, finite_loss
 from jaxopt_lite.sweeps.programs._group import Member, stacked
-from jaxopt_lite.sweeps.programs._program import Chunk, Widths
+from jaxopt_lite.sweeps.programs._program import Chunk
+from jaxopt_lite.sweeps.programs._width import Widths
 from jaxopt_lite.sweeps.store._ledger import Ledger, Outcome
 from jaxopt_lite.training._run import stride_of
 

@@ -15,7 +15,8 @@ from jaxopt_lite.sweeps._task_error import TaskError
 from jaxopt_lite.sweeps.execution._portable import Recipe
 from jaxopt_lite.sweeps.execution._work import one_line
 from jaxopt_lite.sweeps.programs._places import places
-from jaxopt_lite.sweeps.programs._program import Programs, Traced, trace
+from jaxopt_lite.sweeps.programs._program import Programs, Traced
+from jaxopt_lite.sweeps.programs._trace import trace
 from jaxopt_lite.sweeps.programs._unread import check_read
 from jaxopt_lite.sweeps.store._identity import check_program, check_scores
 from jaxopt_lite.sweeps.store._ledger import Ledger

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from jaxopt_lite.sweeps.execution._rounds import unpacked
 from jaxopt_lite.sweeps.programs._group import Groups, stacked
-from jaxopt_lite.sweeps.programs._program import flattened
+from jaxopt_lite.sweeps.programs._trace import flattened
 from jaxopt_lite.sweeps.results._columns import in_order
 from jaxopt_lite.sweeps.spaces._trials import Trials, structures
 from jaxopt_lite.sweeps.store._database import Row, decoded
