@@ -1,15 +1,15 @@
 """What a sweep will do: its trials, packed into programs and chunks."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from jaxopt_lite._names import count
+from jaxopt_lite.sweeps import _arguments
+from jaxopt_lite.sweeps._arguments import On
 from jaxopt_lite.sweeps._task_error import TaskError
-from jaxopt_lite.sweeps.execution._processes import Processes
-from jaxopt_lite.sweeps.execution._ray import RayCluster
 from jaxopt_lite.sweeps.programs import _width
 from jaxopt_lite.sweeps.programs._group import Group, Groups, Member
 from jaxopt_lite.sweeps.programs._layout import Layout
@@ -25,11 +25,9 @@ from jaxopt_lite.sweeps.spaces._trials import (
     structures,
 )
 from jaxopt_lite.sweeps.store._database import Row, encoded
-from jaxopt_lite.sweeps.strategies import History, Never, Optuna, Order, Population, Stop, optuna
+from jaxopt_lite.sweeps.strategies import History, Optuna, Order, Population, Stop, optuna
 from jaxopt_lite.sweeps.strategies._simulate import simulated_steps
 from jaxopt_lite.training import Task, _checked
-
-On = Processes | RayCluster
 
 
 class Plan(NamedTuple):
@@ -247,11 +245,11 @@ def plan(
     chosen = layout or Layout()
     if isinstance(search, Population):
         chosen = chosen._replace(merge=False)
-    chosen = _placed(chosen.resolved(task.merge), on)
-    listed = _seeds(seeds)
+    chosen = _arguments.placed(chosen.resolved(task.merge), on)
+    listed = _arguments.seeds(seeds)
     if isinstance(search, Population):
-        trials = _members(search, trials, listed, stop, confirm, layout)
-    rule = _stop(search if isinstance(search, Population) else stop, int(steps))
+        trials = _arguments.members(search, trials, listed, stop, confirm, layout)
+    rule = _arguments.stop(search if isinstance(search, Population) else stop, int(steps))
     sampler, most, drawn = _searched(space, search, trials, seed, listed, int(steps), task.mode == "min")
     examples = structures(space)
     if examples is None and sampler is not None:
@@ -278,8 +276,8 @@ def plan(
         search=sampler,
         most=most,
         stop=rule,
-        confirm=_confirm(confirm, most),
-        keep=_keep(keep),
+        confirm=_arguments.confirm(confirm, most),
+        keep=_arguments.keep(keep),
         seed=int(seed),
         grouping=grouping,
         widths=Widths(task, grouping.groups, chosen, _runs_at_a_time(len(grouping.groups), placed, first, sampler)),
@@ -287,26 +285,6 @@ def plan(
         workers=_width.workers(chosen) if on is None else on.workers(),
         on=on,
     )
-
-
-def _placed(layout: Layout, on: On | None) -> Layout:
-    """The layout for what trains: each worker elsewhere has one device.
-
-    Raises:
-        TypeError: `on` is of another type.
-        TaskError: processes of this machine would share an accelerator.
-    """
-    if on is None:
-        return layout
-    if not isinstance(on, Processes | RayCluster):
-        raise TypeError(f"on takes sweeps.processes(...) or sweeps.ray(...), got {on!r}")
-    devices = layout.devices or ()
-    if isinstance(on, Processes) and devices[0].platform != "cpu":
-        raise TaskError(
-            f"processes of this machine would share its {devices[0].device_kind}: leave on= out, this process uses all "
-            "devices; or use sweeps.ray(...) with a device for each worker"
-        )
-    return layout._replace(devices=devices[:1])
 
 
 def _searched(
@@ -337,67 +315,3 @@ def _runs_at_a_time(
         return dict.fromkeys(range(groups), len(first))
     alike = Counter((placed[order.trial][0], placed[order.trial][1].branches) for order in first)
     return {nth: max([n for (group, _), n in alike.items() if group == nth], default=1) for nth in range(groups)}
-
-
-def _members(
-    search: Population, trials: int | None, seeds: tuple[int, ...], stop: Any, confirm: Any, layout: Layout | None
-) -> int:
-    """The number of trials of a population.
-
-    Raises:
-        TaskError: another argument does not go with a population.
-    """
-    if trials not in (None, search.size):
-        raise TaskError(f"trials={trials} does not go with {search!r}, which has {search.size}: leave trials out")
-    if len(seeds) > 1:
-        raise TaskError(
-            f"a population has one seed, got {len(seeds)}: each member's settings change during training, so seeds of "
-            "one setting do not exist; run the sweep again with seeds=[1] for another population"
-        )
-    for name, value in (("stop", stop), ("confirm", confirm)):
-        if value is not None:
-            raise TaskError(f"{name}={value!r} does not go with a population, whose settings change during training")
-    if layout is not None and layout.merge:
-        raise TaskError("a layout with merge=True does not go with a population: leave merge out")
-    return search.size
-
-
-def _stop(stop: Stop | None, steps: int) -> Stop:
-    if stop is None:
-        return Never()
-    if not isinstance(stop, Stop):
-        raise TypeError(f"stop takes sweeps.halving(...), sweeps.hyperband(...) or sweeps.median(...), got {stop!r}")
-    stop.rungs(steps)  # the first must not be below one step
-    return stop
-
-
-def _confirm(confirm: Any, settings: int) -> tuple[int, int] | None:
-    if confirm is None:
-        return None
-    pair = tuple(confirm) if isinstance(confirm, Iterable) else ()
-    if len(pair) != 2 or any(isinstance(x, bool) or not isinstance(x, int | np.integer) or x < 1 for x in pair):
-        raise ValueError(f"confirm takes (k, n), the number of settings and of further seeds for each; got {confirm!r}")
-    if pair[0] > settings:
-        raise TaskError(f"confirm={pair} needs {pair[0]} settings, but the sweep has {count(settings, 'setting')}")
-    return int(pair[0]), int(pair[1])
-
-
-def _keep(keep: Any) -> int | Literal["all"]:
-    if keep == "all":
-        return "all"
-    if isinstance(keep, bool) or not isinstance(keep, int | np.integer) or keep < 0:
-        raise ValueError(f'keep takes a number of settings, at least 0, or "all"; got {keep!r}')
-    return int(keep)
-
-
-def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
-    given = range(seeds) if isinstance(seeds, int | np.integer) and not isinstance(seeds, bool) else seeds
-    if not isinstance(given, Iterable) or isinstance(given, str):
-        raise ValueError(f"seeds must be a number of seeds or a list of them, got {seeds!r}")
-    given = list(given)
-    if any(isinstance(s, bool) or not isinstance(s, int | np.integer) for s in given):
-        raise ValueError(f"seeds must be whole numbers, got {seeds!r}")
-    out = tuple(int(s) for s in given)
-    if not out or len(set(out)) < len(out) or min(out) < 0 or max(out) >= 1 << 32:
-        raise ValueError(f"seeds must be at least 1, or a list of different numbers from 0 to 2³² − 1; got {seeds!r}")
-    return out

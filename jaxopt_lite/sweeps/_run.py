@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 import jax
 
+from jaxopt_lite.sweeps._arguments import On
 from jaxopt_lite.sweeps._lines import Lines
-from jaxopt_lite.sweeps._plan import On, Plan, plan
+from jaxopt_lite.sweeps._plan import Plan, plan
 from jaxopt_lite.sweeps._progress import Progress, Tally
 from jaxopt_lite.sweeps.execution._pool import Pool
 from jaxopt_lite.sweeps.execution._portable import Setup
