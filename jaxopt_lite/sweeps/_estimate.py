@@ -53,7 +53,9 @@ def estimate(planned: Plan) -> dict[str, Any]:
         >>> found["trials"], found["programs"]
         (6, 1)
     """
-    members = Counter(nth for nth, _ in planned.placed)
+    members = Counter[int]()
+    for (nth, _), trials in planned.alike.items():
+        members[nth] += trials
     mean = sum(_step_flop(planned.task, planned.groups[nth]) * n for nth, n in members.items()) / members.total()
     flop = mean * planned.runs * planned.steps * planned.share
     rate = matmul_rate(planned.devices, planned.workers)

@@ -1,7 +1,7 @@
 """What a sweep will do: its trials, packed into programs and chunks."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -38,8 +38,7 @@ class Plan(NamedTuple):
         space: the space of settings.
         make: makes a trial from a point of the space.
         points: the points of the first batch of trials.
-        trials: the trials at these points.
-        placed: for each of these trials, the number of its group and its numbers in it.
+        alike: number of trials of the first batch by group and choice of merged alternatives.
         seeds: the seeds; each trial runs with each, unless it is stopped.
         steps: updates in a complete run.
         search: what proposes further batches; None if all trials are in the first.
@@ -59,8 +58,7 @@ class Plan(NamedTuple):
     space: Any
     make: Trials
     points: list[Picks]
-    trials: list[Trial]
-    placed: list[tuple[int, Member]]
+    alike: Counter[tuple[int, tuple[int, ...]]]
     seeds: tuple[int, ...]
     steps: int
     search: Optuna | None
@@ -94,12 +92,12 @@ class Plan(NamedTuple):
     @property
     def used(self) -> list[int]:
         """The numbers of the groups of the first batch of trials; each is a training program."""
-        return list(dict.fromkeys(nth for nth, _ in self.placed))
+        return list(dict.fromkeys(nth for nth, _ in self.alike))
 
     @property
     def structures(self) -> int:
         """Different structures among the first batch of trials, that is programs without merging."""
-        return len({(nth, member.branches) for nth, member in self.placed})
+        return len(self.alike)
 
     @property
     def forms(self) -> list[str]:
@@ -125,9 +123,8 @@ class Plan(NamedTuple):
     @property
     def chunks(self) -> list[int]:
         """Chunks of the first batch of trials, for each group in `used`."""
-        alike = Counter((nth, member.branches) for nth, member in self.placed)
         out = dict.fromkeys(self.used, 0)
-        for (nth, _), settings in alike.items():
+        for (nth, _), settings in self.alike.items():
             out[nth] += -(-settings * len(self.seeds) // self.widths[nth])
         return list(out.values())
 
@@ -162,6 +159,15 @@ class Plan(NamedTuple):
         if self.on is not None:
             return str(self.on)
         return "CPU cores" if self.layout.backend == "cpu" else self.devices[0].device_kind
+
+    def placed(self) -> Iterator[tuple[Trial, int, Member]]:
+        """The trials of the first batch, each with the number of its group and its numbers in it.
+
+        They are made anew, since many of them take more memory than their points.
+        """
+        for picks in self.points:
+            trial = self.make(picks)
+            yield trial, *self.grouping.assign(trial.value)
 
     def rows(self, points: Sequence[Picks], seeds: Sequence[int], first: int, trial: int, batch: int) -> list[Row]:
         """New rows of the ledger: runs of some points with some seeds.
@@ -259,18 +265,16 @@ def plan(
         )
     make = Trials(space, examples or drawn)
     grouping = Groups([make(picks).value for picks in examples or drawn], merge=bool(chosen.merge))
-    made = [make(picks) for picks in drawn]
-    placed = [grouping.assign(trial.value) for trial in made]
+    branches = [(nth, member.branches) for nth, member in (grouping.assign(make(picks).value) for picks in drawn)]
     first = rule.orders(
-        History(int(steps), listed, task.mode == "min", (tuple(range(len(made))),), {}), range(len(made))
+        History(int(steps), listed, task.mode == "min", (tuple(range(len(drawn))),), {}), range(len(drawn))
     )
     return Plan(
         task=task,
         space=space,
         make=make,
         points=drawn,
-        trials=made,
-        placed=placed,
+        alike=Counter(branches),
         seeds=listed,
         steps=int(steps),
         search=sampler,
@@ -280,7 +284,7 @@ def plan(
         keep=_arguments.keep(keep),
         seed=int(seed),
         grouping=grouping,
-        widths=Widths(task, grouping.groups, chosen, _runs_at_a_time(len(grouping.groups), placed, first, sampler)),
+        widths=Widths(task, grouping.groups, chosen, _runs_at_a_time(len(grouping.groups), branches, first, sampler)),
         layout=chosen,
         workers=_width.workers(chosen) if on is None else on.workers(),
         on=on,
@@ -308,10 +312,10 @@ def _searched(
 
 
 def _runs_at_a_time(
-    groups: int, placed: Sequence[tuple[int, Member]], first: Sequence[Order], sampler: Optuna | None
+    groups: int, branches: Sequence[tuple[int, tuple[int, ...]]], first: Sequence[Order], sampler: Optuna | None
 ) -> dict[int, int]:
     """How many runs of equal structure each group has at the start; a sampler may later give all to one group."""
     if sampler is not None:
         return dict.fromkeys(range(groups), len(first))
-    alike = Counter((placed[order.trial][0], placed[order.trial][1].branches) for order in first)
+    alike = Counter(branches[order.trial] for order in first)
     return {nth: max([n for (group, _), n in alike.items() if group == nth], default=1) for nth in range(groups)}

@@ -154,9 +154,7 @@ class Compiler:
         """Keep an error of the task, unless it is none that an exception handler should see."""
         if not isinstance(error, Exception):
             raise error
-        columns = next(
-            (t.columns for t, (at, _) in zip(self._plan.trials, self._plan.placed, strict=True) if at == nth), {}
-        )
+        columns: dict[str, Any] = next((trial.columns for trial, at, _ in self._plan.placed() if at == nth), {})
         setting = ", ".join(f"{name} {value}" for name, value in columns.items())
         error.add_note(f"raised for {setting or 'a setting'}")
         self.failed[nth] = error

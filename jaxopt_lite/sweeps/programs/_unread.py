@@ -1,6 +1,6 @@
 """Settings of a space that have no effect on a task: every value of them would train the same thing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,11 +16,11 @@ class UnreadError(TaskError):
 
 
 class _Placed(NamedTuple):
-    """A trial's settings, its group, and its numbers in it."""
+    """The settings of trials by name, their groups, and their numbers in these; lists take less memory than trials."""
 
-    columns: dict[str, Any]
-    group: int
-    numbers: tuple[Any, ...]
+    columns: dict[str, list[Any]]
+    groups: list[int]
+    numbers: list[tuple[Any, ...]]
 
 
 def check_read(planned: Plan, traced: Mapping[int, Traced]) -> None:
@@ -43,10 +43,15 @@ def check_read(planned: Plan, traced: Mapping[int, Traced]) -> None:
                 f"task {planned.task.name!r} reads a number of the trial in init alone, so a population cannot change "
                 "it during training: read it in step, or keep it in the state of an optimizer of jaxopt_lite"
             )
-    places = zip(planned.trials, planned.placed, strict=True)
-    placed = [_Placed(t.columns, nth, member.numbers) for t, (nth, member) in places if nth in traced]
+    placed = _Placed({name: [] for name in planned.make.columns}, [], [])
+    for trial, nth, member in planned.placed():
+        if nth in traced:
+            for name, column in placed.columns.items():
+                column.append(trial.columns[name])
+            placed.groups.append(nth)
+            placed.numbers.append(member.numbers)
     for name in planned.make.columns:
-        values = {repr(one.columns[name]) for one in placed}
+        values = {repr(value) for value in placed.columns[name]}
         if len(values) > 1 and not (_number_read(name, placed, traced) and _alternatives_read(name, placed, traced)):
             raise UnreadError(
                 f"{name!r} has no effect on task {planned.task.name!r}: it is never read, or its {len(values)} values "
@@ -54,16 +59,16 @@ def check_read(planned: Plan, traced: Mapping[int, Traced]) -> None:
             )
 
 
-def _number_read(name: str, placed: Sequence[_Placed], traced: Mapping[int, Traced]) -> bool:
+def _number_read(name: str, placed: _Placed, traced: Mapping[int, Traced]) -> bool:
     """False if the column is found among the numbers of the trials and no program uses it."""
     found = False
-    for nth in dict.fromkeys(one.group for one in placed):
-        members = [one for one in placed if one.group == nth]
-        column = [one.columns[name] for one in members]
+    for nth in dict.fromkeys(placed.groups):
+        members = [i for i, group in enumerate(placed.groups) if group == nth]
+        column = [placed.columns[name][i] for i in members]
         if not all(isinstance(x, int | float) for x in column):
             return True
-        for i, flag in enumerate(traced[nth].used):
-            numbers = [one.numbers[i] for one in members]
+        for place, flag in enumerate(traced[nth].used):
+            numbers = [placed.numbers[i][place] for i in members]
             if all(np.ndim(x) == 0 and not hasattr(x, "weak_type") for x in numbers) and numbers == column:
                 found = True
                 if flag:
@@ -71,12 +76,13 @@ def _number_read(name: str, placed: Sequence[_Placed], traced: Mapping[int, Trac
     return not found
 
 
-def _alternatives_read(name: str, placed: Sequence[_Placed], traced: Mapping[int, Traced]) -> bool:
+def _alternatives_read(name: str, placed: _Placed, traced: Mapping[int, Traced]) -> bool:
     """False if trials of different values are in different groups whose programs are equal."""
     groups: dict[tuple[str, ...], dict[str, set[int]]] = {}
-    for one in placed:
-        rest = tuple(f"{k}={v}" for k, v in one.columns.items() if k != name and not isinstance(v, float))
-        groups.setdefault(rest, {}).setdefault(repr(one.columns[name]), set()).add(one.group)
+    others = {other: column for other, column in placed.columns.items() if other != name}
+    for i, (value, group) in enumerate(zip(placed.columns[name], placed.groups, strict=True)):
+        rest = tuple(f"{k}={column[i]}" for k, column in others.items() if not isinstance(column[i], float))
+        groups.setdefault(rest, {}).setdefault(repr(value), set()).add(group)
     alone = True
     for by_value in groups.values():
         values = list(by_value.values())

@@ -50,11 +50,10 @@ def _fields(ledger: Ledger) -> dict[str, Any]:
     ids = [row.id for row in rows]
     del rows
     columns |= _scores(ledger, facts, ids, columns["status"])
-    points = ledger.points()
-    curves = [
-        {name: means(p, facts["stride"], step, facts["steps"]) for name, p in points.pop(id, {}).items()}
-        for id, step in zip(ids, columns["step"], strict=True)
-    ]
+    curves: list[dict[str, Any]] = [{} for _ in ids]
+    at = {id: nth for nth, id in enumerate(ids)}
+    for id, name, points in ledger.each_points():
+        curves[at[id]][name] = means(points, facts["stride"], columns["step"][at[id]], facts["steps"])
     by_step, errors, records = ledger.scores_by_step(facts["objective"]), ledger.errors(), ledger.records()
     return {
         "columns": columns,

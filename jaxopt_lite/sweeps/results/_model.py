@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxopt_lite.sweeps.execution._rounds import unpacked
 from jaxopt_lite.sweeps.programs._group import Groups, stacked
@@ -61,14 +62,14 @@ class States(NamedTuple):
 
     Attributes:
         source: what the runs were made from.
-        runs: the runs, in the order of the table.
-        blobs: the states of a ledger in memory, by the number of the run in it; None if they are read from `store`.
+        ids: the numbers of the runs in the ledger, in the order of the table.
+        kept: the runs of a ledger in memory whose states were kept, by number; None if they are read from `store`.
         store: the folder of the ledger.
     """
 
     source: Source
-    runs: list[Row]
-    blobs: dict[int, bytes] | None
+    ids: np.ndarray
+    kept: dict[int, tuple[Row, bytes]] | None
     store: Path | None
 
     @classmethod
@@ -92,10 +93,9 @@ class States(NamedTuple):
                 f"the sweep in {ledger.store} has the settings {', '.join(facts['columns'])}, the space given has "
                 f"{', '.join(make.columns)}"
             )
-        runs = [run._replace(columns={}) for run in runs]  # the table has them
         source = Source(task, make, Groups([make(one).value for one in examples], merge=facts["merge"]))
-        blobs = {row: blob for row, _, blob in ledger.carries()} if ledger.store is None else None
-        return cls(source, runs, blobs, ledger.store)
+        kept = {id: (ledger.row(id), blob) for id, _, blob in ledger.carries()} if ledger.store is None else None
+        return cls(source, np.array([run.id for run in runs], np.int64), kept, ledger.store)
 
     def model(self, row: int) -> Any:
         """The model of the run in a row of the table.
@@ -109,20 +109,21 @@ class States(NamedTuple):
             raise ValueError(
                 f"task {task.name!r} says nothing of its model: give Task(..., model=lambda trial, carry: ...)"
             )
-        run = self.runs[row]
-        blob = self._blob(run.id)
-        if blob is None:
+        found = self._found(int(self.ids[row]))
+        if found is None:
             raise ValueError(
                 "the final state of this run was not kept: only those of the best settings are, as many as keep says; "
                 'run with keep="all" to have every model'
             )
+        run, blob = found
         return task.model(*self.source.carry(run.picks, run.seed, blob, self.store))
 
-    def _blob(self, row: int) -> bytes | None:
-        if self.blobs is not None or self.store is None:
-            return (self.blobs or {}).get(row)
+    def _found(self, id: int) -> tuple[Row, bytes] | None:
+        """A run and its final state, if that was kept."""
+        if self.kept is not None or self.store is None:
+            return (self.kept or {}).get(id)
         ledger = Ledger.open(self.store, write=False)
         try:
-            return next((blob for _, _, blob in ledger.carries([row])), None)
+            return next(((ledger.row(id), blob) for _, _, blob in ledger.carries([id])), None)
         finally:
             ledger.close()

@@ -41,6 +41,7 @@ from jaxopt_lite.sweeps.store._store import occupied, unwritable
 LOSSES = ("diverged", "failed")
 FINAL = ("done", "diverged", "failed", "pruned")
 _ROWS = "SELECT id, columns, seed, status, step, trial, batch, picks FROM trials"
+_POINTS = "SELECT trial, name, dtype, points FROM curves"
 # Largest part of a state in bytes; SQLite refuses values of 1 GB.
 BYTES_A_PART = 64 << 20
 
@@ -323,17 +324,18 @@ class Ledger:
         with transaction(self._db) as db:
             db.executemany("DELETE FROM carries WHERE trial = ?", [(row,) for row in rows])
 
-    def points(self, rows: Iterable[int] | None = None) -> dict[int, dict[str, np.ndarray]]:
-        """The points of the learning curves of some runs, by default of all, by row (see `training._run.Curve`)."""
-        columns = "SELECT trial, name, dtype, points FROM curves"
-        if rows is None:
-            listed = self._db.execute(columns).fetchall()
-        else:
-            listed = [one for row in rows for one in self._db.execute(f"{columns} WHERE trial = ?", (row,))]
+    def points(self, rows: Iterable[int]) -> dict[int, dict[str, np.ndarray]]:
+        """The points of the learning curves of some runs, by row (see `training._run.Curve`)."""
         out: dict[int, dict[str, np.ndarray]] = {}
-        for row, name, dtype, blob in listed:
-            out.setdefault(row, {})[name] = np.frombuffer(blob, dtype)
+        for row in rows:
+            for _, name, dtype, blob in self._db.execute(f"{_POINTS} WHERE trial = ?", (row,)):
+                out.setdefault(row, {})[name] = np.frombuffer(blob, dtype)
         return out
+
+    def each_points(self) -> Iterator[tuple[int, str, np.ndarray]]:
+        """Row, metric and points of each learning curve, one after another, since all of them may be many."""
+        for row, name, dtype, blob in self._db.execute(_POINTS):
+            yield row, name, np.frombuffer(blob, dtype)
 
     def records(self) -> dict[int, dict[int, Record]]:
         """The recorded states of layers, by row and step."""
