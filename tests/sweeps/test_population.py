@@ -283,8 +283,9 @@ def test_the_settings_in_the_table_are_those_in_the_states(tmp_path):
     )
     copies = [row for row, passed in enumerate(found.generations) if any(one.source != row for one in passed)]
     assert copies
-    for row, run in enumerate(found.states.runs):
-        _, carry = found.states.source.carry(run.picks, run.seed, found.states._blob(run.id), None)
+    for row, number in enumerate(found.states.ids):
+        run, blob = found.states._found(int(number))
+        _, carry = found.states.source.carry(run.picks, run.seed, blob, None)
         named = optimizers.settings(carry.optimizer)
         rate = next(value for name, value in named.items() if name.endswith("learning_rate"))
         columns = {name: found.columns[name][row] for name in found.swept if name.endswith("learning_rate")}
