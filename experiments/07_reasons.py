@@ -260,7 +260,8 @@ def _costs(spent: dict[bool, list[Seconds]], ratio: float, settings: dict[str, A
         f"CPU seconds of `{flags}` on the digits with and without `diagnose=True`, in turns, median of "
         f"{len(spent[True]) - 1} after a small one that compiles. The ratio of the training part is {low:.3f} to {high:.3f}, "
         f"median {ratio:.3f}. Programs that are compiled are kept on disk by `jaxopt-lite sweep`, so a second sweep does not "
-        "compile them again, but traces them.",
+        "compile them again, but traces them. The first time is one measurement each, that without the "
+        "diagnosis first, so its row says nothing of what the diagnosis costs.",
         "",
         "| CPU seconds | without | with | more |",
         "|---|---|---|---|",

@@ -233,7 +233,7 @@ def predictions(speeds: Sequence[Speed], large: Large) -> list[tuple[str, str, b
         (
             f"On data that fit in memory, the streamed sweep in chunks of {one.width} has at least 85 % of the speed of the "
             "sweep in memory.",
-            f"{one.share:.0%}",
+            f"{one.share:.1%}",
             one.share >= 0.85,
         )
         for one in speeds

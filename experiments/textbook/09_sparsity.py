@@ -346,7 +346,7 @@ def measure(seed: int, small: bool) -> Result:
         outcomes,
         verdict,
         sentence,
-        f"relu has {shown(share)} of its activations at exactly 0, the others {most:.2g}",
+        f"relu has {shown(share)} of its activations at exactly 0, the others at most {most:.2g}",
         numbers,
         [table],
         picture(found, samples.mean(axis=0), 20 if small else 600),
