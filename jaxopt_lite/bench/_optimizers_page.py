@@ -171,7 +171,8 @@ def _accumulate(figures: Any, sizes: Any) -> str:
     rows.append(["in-place axpy", f"{1e3 * sum(axpy) / len(axpy):.2f}", "1.00", ""])
     note = (
         f"Two micro-steps of adamw on one leaf of {count(sizes['accumulate'])} entries: the first only accumulates "
-        "(idle), the second emits."
+        "(idle), the second emits. Each is divided by the axpy that took turns with it, of which there is one for each "
+        "library; the last row is their mean."
     )
     return _table("Micro-steps", ["micro-step", "ms", "of an in-place axpy", "ours / optax"], rows, note)
 
