@@ -199,8 +199,8 @@ def report(found: dict[str, dict[str, dict[int, np.ndarray]]], real: dict[str, d
         verdict=verdict,
         sentence=sentence,
         effect=(
-            f"from condition number 1 to a million Adam's steps grow {shown(same['adam'])} times where curvatures differ along the axes and "
-            f"{shown(adam_units)} times where the units of the parameters differ"
+            f"from condition number 1 to a million Adam's steps grow by a factor of {shown(same['adam'])} where curvatures differ along the "
+            f"axes and of {shown(adam_units)} where the units of the parameters differ"
         ),
         numbers={
             **{f"steps of sgd / κ, κ = {c}": value for c, value in descent.items()},
@@ -230,9 +230,9 @@ def judged(
     """Verdict and sentence by the rule."""
     slow = curvature["sgd"][10_000].mean() / curvature["sgd"][1].mean()
     figures = (
-        f"from condition number 1 to 10,000 the steps of sgd grow {slow:,.0f} times; Adam's steps grow {shown(same)} times up to a "
-        f"million where only the curvatures along the axes differ, {shown(units)} times where the units of the parameters differ, so that "
-        f"distances do too, and at 10,000 {shown(turned)} times when the axes are rotated; on breast_cancer with features in their own units "
+        f"from condition number 1 to 10,000 the steps of sgd grow by a factor of {slow:,.0f}; Adam's steps grow by a factor of {shown(same)} "
+        f"up to a million where only the curvatures along the axes differ, of {shown(units)} where the units of the parameters differ, so that "
+        f"distances do too, and at 10,000 of {shown(turned)} when the axes are rotated; on breast_cancer with features in their own units "
         f"Adam loses {shown(lost['adam'], 2)} in test accuracy and sgd {shown(lost['sgd'], 2)}"
     )
     if same.high < 2 and units.high < 2 and turned.high < 2:
