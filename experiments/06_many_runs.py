@@ -129,8 +129,7 @@ def page(found: Found) -> str:
             "|---|---|---|",
             *[f"| {text} | {value} | {'yes' if held else '**no**'} |" for text, value, held in rows],
             "",
-            f"While it runs the sweep takes up to {found.peak / 1e3:.1f} kB a run. Memory is counted beyond that of a sweep of "
-            "1,000 runs of the same task, which has compiled the programs.",
+            "Memory is counted beyond that of a sweep of 1,000 runs of the same task, which has compiled the programs.",
             "",
             f"{found.a_second:,.0f} runs a second without compilation, store included. The page takes {found.page:.0f} s of "
             "processor time to write.",
