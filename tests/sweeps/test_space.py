@@ -116,6 +116,7 @@ def test_quasi_random_points_leave_fewer_gaps():
         ({"x": uniform(0, 1)}, {"search": "random"}, "how many trials"),
         ({"x": uniform(0, 1)}, {"trials": 0}, "at least 1"),
         ({"x": uniform(0, 1)}, {"trials": 5, "search": "sobol"}, "search must be"),
+        ({"x": uniform(0, 1)}, {"trials": 5, "search": "quasirandom"}, "did you mean 'quasi-random'"),
     ],
 )
 def test_errors_of_searches(space, options, message):

@@ -3,11 +3,12 @@
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import numpy as np
 
+from jaxopt_lite._names import nearest
 from jaxopt_lite.sweeps.spaces._space import Choice, Distribution, label
 from jaxopt_lite.training._trial import Fixed, is_plain
 
@@ -65,9 +66,11 @@ def points(space: Any, trials: int | None = None, search: Search | None = None, 
     check_trials(trials)
     search = search or ("grid" if trials is None else "random")
     if search not in ("grid", "random", "quasi-random"):
+        similar = nearest(search, (*get_args(Search), "tpe"))
+        suggestion = f": did you mean {similar!r}?" if similar else ""
         raise ValueError(
             f"search must be 'grid', 'random', 'quasi-random', 'tpe', sweeps.optuna(...) or sweeps.population(...), "
-            f"got {search!r}"
+            f"got {search!r}{suggestion}"
         )
     if search != "grid":
         if trials is None:
