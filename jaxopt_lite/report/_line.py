@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from jaxopt_lite.report._numbers import NONE, brief, decimals_of, interval, setting_labels, usual_decimals
-from jaxopt_lite.report._study import Study, combination, groups, has_score, score_names, status_of
+from jaxopt_lite.report._study import Study, combination, groups, has_score, score_names
 from jaxopt_lite.report._verdict import Verdict
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _for_all(study: Study, line: Line, settings: Sequence["Setting"]) -> Line:
         return line
     runs, done = sum(s.seeds for s in settings), sum(s.done for s in settings)
     lost = {name: sum(getattr(s, name) for s in settings) for name in ("diverged", "failed")}
-    pruned = [status_of(s) for s in settings if s.pruned and not s.lost]
+    pruned = [s.status for s in settings if s.pruned and not s.lost]
     text = ", ".join(f"{number} of {runs} {name}" for name, number in lost.items() if number)
     text = text or (f"{done} of {runs} done" if done else "waiting")
     text = pruned[0] if pruned else text  # that of the setting that came furthest
@@ -83,7 +83,7 @@ def lines(study: Study, findings: Verdict, settings: Sequence["Setting"] | None 
             place=place if scored else None,
             standing="best" if is_best else near,
             swept={name: texts[setting.columns[name]] for name, texts in labels.items()},
-            score=interval(setting.scores[objective], usual[objective]) if scored else status_of(setting),
+            score=interval(setting.scores[objective], usual[objective]) if scored else setting.status,
             others={n: _mean(setting.scores[n], usual[n]) for n in names if n != objective},
             diverged=_diverged([setting]),
         )

@@ -155,23 +155,6 @@ def has_score(setting: "Setting", objective: str) -> bool:
 ENDED = ("done", "diverged", "failed", "pruned")
 
 
-def status_of(setting: "Setting") -> str:
-    """`done`, `waiting`, `pruned at step 56`, `pruned after 1 of 3 seeds`, `1 of 3 diverged`, `1 of 3 done`, ..."""
-    if setting.failed:
-        return f"{setting.failed} of {setting.seeds} failed"
-    if setting.diverged:
-        return f"{setting.diverged} of {setting.seeds} diverged"
-    if setting.done == setting.seeds:
-        return "done"
-    if setting.pruned:
-        return (
-            f"pruned after {setting.done} of {setting.seeds} seeds"
-            if setting.done
-            else f"pruned at step {setting.step:,}"
-        )
-    return f"{setting.done} of {setting.seeds} done" if setting.done else "waiting"
-
-
 def score_names(study: Study) -> list[str]:
     """The scores, objective first."""
     return [name for name in study.columns if name not in (*study.swept, "seed", "status", "step")]

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from jaxopt_lite import report, sweeps
-from jaxopt_lite.report._study import status_of, study_of
+from jaxopt_lite.report._study import study_of
 from jaxopt_lite.report._verdict import verdict
 from tests.report import searched as example
 from tests.sweeps import small
@@ -49,7 +49,7 @@ def test_the_table_ranks_finished_settings_before_those_that_were_stopped(result
     assert f"27 runs, {pruned} pruned" in text
     assert "1 with 3 further seeds, which took no part in the selection: test accuracy" in text
     raced = next(setting for setting in settings if setting.done == 1)
-    assert status_of(raced) == "pruned after 1 of 2 seeds"
+    assert raced.status == "pruned after 1 of 2 seeds"
 
 
 def test_a_cell_of_the_heat_map_shows_that_its_settings_were_stopped(results):

@@ -42,6 +42,25 @@ def test_the_best_comes_first_and_what_diverged_or_waits_last(results):
     assert [s.columns["rate"] for s in results.best("rate")] == [1.0, 0.0]
 
 
+def test_printed_results_say_how_settings_without_a_score_ended():
+    fates = {0.1: ["done"] * 2, 0.2: ["pruned"] * 2, 0.3: ["done", "diverged"], 0.4: ["failed"] * 2}
+    fates |= {0.5: ["done", "waiting"]}
+    status = [one for both in fates.values() for one in both]
+    losses = [0.5 if one == "done" else math.nan for one in status]
+    columns = {"rate": [rate for rate in fates for _ in range(2)], "seed": [0, 1] * 5, "status": status}
+    columns |= {"step": [75 if one == "pruned" else 9 for one in status], "loss": losses}
+    lines = repr(sweeps.Results(columns, ("rate",), "loss", "min", {"seeds": [0, 1]}, [{}] * 10, None)).splitlines()
+    ended = {line.split("rate ")[1]: line.split("rate ")[0].strip() for line in lines[1:]}
+    assert ended == {
+        "0.1": "0.5000 ± 0.0000",
+        "0.2": "pruned at step 75",
+        "0.3": "1 of 2 diverged",
+        "0.4": "2 of 2 failed",
+        "0.5": "1 of 2 done",
+    }
+    assert len({line.index("rate") for line in lines[1:]}) == 1 and "nan" not in "".join(lines)
+
+
 def test_a_single_seed_has_no_interval():
     found = sweeps.run(small.task(), small.space((0.1,)), steps=5)
     score = found.settings()[0].scores["test_loss"]

@@ -19,6 +19,7 @@ from jaxopt_lite.sweeps.results._model import States
 from jaxopt_lite.sweeps.results._optuna_study import study_of
 from jaxopt_lite.sweeps.results._reasons import Reason, checked, reasons_of
 from jaxopt_lite.sweeps.results._setting import Mean, Setting
+from jaxopt_lite.sweeps.results._text import text_of
 from jaxopt_lite.sweeps.spaces._ranges import Range, range_of
 from jaxopt_lite.sweeps.spaces._trials import OTHER_COLUMNS
 from jaxopt_lite.sweeps.store._ledger import Ledger
@@ -136,16 +137,7 @@ class Results:
         return len(self.columns["status"])
 
     def __repr__(self) -> str:
-        lines = [self._heading()]
-        for setting in self.settings()[:5]:
-            columns = ", ".join(
-                f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}"
-                for k, v in setting.columns.items()
-                if v is not None
-            )
-            score = setting.scores.get(self.objective)
-            lines.append(f"  {score:.4f}  {columns}" if score else f"  {columns}")
-        return "\n".join(lines)
+        return text_of(self._heading(), self.settings()[:5], self.objective)
 
     def _repr_html_(self) -> str:
         """The five best settings as a table, which notebooks display."""

@@ -69,6 +69,24 @@ class Setting(NamedTuple):
         """Number of seeds with which it diverged or failed."""
         return self.diverged + self.failed
 
+    @property
+    def status(self) -> str:
+        """How its runs ended, as `done`, `pruned at step 56`, `1 of 3 diverged`, `3 of 3 failed` or `waiting`.
+
+        Example:
+            >>> Setting({"rate": 0.1}, 3, 2, 1, {}, (0, 1, 2)).status
+            '1 of 3 diverged'
+        """
+        for name in ("failed", "diverged"):
+            if number := getattr(self, name):
+                return f"{number} of {self.seeds} {name}"
+        if self.done == self.seeds:
+            return "done"
+        if self.pruned:
+            place = f"after {self.done} of {self.seeds} seeds" if self.done else f"at step {self.step:,}"
+            return f"pruned {place}"
+        return f"{self.done} of {self.seeds} done" if self.done else "waiting"
+
 
 def mean_of(numbers: Sequence[float]) -> Mean:
     """The mean of some scores with its interval; NaN if there are none."""
