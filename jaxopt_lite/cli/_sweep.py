@@ -156,21 +156,21 @@ def _run(planned: Any, store: Path, settings: dict[str, Any], options: argparse.
         print(json.dumps(_summary(results, store, page)))
     else:
         _show(results)
-        last = results.facts["last"]
-        print(
-            f"{count(last['programs'], 'program')} ready in {last['compile_seconds']:.1f} s, "
-            f"{_trained(results)} in {last['run_seconds']:.1f} s\n"
-            f"store  {store}\npage   {page or 'none'}"
-        )
+        print(f"{_trained(results)}\nstore  {store}\npage   {page or 'none'}")
     return 0
 
 
 def _trained(results: Any) -> str:
     """What the last call trained: runs that ended, or steps if some of those were stopped early or never begun."""
     last = results.facts["last"]
+    if not (last["programs"] or last["trials"] or last["steps"]):
+        return "the sweep is complete, nothing was left to run"
     if "pruned" in results.columns["status"]:
-        return f"{last['steps']:,} training steps"
-    return f"{count(last['trials'], 'training')} ({_rate(last) or 0:.0f} trials/s)"
+        trained = f"{last['steps']:,} training steps"
+    else:
+        trained = f"{count(last['trials'], 'training')} ({_rate(last) or 0:.0f} trials/s)"
+    programs = f"{count(last['programs'], 'program')} ready in {last['compile_seconds']:.1f} s"
+    return f"{programs}, {trained} in {last['run_seconds']:.1f} s"
 
 
 def _show(results: Any) -> None:

@@ -13,6 +13,8 @@ def sentence(progress: Progress, objective: str) -> str:
     if progress.phase == "compile":
         return f"compiling training programs: {progress.programs_ready}/{progress.programs}"
     best = _best(progress, objective, at_step=progress.rungs > 1)
+    if progress.trials_done == progress.trials and not progress.share_ran and not progress.trials_ran:
+        return ", ".join(["the sweep is complete, nothing is left to run", *best])
     counts = {"diverged": progress.trials_diverged, "failed": progress.trials_failed}
     lost = [f"{number} {status}" for status, number in counts.items() if number]
     if progress.rungs > 1:
@@ -30,7 +32,7 @@ def _best(progress: Progress, objective: str, at_step: bool) -> list[str]:
     named += [f"{rate:.3g}"] if isinstance(rate, float) else []
     settings = f" ({' '.join(named)})" if named else ""
     step = f" at step {progress.best['step']:,}" if at_step else ""
-    return [f"best {progress.best[objective]:.4f}{step}{settings}"]
+    return [f"best run {progress.best[objective]:.4f}{step}{settings}"]
 
 
 def _alive(progress: Progress) -> str:

@@ -31,6 +31,9 @@ from jaxopt_lite.sweeps.store._lock import Lock
 from jaxopt_lite.sweeps.strategies import Optuna, Population, Stop
 from jaxopt_lite.training import Task
 
+# What a call notes of itself.
+_LAST = ("programs", "compiled", "compile_seconds", "run_seconds", "score_seconds", "trials", "steps", "slots")
+
 
 def run(
     task: Task,
@@ -221,6 +224,9 @@ def _executed(
     try:
         if comparable:
             _trained(planned, compiler, ledger, report, sent)
+        else:  # no run remains
+            Tally(planned, ledger, report).end()
+            ledger.note(last=dict.fromkeys(_LAST, 0))
         return _results.read(ledger, planned.task, planned.space)
     finally:
         ledger.close()

@@ -42,6 +42,9 @@ def test_resuming_a_finished_sweep_returns_its_results(swept, folder, command, t
     assert status == 0, err
     assert json.loads(out)["best"] == json.loads(swept.stdout)["best"]
     assert json.loads(out)["trials_run"] == 0
+    assert "compiling" not in err and err.startswith("the sweep is complete, nothing is left to run, best run ")
+    status, out, err = command("sweep", "--store", "done", "--resume")
+    assert status == 0 and "the sweep is complete, nothing was left to run\nstore  done\n" in out
 
 
 def test_a_dry_run_writes_nothing(command, tmp_path):

@@ -49,10 +49,10 @@ def test_the_line_says_it():
     middle = next(p for p in seen if p.step == 9)
     text = sentence(middle, "validation_score")
     assert text.startswith("9/27 alive, to step 9, ")
-    assert middle.best["step"] == 3 and f"best {middle.best['validation_score']:.4f} at step 3, " in text
+    assert middle.best["step"] == 3 and f"best run {middle.best['validation_score']:.4f} at step 3, " in text
     assert f"{middle.compute:.0%} of all steps, at most 11%" in text
     last = sentence(seen[-1], "validation_score")
-    assert last.startswith("1/27 settings done, best ") and "at most" not in last
+    assert last.startswith("1/27 settings done, best run ") and "at most" not in last
     assert seen[-1].best["step"] == 27
     assert "\n" not in text
 
@@ -62,7 +62,7 @@ def test_a_population_is_alive_and_makes_all_steps():
     assert {(p.settings_alive, p.settings, p.compute_limit, p.rungs) for p in seen} == {(8, 8, 1.0, 3)}
     assert list(dict.fromkeys(p.step for p in seen)) == [9, 18, 27]
     last = next(p for p in seen if p.step == 27)
-    assert sentence(last, "validation_score").startswith("8/8 alive, to step 27, best ")
+    assert sentence(last, "validation_score").startswith("8/8 alive, to step 27, best run ")
     assert seen[-1].compute == pytest.approx(1.0)
 
 
@@ -95,4 +95,4 @@ def test_the_bar_stays_on_one_line(monkeypatch):
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue())
     lines = [line for line in re.split(r"[\r\n]+", plain) if line.strip()]
     assert lines and all(len(line) <= 80 and line.rstrip().endswith(("-:--:--", "0:00:00")) for line in lines)
-    assert lines[-1].startswith("1/27 settings done, best ")
+    assert lines[-1].startswith("1/27 settings done, best run ")

@@ -299,7 +299,8 @@ def test_results_print_in_a_few_lines():
 
 def test_progress_is_printed_by_default(capfd):
     sweeps.run(small.task(), small.space(), steps=5)
-    assert "6/6 trials" in capfd.readouterr().err
+    shown = capfd.readouterr().err
+    assert "6/6 trials" in shown and ", best run " in shown
     sweeps.run(small.task(), small.space(), steps=5, progress=False)
     assert capfd.readouterr().err == ""
 

@@ -50,8 +50,10 @@ def test_segments_do_not_show(undisturbed):
     assert small.columns(whole) == small.columns(sweeps.Results.load(undisturbed))
 
 
-def test_resuming_a_finished_sweep_runs_nothing(undisturbed):
+def test_resuming_a_finished_sweep_runs_nothing_and_says_so(undisturbed, capfd):
     again = sweeps.run(small.plain(), small.space(), seeds=2, steps=3000, store=undisturbed, resume=True)
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("the sweep is complete, nothing is left to run, best run ")
     assert again.facts["last"] | {"compile_seconds": 0, "run_seconds": 0} == {
         "programs": 0,
         "compiled": 0,

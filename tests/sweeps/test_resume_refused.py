@@ -62,11 +62,13 @@ def test_a_changed_sweep_is_refused_and_no_byte_of_the_store_changes(store, chan
     assert files(store) == before
 
 
-def test_finished_results_are_read_by_other_versions(tmp_path, monkeypatch):
-    sweeps.run(task(), SPACE, steps=5, store=tmp_path / "s")
+def test_finished_results_are_read_by_other_versions(tmp_path, monkeypatch, capfd):
+    first = sweeps.run(task(), SPACE, steps=5, store=tmp_path / "s", progress=False)
     monkeypatch.setattr("jaxopt_lite.sweeps.store._identity.optax.__version__", "0.0.1")
     again = sweeps.run(task(), SPACE, steps=5, store=tmp_path / "s", resume=True)
     assert again.columns["status"] == ["done", "done"]
+    assert capfd.readouterr().err.startswith("the sweep is complete, nothing is left to run")
+    assert again.facts["last"] == dict.fromkeys(first.facts["last"], 0)
 
 
 def test_another_cpu_is_a_warning_if_runs_remain(tmp_path, monkeypatch):

@@ -169,5 +169,7 @@ class Compiler:
             warnings.warn(f"{text}The first one, {error.__notes__[-1]}: {one_line(error)}", stacklevel=2)
 
     def _say(self, total: int, ready: int, begin: float) -> None:
+        if not total:  # of a sweep that is complete, or that is compiled by workers elsewhere
+            return
         seconds = time.perf_counter() - begin
         self._report(Progress("compile", total, ready, self._plan.runs, 0, 0, 0, 0.0, 0.0, seconds, None))
