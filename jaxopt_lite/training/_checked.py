@@ -8,6 +8,7 @@ import jax
 
 from jaxopt_lite._names import nearest
 from jaxopt_lite.diagnostics import Record
+from jaxopt_lite.training._shown import shown
 from jaxopt_lite.training._task import Task
 from jaxopt_lite.training.streams._stream import Stream
 
@@ -89,12 +90,12 @@ def step(task: Task, trial: Any, carry: Any, data: Any, key: Array) -> tuple[Any
     if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], Mapping)):
         raise TypeError(
             f"step of task {task.name!r} must return (carry, metrics) with a dict of metrics; it returned "
-            f"{_shown(found)}"
+            f"{shown(found)}"
         )
     if not _alike(carry, found[0]):
         raise TypeError(
-            f"step of task {task.name!r} must return a carry like the one it is given, {_shown(carry)}; it returned "
-            f"{_shown(found[0])}"
+            f"step of task {task.name!r} must return a carry like the one it is given, {shown(carry)}; it returned "
+            f"{shown(found[0])}"
         )
     return found
 
@@ -128,7 +129,7 @@ def record(task: Task, trial: Any, carry: Any, data: Any) -> Record:
         found = task.record(trial, carry, data)
     if not isinstance(found, Record):
         raise TypeError(
-            f"record of task {task.name!r} must return what diagnostics.record gives; it returned {_shown(found)}"
+            f"record of task {task.name!r} must return what diagnostics.record gives; it returned {shown(found)}"
         )
     return found
 
@@ -137,7 +138,7 @@ def _scores(task: Task, function: str, trial: Any, carry: Any, data: Any) -> Map
     with _explained(task, function, trial):
         found = getattr(task, function)(trial, carry, data)
     if not isinstance(found, Mapping):
-        raise TypeError(f"{function} of task {task.name!r} must return a dict of scores; it returned {_shown(found)}")
+        raise TypeError(f"{function} of task {task.name!r} must return a dict of scores; it returned {shown(found)}")
     return found
 
 
@@ -176,15 +177,3 @@ def _alike(before: Any, after: Any) -> bool:
     weak = (getattr(x, "weak_type", True) for x in old)
     shapes = all(getattr(x, "shape", ()) == getattr(y, "shape", ()) for x, y in zip(old, new, strict=True))
     return shapes and all(w or x.dtype == getattr(y, "dtype", x.dtype) for w, x, y in zip(weak, old, new, strict=True))
-
-
-def _shown(tree: Any) -> str:
-    """A pytree with its arrays as dtype and shape."""
-    text = str(jax.tree.map(lambda x: _Text(f"{x.dtype}{list(x.shape)}") if hasattr(x, "dtype") else x, tree))
-    return text if len(text) <= 300 else f"{text[:300]}..."
-
-
-class _Text(str):
-    """A text without quotes in a printed tree."""
-
-    __repr__ = str.__str__

@@ -5,6 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 
+from jaxopt_lite.training._shown import shown
 from jaxopt_lite.training.streams._stream import Stream
 
 Array = jax.Array
@@ -45,6 +46,8 @@ class Task(NamedTuple):
         >>> def evaluate(trial, w, data):
         ...     return {"test_loss": jnp.mean((w - data) ** 2)}
         >>> task = Task(lambda trial, key: jnp.zeros(()), step, evaluate, jnp.array([1.0, 3.0]), name="mean")
+        >>> task
+        Task(name='mean', objective='test_loss', mode='min', data=float32[2])
     """
 
     init: Callable[[Any, Array], Any]
@@ -61,3 +64,8 @@ class Task(NamedTuple):
     record: Callable[[Any, Any, Any], Any] | None = None
     diagnose: bool = False
     stream: Stream | None = None
+
+    def __repr__(self) -> str:
+        fields = {"name": self.name, "objective": self.objective, "mode": self.mode, "stream": self.stream}
+        listed = [f"{name}={value!r}" for name, value in fields.items() if value is not None]
+        return f"Task({', '.join([*listed, f'data={shown(self.data)}'])})"

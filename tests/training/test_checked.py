@@ -69,6 +69,17 @@ def test_mistakes_in_a_task(task, message):
         sweeps.run(task, {"rate": sweeps.values([0.5, 0.6])}, steps=1, progress=False)
 
 
+def test_a_task_prints_in_a_line_without_the_entries_of_its_arrays():
+    assert repr(small.task()) == (
+        "Task(name='small', objective='test_accuracy', mode='max', "
+        "data=((float32[40, 4], int32[40]), (float32[10, 4], int32[10])))"
+    )
+    train, test = small.data()
+    task = training.streamed(lambda trial, rngs: None, train, batch_size=8, test=test)
+    stream = "Stream('40 examples, shuffled', batch=(float32[8, 4], int32[8]), seeded=True, steps=None)"
+    assert repr(task.stream) == stream and f"mode='max', stream={stream}, data=(" in repr(task)
+
+
 TESTS = {
     "no scores": (lambda t, w, d: w.sum(), "test .* must return a dict of scores; it returned float32"),
     "a vector": (lambda t, w, d: {"test_error": w}, "test .* must give scalars, but 'test_error'"),

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxopt_lite.training._shown import shown
+
 Array = jax.Array
 MOST_WINDOWS = 4  # in memory at a time: in use, next on the device, its copy, and the one that is read
 _BATCHES_A_RUN = 256  # at most in a window: beyond that a longer one saves no time
@@ -65,6 +67,9 @@ class Stream(NamedTuple):
     seeded: bool = True
     steps: int | None = None
     window_bytes: int = 1 << 25
+
+    def __repr__(self) -> str:
+        return f"Stream({self.identity!r}, batch={shown(self.batch)}, seeded={self.seeded}, steps={self.steps})"
 
 
 class Window(NamedTuple):
