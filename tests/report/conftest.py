@@ -82,7 +82,8 @@ def _outcome(
         means[1:] = np.nan
     scores = {facts["objective"]: score(row), "test_loss": 1 - score(row), **others(row)} if status == "done" else {}
     arrays = [np.zeros(1)] if status == "running" else None
-    return Outcome(row.id, status, step, scores, {"loss": means}, arrays)
+    error = "ValueError: no" if status == "failed" else None
+    return Outcome(row.id, status, step, scores, {"loss": means}, arrays, error=error)
 
 
 @pytest.fixture

@@ -41,6 +41,16 @@ def test_diverged_cells_are_marked_by_signs(mixed: Any) -> None:
     assert faces.count(_style.DIVERGED) == 2
 
 
+def test_failed_cells_are_marked_as_diverged_ones_are(swept: Any) -> None:
+    cells = [{"activation": a, "learning_rate": r} for a in ("relu", "tanh") for r in (0.01, 0.1)]
+    fates = ["done"] * 3 + ["failed"] * 3 + ["done"] * 2 + ["failed"] + ["diverged"] * 3
+    figure = report.heatmaps(swept(cells, fate=lambda row: fates[row.id]))[0][1]
+    assert [text for text in texts(figure.axes[0]) if "★" not in text] == ["failed", "failed\n1/3", "✕"]
+    faces = [to_hex(p.get_facecolor()) for p in figure.axes[0].patches if isinstance(p, Rectangle)]
+    assert faces.count(_style.DIVERGED) == 3
+    assert "failed 1/3: 1 of 3 runs failed" in note(figure) and "…" not in note(figure)
+
+
 def test_no_signs_are_explained_that_do_not_occur(swept: Any) -> None:
     cells = [{"activation": a, "learning_rate": r} for a in ("relu", "tanh") for r in (0.01, 0.1)]
     assert "✕" not in note(report.heatmaps(swept(cells))[0][1])

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from jaxopt_lite.sweeps import Results, Setting
 
 MOST_ROWS = 40
+_DIVERGED, _FAILED, _PRUNED, _OPEN = "✕", "failed", "–", "…"
 _CELL, _HEAD = 0.27, 0.85  # height of a row in inches, and of a group's heading in rows
 
 
@@ -31,8 +32,8 @@ def heatmaps(results: "Results") -> list[tuple[str, "Figure"]]:
     Colour and number of a cell are the mean of the objective over seeds. Where a cell holds several settings, because
     another number varies too, it shows the best of them. The best cell of each row is framed. `✕` marks cells in which
     all runs diverged, and `✕ 1/3` cells in which one of three did: these have no mean, because the mean over the other
-    seeds would be biased. A number that was drawn from a continuous range, or has more than 16 values, gives points
-    with intervals instead of cells.
+    seeds would be biased. `failed` and `failed 1/3` mark the same for runs in which the task raised an error. A number
+    that was drawn from a continuous range, or has more than 16 values, gives points with intervals instead of cells.
 
     Args:
         results: the results of a sweep, finished or not.
@@ -181,9 +182,22 @@ def _draw_row(axis: Any, study: Study, row: _Row, y: float, scale: Scale, decima
         axis.add_patch(Rectangle((x - 0.48, y - 0.47), 0.96, 0.94, facecolor=face, linewidth=0))
         is_best = setting is not None and setting.trials == top
         weight = "bold" if is_best or setting is None else "normal"
-        size = 7.6 if setting is not None else 10.0
+        if setting is None and text.startswith(_FAILED):
+            size, text = 6.8, text.replace(" ", "\n")  # a cell is too narrow for both words
+        else:
+            size = 7.6 if setting is not None else 10.0
         star = "★ " if setting is study.settings[0] else ""
-        axis.text(x, y + 0.02, star + text, ha="center", va="center", fontsize=size, color=ink, fontweight=weight)
+        axis.text(
+            x,
+            y + 0.02,
+            star + text,
+            ha="center",
+            va="center",
+            fontsize=size,
+            color=ink,
+            fontweight=weight,
+            linespacing=0.9,
+        )
         if is_best:
             axis.add_patch(
                 Rectangle((x - 0.465, y - 0.45), 0.93, 0.9, fill=False, edgecolor=_style.INK, linewidth=1.6, zorder=4)
@@ -199,37 +213,42 @@ def _cell(
         digits = None if scale.way == "logarithmic" else decimals
         value = setting.scores[study.objective].mean
         text = f"{value:.2g}" if digits is None else brief(value, digits)
-        return face, ink_on(face), text + (" ✕" if any(s.diverged for s in cell) else "")
-    seeds, diverged = sum(s.seeds for s in cell), sum(s.diverged for s in cell)
-    if diverged:
-        return _style.DIVERGED, _style.DIVERGED_INK, "✕" if diverged == seeds else f"✕ {diverged}/{seeds}"
-    if any(s.pruned for s in cell):
-        return _style.OPEN, _style.TICK, "–"
-    return _style.OPEN, _style.TICK, "…"
+        return face, ink_on(face), text + (f" {_DIVERGED}" if any(s.diverged for s in cell) else "")
+    text = _fate(cell)
+    lost = text.startswith((_DIVERGED, _FAILED))
+    return (_style.DIVERGED, _style.DIVERGED_INK, text) if lost else (_style.OPEN, _style.TICK, text)
+
+
+def _fate(cell: list["Setting"]) -> str:
+    """The text of a cell without a score."""
+    seeds = sum(s.seeds for s in cell)
+    for sign, lost in ((_DIVERGED, sum(s.diverged for s in cell)), (_FAILED, sum(s.failed for s in cell))):
+        if lost:
+            return sign if lost == seeds else f"{sign} {lost}/{seeds}"
+    return _PRUNED if any(s.pruned for s in cell) else _OPEN
 
 
 def _signs(rows: dict[str, list[_Row]], study: Study, scale: Scale) -> str:
     """What the signs in the cells mean, of those that occur."""
     cells = [cell for lines in rows.values() for row in lines for cell in row.cells if cell]
     scored = [any(has_score(s, study.objective) for s in cell) for cell in cells]
-    runs = [(sum(s.diverged for s in cell), sum(s.seeds for s in cell)) for cell in cells]
-    shares = [diverged / whole for diverged, whole in runs]
+    fates = [_fate(cell) for cell, known in zip(cells, scored, strict=True) if not known]
     best = study.settings[0]
     signs = ["★ best of all"] if any(s is best for cell in cells for s in cell) else []
     signs.append("framed: best of its row")
-    if 1.0 in shares:
-        signs.append("✕ diverged")
-    partly = [r for r, share, known in zip(runs, shares, scored, strict=True) if 0 < share < 1 and not known]
-    if partly:
-        signs.append("✕ {0}/{1}: {0} of {1} runs diverged".format(*partly[0]))
-    if any(share and known for share, known in zip(shares, scored, strict=True)):
-        signs.append("number with ✕: another setting of the cell diverged")
-    pruned = [any(s.pruned for s in cell) for cell in cells]
-    unfinished = [cut for cut, share, known in zip(pruned, shares, scored, strict=True) if not share and not known]
-    if any(unfinished):
-        signs.append("– stopped early")
-    if not all(unfinished):
-        signs.append("… not finished")
+    if _DIVERGED in fates:
+        signs.append(f"{_DIVERGED} diverged")
+    for sign, ended in ((_DIVERGED, "diverged"), (_FAILED, "failed")):
+        partly = [fate for fate in fates if fate.startswith(f"{sign} ")]
+        if partly:
+            lost, runs = partly[0].removeprefix(f"{sign} ").split("/")
+            signs.append(f"{partly[0]}: {lost} of {runs} runs {ended}")
+    if any(known and any(s.diverged for s in cell) for cell, known in zip(cells, scored, strict=True)):
+        signs.append(f"number with {_DIVERGED}: another setting of the cell diverged")
+    if _PRUNED in fates:
+        signs.append(f"{_PRUNED} stopped early")
+    if _OPEN in fates:
+        signs.append(f"{_OPEN} not finished")
     if scale.way != "linear":
         signs.append(f"colour {scale.way}")
     middle = -(-len(signs) // 2) if len(signs) > 4 else len(signs)
