@@ -177,12 +177,14 @@ def _pickled(task: Task, groups: Sequence[Group], by_value: bool) -> bytes:
     """
     import cloudpickle
 
+    from jaxopt_lite.sweeps.execution._pickle import dumps
+
     with ExitStack() as undo:
         for module in _own_modules() if by_value else []:
             cloudpickle.register_pickle_by_value(module)
             undo.callback(cloudpickle.unregister_pickle_by_value, module)
         try:
-            return cloudpickle.dumps((task, list(groups)))
+            return dumps((task, list(groups)))
         except Exception as error:
             raise TaskError(
                 f"task {task.name!r} cannot be sent to another process because of {_culprit(task, groups)}: "
@@ -207,11 +209,11 @@ def _own_modules() -> list[ModuleType]:
 
 def _culprit(task: Task, groups: Sequence[Group]) -> str:
     """In words, what cannot be pickled: a field of the task, a variable that a function captures, or a setting."""
-    import cloudpickle
+    from jaxopt_lite.sweeps.execution._pickle import dumps
 
     def fails(value: Any) -> bool:
         try:
-            cloudpickle.dumps(value)
+            dumps(value)
         except Exception:
             return True
         return False
