@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jaxopt_lite._names import unknown
@@ -27,6 +28,11 @@ def _squared_error(outputs: Array, y: Array) -> Array:
 
 
 def _binary(outputs: Array, y: Array) -> Array:
+    if outputs.size != outputs.shape[0]:
+        raise ValueError(
+            "loss 'binary_cross_entropy' needs one output an example; the module's outputs have shape "
+            f"{outputs.shape}. Give it one output, or use loss 'cross_entropy'"
+        )
     return optax.sigmoid_binary_cross_entropy(_single(outputs), _single(y).astype(outputs.dtype))
 
 
@@ -61,7 +67,7 @@ def named(loss: str | Callable[[Array, Array], Array]) -> Loss:
     return LOSSES[loss]
 
 
-def fitted(cost: Loss, name: object, labels: Mapping[str, Array]) -> Loss:
+def fitted(cost: Loss, name: object, labels: Mapping[str, Array | np.ndarray]) -> Loss:
     """The loss for the labels of each part of the data, by the part's name.
 
     Raises:

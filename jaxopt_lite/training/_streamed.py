@@ -106,7 +106,8 @@ def streamed(
     if diagnose and examples.examples < 2:
         raise ValueError("diagnose=True needs at least 2 training examples: layers are judged by how inputs differ")
     data = _parts.checked((examples.read(observed(examples.examples)), *held_out), fewest=1)
-    cost = _losses.fitted(cost, loss, _parts.labels(data))
+    labels = _parts.labels(data) | ({} if examples.labels is None else {"training": examples.labels})
+    cost = _losses.fitted(cost, loss, labels)
     network, names = Network(build, cost), _parts.names(data)[1:]
 
     def init(trial: Any, key: Array) -> Run:

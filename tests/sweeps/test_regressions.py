@@ -168,13 +168,15 @@ def test_modules_that_sow_can_be_trained(build):
         (np.eye(3)[np.arange(20) % 3], "cross_entropy", "argmax"),
         ((np.arange(20) % 3).astype(float), "cross_entropy", "one whole number per example"),
         (np.arange(20) % 2 * 2 - 1, "binary_cross_entropy", "labels 0 and 1"),
+        (np.arange(20) % 2, "binary_cross_entropy", r"one output an example; .* shape \(5, 3\)"),
     ],
 )
 def test_labels_that_would_train_on_nonsense_are_refused(y, loss, message):
-    x = np.ones((20, 4), np.float32)
-    with pytest.raises(ValueError, match=message):
-        task = training.supervised(lambda t, rngs: small.Net(activations.tanh, rngs), ((x, y), (x, y)), loss, 5)
-        training.run(task, {"optimizer": optimizers.sgd(0.1)}, steps=1)
+    x, trial = np.ones((20, 4), np.float32), {"optimizer": optimizers.sgd(0.1)}
+    for run in (training.run, sweeps.run):
+        with pytest.raises(ValueError, match=message):
+            task = training.supervised(lambda t, rngs: small.Net(activations.tanh, rngs), ((x, y), (x, y)), loss, 5)
+            run(task, trial, steps=1)
 
 
 def test_labels_of_a_choice_are_the_same_in_every_process():

@@ -262,6 +262,15 @@ def test_errors_of_streamed(arguments: Any, message: str) -> None:
         training.streamed(**given)
 
 
+@pytest.mark.parametrize("label, message", [(-1, "training labels from -1 to 2"), (3, "labels run up to 3")])
+def test_labels_out_of_range_anywhere_in_an_array_are_refused(label: int, message: str) -> None:
+    x, y = small.data(210)[0]
+    y = y.copy()
+    y[1] = label  # not among the 64 that are read first
+    with pytest.raises(ValueError, match=message):
+        training.run(streamed((x, y)), TRIAL, steps=1)
+
+
 def test_an_example_of_another_shape_is_an_error_where_it_is_read() -> None:
     examples: list[Any] = list(zip(*small.data(210)[0], strict=True))
     examples[1] = np.ones(5, np.float32), 0  # not among the 64 that are read first

@@ -51,6 +51,11 @@ class Source:
                 raise ValueError(f"{name} of source must be numbers, got {dtype}")
         self.shapes = tuple(jax.ShapeDtypeStruct(a.shape[1:], jax.dtypes.canonicalize_dtype(a.dtype)) for a in first)
 
+    @property
+    def labels(self) -> np.ndarray | None:
+        """The y of all examples, if the source is two arrays of NumPy."""
+        return self._reader.labels
+
     def read(self, rows: np.ndarray) -> tuple[np.ndarray, ...]:
         """The x and the y of some examples, with the examples along the first axis.
 
@@ -72,6 +77,9 @@ class _Reader(Protocol):
 
     examples: int
 
+    @property
+    def labels(self) -> np.ndarray | None: ...
+
     def read(self, rows: np.ndarray) -> Pair: ...
 
 
@@ -85,6 +93,10 @@ class _Columns:
         self.examples = len(x)
         self._arrays, self._shuffled = arrays, shuffled
         self._advise()
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        return self._arrays[1] if isinstance(self._arrays[1], np.ndarray) else None
 
     def read(self, rows: np.ndarray) -> Pair:
         x, y = (_rows(a, rows) for a in self._arrays)
@@ -107,6 +119,8 @@ class _Columns:
 
 class _Items:
     """Examples of an object that is indexed, which one thread does at a time."""
+
+    labels = None
 
     def __init__(self, source: Any, keys: tuple[str, str]) -> None:
         try:
