@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxopt_lite.sweeps import Results, StoreError
+from jaxopt_lite.sweeps.store import _arrays
 from jaxopt_lite.sweeps.store._ledger import Ledger, Outcome, Row
 
 FACTS = {
@@ -147,9 +148,7 @@ def test_a_kill_while_the_ledger_is_made_leaves_none(tmp_path, monkeypatch):
 
 def test_a_state_larger_than_a_value_of_sqlite_is_kept_in_parts(tmp_path, monkeypatch):
     """SQLite's limit is 1 GB; the test lowers it to 1 kB."""
-    from jaxopt_lite.sweeps.store import _ledger
-
-    monkeypatch.setattr(_ledger, "BYTES_A_PART", 800)
+    monkeypatch.setattr(_arrays, "BYTES_A_PART", 800)
     ledger = made(tmp_path / "s")
     ledger._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1000)
     state = [np.arange(1000, dtype=np.float32), np.zeros(0, np.float32), np.int32([7])]

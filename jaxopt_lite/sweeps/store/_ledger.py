@@ -6,17 +6,16 @@ import math
 import os
 import sqlite3
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from jaxopt_lite._names import count
 from jaxopt_lite.diagnostics import Record
-from jaxopt_lite.diagnostics._conclude import Label, Labels
+from jaxopt_lite.sweeps.store._arrays import labels_of, parts_of, write_curves, write_records
 from jaxopt_lite.sweeps.store._database import (
     ERRORS,
     FORMAT,
@@ -30,6 +29,9 @@ from jaxopt_lite.sweeps.store._database import (
     transaction,
 )
 from jaxopt_lite.sweeps.store._lock import Lock
+from jaxopt_lite.sweeps.store._outcome import Adopted as Adopted
+from jaxopt_lite.sweeps.store._outcome import Growth as Growth
+from jaxopt_lite.sweeps.store._outcome import Outcome as Outcome
 from jaxopt_lite.sweeps.store._store import FILE as FILE
 from jaxopt_lite.sweeps.store._store import StoreError as StoreError
 from jaxopt_lite.sweeps.store._store import check as check
@@ -42,68 +44,6 @@ LOSSES = ("diverged", "failed")
 FINAL = ("done", "diverged", "failed", "pruned")
 _ROWS = "SELECT id, columns, seed, status, step, trial, batch, picks FROM trials"
 _POINTS = "SELECT trial, name, dtype, points FROM curves"
-# Largest part of a state in bytes; SQLite refuses values of 1 GB.
-BYTES_A_PART = 64 << 20
-
-
-class Outcome(NamedTuple):
-    """What one segment did to one trial.
-
-    Attributes:
-        id: the run's row.
-        status: running, done, diverged or failed.
-        step: the step at which the segment ended.
-        scores: by name, if the run was scored at this step.
-        points: the points of its learning curves so far.
-        arrays: its state, if it is running or is kept.
-        records: the state of its layers, by step.
-        error: why it failed.
-    """
-
-    id: int
-    status: str
-    step: int
-    scores: dict[str, float]
-    points: dict[str, np.ndarray]
-    arrays: Sequence[np.ndarray] | None
-    records: Mapping[int, Record] = {}
-    error: str | None = None
-
-
-class Growth(NamedTuple):
-    """How a sweep grows.
-
-    Attributes:
-        added: new runs.
-        selected: runs that confirmed a trial and now belong to the batch of their trial.
-        again: rows of finished runs that begin again.
-        continued: rows of finished runs that continue from their final state, with the points of their curves.
-        facts: what has changed of the sweep.
-    """
-
-    added: list[Row]
-    selected: list[Row]
-    again: list[int]
-    continued: dict[int, dict[str, np.ndarray]]
-    facts: dict[str, Any]
-
-
-class Adopted(NamedTuple):
-    """How a run continued after a generation of a population.
-
-    Attributes:
-        id: the run's row.
-        step: the step of the generation.
-        source: the row of the run from whose state it continued; its own if it continued as it was.
-        columns: its settings until then, by name.
-        picks: the point of the space until then.
-    """
-
-    id: int
-    step: int
-    source: int
-    columns: dict[str, Any]
-    picks: str
 
 
 class Ledger:
@@ -316,7 +256,7 @@ class Ledger:
             db.executemany("UPDATE trials SET status = 'running' WHERE id = ?", continued)
             for table in ("curves", "carries", "records", "errors"):
                 db.executemany(f"DELETE FROM {table} WHERE trial = ?", again)
-            _write_curves(db, growth.continued.items())
+            write_curves(db, growth.continued.items())
             _write_facts(db, growth.facts)
 
     def forget(self, rows: Sequence[int]) -> None:
@@ -343,7 +283,7 @@ class Ledger:
         if not self._has("records"):
             return out
         for row, step, labels, numbers in self._db.execute("SELECT trial, step, labels, numbers FROM records"):
-            out.setdefault(row, {})[step] = Record(_labels_of(labels), np.frombuffer(numbers, np.float32))
+            out.setdefault(row, {})[step] = Record(labels_of(labels), np.frombuffer(numbers, np.float32))
         return out
 
     def stored(self) -> list[int]:
@@ -402,14 +342,14 @@ class Ledger:
                 "INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?)",
                 [(o.id, o.step, name, value) for o in outcomes for name, value in o.scores.items()],
             )
-            _write_curves(db, ((o.id, o.points) for o in outcomes))
-            _write_records(db, outcomes)
+            write_curves(db, ((o.id, o.points) for o in outcomes))
+            write_records(db, outcomes)
             failed = [(o.id, o.error) for o in outcomes if o.error is not None]
             db.executemany("INSERT OR REPLACE INTO errors VALUES (?, ?)", failed)
             db.executemany("DELETE FROM carries WHERE trial = ?", [(o.id,) for o in outcomes])
             for o in outcomes:
                 if o.arrays is not None:
-                    db.executemany("INSERT INTO carries VALUES (?, ?, ?, ?, ?)", _parts(o.id, o.step, o.arrays))
+                    db.executemany("INSERT INTO carries VALUES (?, ?, ?, ?, ?)", parts_of(o.id, o.step, o.arrays))
 
     def close(self) -> None:
         """Close the file and release the lock; a ledger that was written is then one file, readable where nothing can
@@ -428,38 +368,5 @@ def _row(found: tuple[Any, ...]) -> Row:
     return Row(id, json.loads(columns), *rest)
 
 
-@lru_cache
-def _labels_of(text: str) -> Labels:
-    """The labels that `json.dumps` made the text of."""
-    layers, *rest = json.loads(text)
-    return Labels(tuple(Label(*names)._replace(shape=tuple(names[-1])) for names in layers), *rest)
-
-
 def _write_facts(db: sqlite3.Connection, facts: dict[str, Any]) -> None:
     db.executemany("INSERT OR REPLACE INTO sweep VALUES (?, ?)", [(k, json.dumps(v)) for k, v in facts.items()])
-
-
-def _write_curves(db: sqlite3.Connection, curves: Iterable[tuple[int, dict[str, np.ndarray]]]) -> None:
-    points = [(row, name, np.asarray(p)) for row, named in curves for name, p in named.items()]
-    db.executemany(
-        "INSERT OR REPLACE INTO curves VALUES (?, ?, ?, ?)", [(r, n, p.dtype.str, p.tobytes()) for r, n, p in points]
-    )
-
-
-def _write_records(db: sqlite3.Connection, outcomes: Sequence[Outcome]) -> None:
-    records = [(o.id, step, record) for o in outcomes for step, record in o.records.items()]
-    db.executemany(
-        "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?)",
-        [(row, step, json.dumps(record.labels), record.numbers.tobytes()) for row, step, record in records],
-    )
-
-
-def _parts(trial: int, step: int, arrays: Sequence[np.ndarray]) -> Iterator[tuple[int, int, int, memoryview, str]]:
-    """The rows of `carries` for a state: its bytes in parts of at most `BYTES_A_PART`, at least one."""
-    number = 0
-    for array in arrays if len(arrays) else [np.zeros(0)]:
-        data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-        for begin in range(0, max(1, data.size), BYTES_A_PART):
-            part = data[begin : begin + BYTES_A_PART].data
-            yield trial, number, step, part, hashlib.sha256(part).hexdigest()
-            number += 1
