@@ -1,6 +1,5 @@
 """Results of a sweep: one row per run, and the same with seeds aggregated."""
 
-import csv
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,12 +10,14 @@ import numpy as np
 
 from jaxopt_lite._names import unknown
 from jaxopt_lite.diagnostics import Record
+from jaxopt_lite.sweeps.results import _export
 from jaxopt_lite.sweeps.results._aggregate import aggregated
 from jaxopt_lite.sweeps.results._columns import Generation, fields_of
-from jaxopt_lite.sweeps.results._compare import Difference, paired, resolution_of
+from jaxopt_lite.sweeps.results._compare import Difference, resolution_of
 from jaxopt_lite.sweeps.results._html import html_of
 from jaxopt_lite.sweeps.results._model import States
 from jaxopt_lite.sweeps.results._optuna_study import study_of
+from jaxopt_lite.sweeps.results._paired import difference_of
 from jaxopt_lite.sweeps.results._reasons import Reason, checked, reasons_of
 from jaxopt_lite.sweeps.results._setting import Mean, Setting
 from jaxopt_lite.sweeps.results._text import text_of
@@ -330,23 +331,7 @@ class Results:
         return [name for name in self.columns if name not in (*self.swept, *OTHER_COLUMNS)]
 
     def _difference(self, a: Setting, b: Setting, score: str, resolution: float) -> Difference:
-        by_seed = [self._done_by_seed(setting, score) for setting in (a, b)]
-        seeds = [seed for seed in by_seed[0] if seed in by_seed[1]]
-        if not seeds:
-            raise ValueError(
-                f"{a.columns} and {b.columns} have no seed with which both are done, so they cannot be compared"
-            )
-        first, second = ([scores[seed] for seed in seeds] for scores in by_seed)
-        return paired(score, first, second, seeds, resolution)
-
-    def _done_by_seed(self, setting: Setting, score: str) -> dict[int, float]:
-        if not isinstance(setting, Setting):
-            raise TypeError(f"compare takes two settings, rows of settings() or best(), got {setting!r}")
-        rows = setting.trials
-        if max(rows) >= len(self) or any(self.columns[name][rows[0]] != setting.columns[name] for name in self.swept):
-            raise ValueError(f"{setting.columns} is not a setting of this table; take it from settings() or best()")
-        done = [i for i in rows if self.columns["status"][i] == "done"]
-        return {self.columns["seed"][i]: self.columns[score][i] for i in done}
+        return difference_of(self.columns, self.swept, a, b, score, resolution)
 
     def to_pandas(self) -> Any:
         """The table as a pandas DataFrame.
@@ -357,11 +342,7 @@ class Results:
         Raises:
             ModuleNotFoundError: pandas is not installed.
         """
-        try:
-            import pandas
-        except ModuleNotFoundError:
-            raise ModuleNotFoundError("to_pandas needs pandas: pip install 'jaxopt-lite[table]'") from None
-        return pandas.DataFrame(self.columns)
+        return _export.to_pandas(self.columns)
 
     def to_csv(self, path: str | Path) -> Path:
         """Write the table as CSV; numbers read back equal.
@@ -375,12 +356,7 @@ class Results:
         Raises:
             OSError: the file cannot be written.
         """
-        path = Path(path)
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(self.columns)
-            writer.writerows(zip(*self.columns.values(), strict=True))
-        return path
+        return _export.to_csv(self.columns, Path(path))
 
     def to_parquet(self, path: str | Path) -> Path:
         """Write the table as Parquet.
@@ -395,13 +371,7 @@ class Results:
             ModuleNotFoundError: pyarrow is not installed.
             OSError: the file cannot be written.
         """
-        try:
-            import pyarrow
-            from pyarrow import parquet
-        except ModuleNotFoundError:
-            raise ModuleNotFoundError("to_parquet needs pyarrow: pip install 'jaxopt-lite[table]'") from None
-        parquet.write_table(pyarrow.table(self.columns), path)
-        return Path(path)
+        return _export.to_parquet(self.columns, Path(path))
 
     def to_optuna(self, storage: Any = None, study_name: str | None = None) -> Any:
         """Write the settings as the trials of a new study of Optuna, for its plots and for optuna-dashboard.
