@@ -170,7 +170,8 @@ def _trained(results: Any) -> str:
     else:
         trained = f"{count(last['trials'], 'training')} ({_rate(last) or 0:.0f} trials/s)"
     programs = f"{count(last['programs'], 'program')} ready in {last['compile_seconds']:.1f} s"
-    return f"{programs}, {trained} in {last['run_seconds']:.1f} s"
+    lost = f"{count(last['workers_lost'], 'worker')} lost and replaced\n" if last["workers_lost"] else ""
+    return f"{lost}{programs}, {trained} in {last['run_seconds']:.1f} s"
 
 
 def _show(results: Any) -> None:

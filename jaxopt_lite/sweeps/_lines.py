@@ -3,6 +3,7 @@
 import sys
 import time
 
+from jaxopt_lite._names import count
 from jaxopt_lite.sweeps._progress import Progress
 
 SECONDS_BETWEEN_LINES = 5.0
@@ -17,6 +18,7 @@ def sentence(progress: Progress, objective: str) -> str:
         return ", ".join(["the sweep is complete, nothing is left to run", *best])
     counts = {"diverged": progress.trials_diverged, "failed": progress.trials_failed}
     lost = [f"{number} {status}" for status, number in counts.items() if number]
+    lost += [f"{count(progress.workers_lost, 'worker')} lost and replaced"] * bool(progress.workers_lost)
     if progress.rungs > 1:
         return ", ".join([_alive(progress), *best, *_compute(progress), *lost])
     ran = progress.trials_ran / progress.seconds if progress.seconds > 0 else 0.0

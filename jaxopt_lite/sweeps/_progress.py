@@ -36,6 +36,7 @@ class Progress(NamedTuple):
         compute_limit: upper bound of `compute` at the end. Below 1 under `halving` and `hyperband`, in which the number
             of settings that continue is known beforehand; diverged runs can only make it less.
         trials_failed: number of runs in which the task raised an error, or whose worker was lost.
+        workers_lost: number of workers elsewhere that were lost; what they were doing is done again.
 
     Example:
         >>> def show(progress):
@@ -60,13 +61,20 @@ class Progress(NamedTuple):
     compute: float = 0.0
     compute_limit: float = 1.0
     trials_failed: int = 0
+    workers_lost: int = 0
 
 
 class Tally:
     """Counts what is done and reports it."""
 
-    def __init__(self, planned: Plan, ledger: Ledger, tell: Callable[[Progress], None]) -> None:
-        self._plan, self._tell, self._ledger = planned, tell, ledger
+    def __init__(
+        self,
+        planned: Plan,
+        ledger: Ledger,
+        tell: Callable[[Progress], None],
+        workers_lost: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self._plan, self._tell, self._ledger, self._workers_lost = planned, tell, ledger, workers_lost
         self._rows: dict[int, tuple[int, int, str]] = {}  # trial, batch and status of each run, not all of it
         self._full = planned.runs * planned.steps
         self._expected = self._full * planned.share
@@ -184,5 +192,6 @@ class Tally:
                 compute=self._steps / self._full,
                 compute_limit=max(self._limit, self._steps / self._full),  # a sweep that grew may have made more
                 trials_failed=self._failed,
+                workers_lost=self._workers_lost(),
             )
         )

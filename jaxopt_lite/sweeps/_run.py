@@ -31,8 +31,18 @@ from jaxopt_lite.sweeps.store._lock import Lock
 from jaxopt_lite.sweeps.strategies import Optuna, Population, Stop
 from jaxopt_lite.training import Task
 
-# What a call notes of itself.
-_LAST = ("programs", "compiled", "compile_seconds", "run_seconds", "score_seconds", "trials", "steps", "slots")
+# What a call that trains nothing notes of itself.
+_NOTHING = {
+    "programs": 0,
+    "compiled": 0,
+    "compile_seconds": 0.0,
+    "run_seconds": 0.0,
+    "score_seconds": 0.0,
+    "trials": 0,
+    "steps": 0,
+    "slots": 1.0,
+    "workers_lost": 0,
+}
 
 
 def run(
@@ -226,7 +236,7 @@ def _executed(
             _trained(planned, compiler, ledger, report, sent)
         else:  # no run remains
             Tally(planned, ledger, report).end()
-            ledger.note(last=dict.fromkeys(_LAST, 0))
+            ledger.note(last=_NOTHING)
         return _results.read(ledger, planned.task, planned.space)
     finally:
         ledger.close()
@@ -287,10 +297,10 @@ def _trained(
 ) -> None:
     """Make the runs that remain, and note what that took."""
     clock, prepared = time.perf_counter(), compiler.seconds
-    tally = Tally(planned, ledger, report)
+    executor = _executor(planned, compiler, sent)
+    tally = Tally(planned, ledger, report, lambda: executor.lost)
     best = Best(planned, ledger)
     rounds, keeps = Rounds(planned, ledger, best), best.keeps if planned.keep else None
-    executor = _executor(planned, compiler, sent)
     scheduler = Scheduler(executor, planned.widths, planned.steps, planned.task.objective, ledger, keeps)
     try:
         while runs := rounds.next():
@@ -315,6 +325,7 @@ def _trained(
             "trials": tally.ran,
             "steps": tally.steps_ran,
             "slots": scheduler.slots,
+            "workers_lost": executor.lost,
         }
         total = {k: before.get(k, 0.0) + last[k] for k in ("compile_seconds", "run_seconds")}
         ledger.note(**total, last=last)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from jaxopt_lite import sweeps, training
+from jaxopt_lite.sweeps._lines import sentence
 from jaxopt_lite.sweeps.execution import _processes, _schedule
 from tests.sweeps import small
 
@@ -41,10 +42,11 @@ def numbers(results):
 def test_numbers_are_the_same_in_processes_of_which_one_is_killed_and_one_hangs(workers, tmp_path, monkeypatch):
     monkeypatch.setattr(_schedule, "segment_end", lambda step, end, length, stride: min(end, step + 100))
     here = sweeps.run(small.task(), small.space(), seeds=3, steps=900, stop=RULE, progress=False)
-    reports = 0
+    reports, last = 0, None
 
     def disturb(progress):
-        nonlocal reports
+        nonlocal reports, last
+        last = progress
         reports += progress.trials_done > 0 or progress.share_ran > 0
         if reports == 2:
             workers[0].send_signal(signal.SIGKILL)
@@ -55,6 +57,9 @@ def test_numbers_are_the_same_in_processes_of_which_one_is_killed_and_one_hangs(
     options = {"seeds": 3, "steps": 900, "stop": RULE, "store": tmp_path / "s"}
     there = sweeps.run(small.task(), small.space(), **options, on=on, progress=disturb)
     assert numbers(there) == numbers(here)
+    assert there.facts["last"]["workers_lost"] == last.workers_lost == 2
+    assert here.facts["last"]["workers_lost"] == 0
+    assert ", 2 workers lost and replaced" in sentence(last, "test_accuracy")
     assert {-signal.SIGKILL} <= {worker.returncode for worker in workers[:2]}
     assert all(worker.returncode is not None for worker in workers)
     model = there.model()

@@ -63,6 +63,7 @@ def test_resuming_a_finished_sweep_runs_nothing_and_says_so(undisturbed, capfd):
         "trials": 0,
         "steps": 0,
         "slots": 1.0,
+        "workers_lost": 0,
     }
     assert len(again) == 12
 

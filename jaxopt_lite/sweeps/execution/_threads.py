@@ -24,7 +24,10 @@ class Threads:
 
     Attributes:
         slots: how many works should be submitted at a time.
+        lost: number of workers that were lost, of which there are none in this process.
     """
+
+    lost = 0
 
     def __init__(self, programs: Mapping[int, Mapping[int, Programs]], data: Sequence[Any], workers: int) -> None:
         """Start the threads.
