@@ -1,39 +1,16 @@
 """Equinox modules of the main program, which are sent to workers by value, are pytrees there too."""
 
-import pickle
 import sys
-import weakref
 from typing import Any
 
-import cloudpickle
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxopt_lite.sweeps.execution._pickle import dumps
+from tests.sweeps.sent import sent
 
 eqx = pytest.importorskip("equinox")
-
-
-@pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """What another process gets: in this one, cloudpickle would find the classes again."""
-
-    def send(value: Any) -> Any:
-        cloudpickle.register_pickle_by_value(sys.modules[__name__])
-        try:
-            text = dumps(value)
-        finally:
-            cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
-        with monkeypatch.context() as other:
-            tracked = {"_DYNAMIC_CLASS_TRACKER_BY_ID": weakref.WeakValueDictionary()}
-            tracked["_DYNAMIC_CLASS_TRACKER_BY_CLASS"] = weakref.WeakKeyDictionary()
-            for name, empty in tracked.items():
-                other.setattr(cloudpickle.cloudpickle, name, empty)
-            return pickle.loads(text)
-
-    return send
 
 
 class Base(eqx.Module):
@@ -78,9 +55,9 @@ MODULES = {Base: 3, Inherits: 3, SameInit: 3, Generated: np.arange(3.0, dtype=np
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
-def test_a_module_that_is_sent_by_value_is_the_same_pytree(module: Any, sent: Any) -> None:
+def test_a_module_that_is_sent_by_value_is_the_same_pytree(module: Any) -> None:
     net, x = module(MODULES[module]), jnp.arange(3.0)
-    other_class, other = sent((module, net))
+    other_class, other = sent((module, net), sys.modules[__name__])
     assert other_class is not module and type(other) is other_class
     for found in (other, other_class(MODULES[module])):
         jax.tree.map(np.testing.assert_array_equal, jax.tree.leaves(found), jax.tree.leaves(net))

@@ -1,11 +1,13 @@
-"""Pickling by cloudpickle, also of Equinox modules that are sent by value."""
+"""Pickling by cloudpickle, also of pytree classes and Equinox modules that are sent by value."""
 
+import contextlib
 import dataclasses
 import inspect
 import io
 from typing import Any
 
 import cloudpickle
+import jax
 
 
 def dumps(value: Any) -> bytes:
@@ -16,19 +18,58 @@ def dumps(value: Any) -> bytes:
 
 
 class _Pickler(cloudpickle.Pickler):
-    """A pickler that sends the fields of an Equinox module with its class.
+    """A pickler that sends with a class what makes it a pytree.
 
-    cloudpickle builds a class without attributes first, which it sets afterwards. Equinox registers a module as a
-    pytree when its class is built, and then needs its fields (https://github.com/patrick-kidger/equinox/issues/231).
+    cloudpickle builds a class without attributes first, which it sets afterwards. A decorator that registered the class
+    as a pytree, as `flax.struct.dataclass` does, is not called again. Equinox registers a module when its class is
+    built, and then needs its fields (https://github.com/patrick-kidger/equinox/issues/231).
     """
 
     def reducer_override(self, value: Any) -> Any:
         reduced = super().reducer_override(value)
-        by_value = isinstance(reduced, tuple) and isinstance(value, type)
-        if not by_value or type(value).__module__.partition(".")[0] != "equinox":
+        if not (isinstance(reduced, tuple) and isinstance(value, type)):
             return reduced
         build, arguments, *rest = reduced
-        return build, tuple(a | _namespace(value) if isinstance(a, dict) else a for a in arguments), *rest
+        if type(value).__module__.partition(".")[0] == "equinox":
+            return build, tuple(a | _namespace(value) if isinstance(a, dict) else a for a in arguments), *rest
+        register = _registration(value)
+        if register is None or len(rest) != 4:
+            return reduced
+        state, *items, set_state = rest
+        return build, arguments, (set_state, state, register), *items, _set_and_register
+
+
+def _set_and_register(cls: Any, state: tuple[Any, Any, Any]) -> None:
+    """Give a class that was sent its attributes, and register it as a pytree."""
+    set_state, attributes, (register, *arguments) = state
+    set_state(cls, attributes)
+    with contextlib.suppress(ValueError):  # it is registered: this process has it already
+        register(cls, *arguments)
+
+
+def _registration(cls: type[Any]) -> tuple[Any, ...] | None:
+    """What registers a class as a pytree, and its further arguments; None if it is none, or how is not known."""
+    if dataclasses.is_dataclass(cls):
+        fields = [field.name for field in dataclasses.fields(cls)]
+        probe: Any = object.__new__(cls)
+        for name in fields:
+            object.__setattr__(probe, name, _Leaf(name))
+        leaves = jax.tree.leaves(probe)
+        data = [leaf.name for leaf in leaves if isinstance(leaf, _Leaf)]
+        known = len(data) == len(leaves)  # else it is not registered, and its own only leaf
+        return (jax.tree_util.register_dataclass, data, [f for f in fields if f not in data]) if known else None
+    if hasattr(cls, "tree_unflatten") and hasattr(cls, "tree_flatten_with_keys"):
+        return (jax.tree_util.register_pytree_with_keys_class,)
+    if hasattr(cls, "tree_unflatten") and hasattr(cls, "tree_flatten"):
+        return (jax.tree_util.register_pytree_node_class,)
+    return None
+
+
+class _Leaf:
+    """What stands for a field of a dataclass while its leaves are found."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
 
 def _namespace(module: Any) -> dict[str, Any]:
