@@ -71,9 +71,9 @@ def streamed(
         are the objective where there is no `test`.
 
     Raises:
-        ValueError: the source has fewer examples than a batch, examples of unequal shape (those that are read first
-            here, the others where they are read), entries that are not numbers, or shapes or labels that the other
-            parts or the loss cannot have; no part to score runs with; or an argument out of range.
+        ValueError: the source has fewer examples than a batch, entries that are not numbers, examples of a shape that
+            the others have not, or labels that the loss cannot have (of the examples that are read first; of the others
+            a `StreamError` where they are read); no part to score runs with; or an argument out of range.
         TypeError: the source has no length or index, or gives something else than pairs or dicts; or `build` or `loss`
             is not what `supervised` takes.
 
@@ -124,6 +124,9 @@ def streamed(
         before = network.batch_scores(trial, carry, x, y)
         return after._replace(seen=carry.seen.after(before)), before
 
+    def check(y: np.ndarray) -> None:
+        _losses.fitted(cost, loss, {"training": y})
+
     def part(index: int, data: Any) -> dict[str, tuple[Array, Array]]:
         return {names[index]: data[1 + index]} if index < len(names) else {}
 
@@ -139,7 +142,7 @@ def streamed(
     objective, modes = network.objective(scored[0]), network.modes(scored)
     shapes = tuple(jax.ShapeDtypeStruct((size, *shape.shape), shape.dtype) for shape in examples.shapes)
     stream = Stream(
-        Batches(examples, InOrder(size) if one_pass else Shuffled(examples.examples, size), size),
+        Batches(examples, InOrder(size) if one_pass else Shuffled(examples.examples, size), size, check),
         shapes,
         identity=f"{examples.examples} examples, {'in order' if one_pass else 'shuffled'}",
         seeded=not one_pass,

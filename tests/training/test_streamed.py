@@ -146,6 +146,7 @@ SOURCES = {
     "list of examples": lambda folder: list(zip(*TRAIN, strict=True)),
     "memory-mapped": mapped,
     "memory-mapped records": records,
+    "another byte order": lambda folder: (TRAIN[0].astype(">f4"), TRAIN[1].astype(">i4")),
     "64 bits": lambda folder: (TRAIN[0].astype(np.float64), TRAIN[1].astype(np.int64)),
 }
 KEYS = {"dicts": ("image", "label"), "dict of arrays": ("image", "label")}
@@ -242,6 +243,8 @@ def test_the_examples_that_are_observed_are_those_of_a_task_in_memory() -> None:
         ({"source": {1, 2}}, "has no index"),
         ({"source": []}, "no examples"),
         ({"source": [1, 2, 3]}, r"source\[0\] is a int, not a pair"),
+        ({"source": tuple(a.tolist() for a in TRAIN)}, r"source\[0\] is a list, not a pair .* a pair of arrays"),
+        ({"source": {"x": [1.0] * 9, "y": [0] * 9}}, r"source\[0\] is a list, not a pair"),
         ({"source": (TRAIN[0], TRAIN[1][:-1])}, "equal lengths, got 40 and 39"),
         ({"source": AsDicts()}, "entries 'image', 'label', 'id', and keys=.'x', 'y'."),
         ({"source": [(np.ones(4), 0), (np.ones(5), 1), (np.ones(4), 1)], "batch_size": 2}, "example 1 .* shape .5,."),
@@ -279,6 +282,13 @@ def test_an_example_of_another_shape_is_an_error_where_it_is_read() -> None:
         training.StreamError, match=r"steps 0 to .*: ValueError: x of example 1 of source has the shape"
     ):
         training.run(task, TRIAL, steps=100)
+
+
+def test_a_label_that_the_loss_cannot_have_is_an_error_where_it_is_read() -> None:
+    x, y = small.data(210)[0]
+    y[1] = -1  # not among the 64 that are read first
+    with pytest.raises(training.StreamError, match="needs labels from 0 up; got training labels from -1 to 2"):
+        training.run(streamed((x, y)), TRIAL, steps=25)
 
 
 def test_a_pandas_column_is_read_by_position() -> None:

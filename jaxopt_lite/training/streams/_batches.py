@@ -24,14 +24,17 @@ class Batches:
         source: the examples.
         rows: `rows(seed, begin, end)`, the rows of the steps `begin <= i < end`, one after the other.
         size: examples in a batch.
+        check: is called with the y of the examples that are read; it raises if the loss cannot have them.
     """
 
     source: Source
     rows: Callable[[int, int, int], np.ndarray]
     size: int
+    check: Callable[[np.ndarray], object]
 
     def __call__(self, seed: int, begin: int, end: int) -> tuple[np.ndarray, ...]:
         found = self.source.read(self.rows(seed, begin, end))
+        self.check(found[1])
         return tuple(a.reshape(end - begin, self.size, *a.shape[1:]) for a in found)
 
 

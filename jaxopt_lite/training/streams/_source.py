@@ -39,7 +39,8 @@ class Source:
             TypeError: it is not a source.
             ValueError: it has no examples, or they are not numbers.
         """
-        columns = _columns(given, keys)
+        given = _entries(given, keys) if isinstance(given, Mapping) else given
+        columns = _columns(given)
         self._reader: _Reader = _Items(given, keys) if columns is None else _Columns(columns, shuffled)
         self.examples = self._reader.examples
         if not self.examples:
@@ -49,7 +50,8 @@ class Source:
         for name, dtype in zip("xy", self._dtypes, strict=True):
             if not (jnp.issubdtype(dtype, jnp.number) or jnp.issubdtype(dtype, jnp.bool_)):
                 raise ValueError(f"{name} of source must be numbers, got {dtype}")
-        self.shapes = tuple(jax.ShapeDtypeStruct(a.shape[1:], jax.dtypes.canonicalize_dtype(a.dtype)) for a in first)
+        native = [jax.dtypes.canonicalize_dtype(dtype.newbyteorder("=")) for dtype in self._dtypes]
+        self.shapes = tuple(jax.ShapeDtypeStruct(a.shape[1:], d) for a, d in zip(first, native, strict=True))
 
     @property
     def labels(self) -> np.ndarray | None:
@@ -182,18 +184,12 @@ class _Items:
         self.__dict__ |= state | {"_source": _opened(state["_source"]), "_lock": threading.Lock()}
 
 
-def _columns(given: Any, keys: tuple[str, str]) -> Pair | None:
+def _columns(given: Any) -> Pair | None:
     """The arrays of x and y, if those are what was given."""
-    if isinstance(given, Mapping):
-        given = _entries(given, keys)
-    if isinstance(given, tuple | list) and len(given) == 2 and all(np.ndim(a) for a in map(_shape, given)):
+    if isinstance(given, tuple | list) and len(given) == 2 and all(getattr(a, "shape", ()) for a in given):
         x, y = (a.to_numpy() if hasattr(a, "iloc") else a for a in given)  # pandas would take rows for labels
         return x, y
     return None
-
-
-def _shape(array: Any) -> Any:
-    return np.asarray(getattr(array, "shape", ()))
 
 
 def _entries(example: Any, keys: tuple[str, str]) -> Pair:
