@@ -272,7 +272,7 @@ def _opened(
         remaining = [*remaining, *(groups[row.trial] for row in failed)]
         if comparable:  # otherwise no run remains
             compiler.prepare(sorted(set(groups.values())), remaining, previous)
-        sent = planned.on.setup(planned) if planned.on is not None and remaining else None
+        sent = planned.on.setup(planned) if planned.on is not None and comparable else None
         facts |= {"digests": compiler.digests, "programs": compiler.programs}
         facts |= note or {}
         if grow and previous is not None:

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxopt_lite import sweeps, training
+from jaxopt_lite import optimizers, sweeps, training
 from jaxopt_lite.sweeps._lines import sentence
 from jaxopt_lite.sweeps.execution import _processes, _schedule
 from tests.sweeps import small
@@ -74,6 +74,21 @@ def test_the_callback_of_a_task_runs_in_the_workers_and_its_error_is_the_runs():
     assert "rate 0.2 is not allowed" in found.errors[2]
 
 
+def test_a_finished_sweep_that_lacks_final_states_gets_them_from_processes(tmp_path, monkeypatch):
+    class Opened(Exception):
+        pass
+
+    def opened(self, ready, recipes):
+        raise Opened
+
+    options = {"steps": 5, "store": tmp_path / "s", "progress": False}
+    space = {"activation": jax.nn.relu, "optimizer": optimizers.sgd(0.1)}
+    sweeps.run(small.plain(), space, **options, keep=0)
+    monkeypatch.setattr(_processes.Processes, "open", opened)  # starting one takes seconds
+    with pytest.raises(Opened):
+        sweeps.run(small.plain(), space, **options, resume=True, on=sweeps.processes(1))
+
+
 def test_an_error_while_a_worker_builds_the_programs_is_told():
     here = os.getpid()
 
@@ -91,7 +106,7 @@ def test_an_error_while_a_worker_builds_the_programs_is_told():
 def test_a_program_of_the_working_directory_needs_no_guard_and_may_hold_lambdas(tmp_path):
     program = """
         import jax.numpy as jnp
-        from jaxopt_lite import sweeps, training
+        from jaxopt_lite import optimizers, sweeps, training
         rate = lambda trial: trial["rate"]
         step = lambda trial, w, data, key: (w - rate(trial) * 2 * w, {"loss": w**2})
         scores = lambda trial, w, data: {"test_loss": w**2}
