@@ -323,6 +323,8 @@ class Ledger:
     def record(self, outcomes: Sequence[Outcome]) -> None:
         """Write what a segment did, all or nothing.
 
+        A run that is done is made again for its final state alone: of it nothing is written before it is done again.
+
         Raises:
             StoreError: the disk is full, or the file is no longer there to be written.
         """
@@ -334,6 +336,7 @@ class Ledger:
             ) from error
 
     def _record(self, outcomes: Sequence[Outcome]) -> None:
+        outcomes = [o for o in outcomes if o.status != "running" or self.row(o.id).status != "done"]
         with transaction(self._db) as db:
             db.executemany(
                 "UPDATE trials SET status = ?, step = ? WHERE id = ?", [(o.status, o.step, o.id) for o in outcomes]
