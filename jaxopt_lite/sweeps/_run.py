@@ -268,7 +268,7 @@ def _opened(
             remaining = planned.used
         if previous is not None:
             comparable = check_versions(previous, facts, bool(remaining))
-        failed = [row for row in rows if row.status == "failed"] if comparable else []
+        failed = _failed(previous) if previous is not None and comparable else []
         remaining = [*remaining, *(groups[row.trial] for row in failed)]
         if comparable:  # otherwise no run remains
             compiler.prepare(sorted(set(groups.values())), remaining, previous)
@@ -290,6 +290,12 @@ def _opened(
     else:
         ledger = Ledger.create(store, facts, rows, lock)
     return ledger, sent, comparable
+
+
+def _failed(ledger: Ledger) -> list[Row]:
+    """The failed runs that can begin again: members of a population that continued from the state of another cannot."""
+    copies = {one.id for one in ledger.adopted() if one.id != one.source}
+    return [row for row in ledger.rows() if row.status == "failed" and row.id not in copies]
 
 
 def _trained(

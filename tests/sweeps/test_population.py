@@ -9,7 +9,7 @@ import pytest
 
 from jaxopt_lite import optimizers, sweeps, training
 from jaxopt_lite.optimizers._settings import is_setting
-from jaxopt_lite.sweeps.store._ledger import Ledger
+from jaxopt_lite.sweeps.store._ledger import Ledger, Outcome
 from jaxopt_lite.training import _run
 from tests.sweeps import small
 
@@ -168,6 +168,18 @@ def test_an_interrupted_population_makes_the_same_generations(tmp_path, whole, m
     assert attempt > 3
     assert small.columns(found) == small.columns(whole)
     assert found.generations == whole.generations
+
+
+def test_a_failed_member_that_had_copied_another_does_not_begin_again(tmp_path, whole):
+    store = tmp_path / "s"
+    swept(store=store, keep="all")
+    assert any(one.source != 0 for one in whole.generations[0])
+    ledger = Ledger.open(store, write=True)
+    ledger.record([Outcome(0, "failed", STEPS - 1, {}, {}, None, error="OSError: no room")])
+    ledger.close()
+    resumed = swept(store=store, keep="all", resume=True)
+    assert resumed.errors == {0: "OSError: no room"}
+    assert small.columns(resumed)[1:] == small.columns(whole)[1:]
 
 
 def test_a_population_that_gets_more_steps_is_the_longer_one(tmp_path, whole):
