@@ -293,8 +293,8 @@ def _opened(
 
 
 def _failed(ledger: Ledger) -> list[Row]:
-    """The failed runs that can begin again: members of a population that continued from the state of another cannot."""
-    copies = {one.id for one in ledger.adopted() if one.id != one.source}
+    """The failed runs that can begin again."""
+    copies = ledger.copies()
     return [row for row in ledger.rows() if row.status == "failed" and row.id not in copies]
 
 

@@ -182,6 +182,12 @@ def test_a_failed_member_that_had_copied_another_does_not_begin_again(tmp_path, 
     assert small.columns(resumed)[1:] == small.columns(whole)[1:]
 
 
+def test_states_of_members_that_copied_others_are_not_made_again(tmp_path, whole):
+    swept(store=tmp_path / "s", keep=1)
+    resumed = swept(store=tmp_path / "s", keep=3, resume=True)
+    assert small.columns(resumed) == small.columns(whole)
+
+
 def test_a_population_that_gets_more_steps_is_the_longer_one(tmp_path, whole):
     swept(tmp_path / "s", steps=STEPS // 2, keep="all")
     found = swept(tmp_path / "s", extend=True, keep="all")

@@ -197,7 +197,8 @@ class Rounds:
         best = set(self._ranked(rows, self._history(rows))[: self._plan.keep])
         stored = set(self._ledger.stored())
         self._ledger.forget([row.id for row in rows if row.id in stored and row.trial not in best])
-        missing = [row for row in rows if row.trial in best and row.status == "done" and row.id not in stored]
+        there = stored | self._ledger.copies()
+        missing = [row for row in rows if row.trial in best and row.status == "done" and row.id not in there]
         if self._replayed or not missing:
             return []
         self._replayed = True

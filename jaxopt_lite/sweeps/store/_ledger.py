@@ -246,6 +246,10 @@ class Ledger:
         found = self._db.execute("SELECT trial, step, source, columns, picks FROM adoptions ORDER BY trial, step")
         return [Adopted(id, step, source, json.loads(columns), picks) for id, step, source, columns, picks in found]
 
+    def copies(self) -> set[int]:
+        """The rows of runs that continued from the state of another one, and so cannot begin again."""
+        return {one.id for one in self.adopted() if one.id != one.source}
+
     def extend(self, growth: Growth) -> None:
         """Let a sweep grow, all or nothing."""
         with transaction(self._db) as db:
