@@ -60,7 +60,8 @@ def streamed(
         one_pass: whether the examples are used once, in the order of the source. Then a run has at most
             `len(source) // batch_size` steps. Default: False, a new random order for each epoch.
         keys: the entries of x and y where examples are dicts. Default: `("x", "y")`.
-        window_bytes: about the size of a window; up to four are in memory for each chunk that runs. Default: 32 MiB.
+        window_bytes: about the size of a window; up to four are in memory for each chunk that runs. A sweep is resumed
+            with the size that it began with. Default: 32 MiB.
         name: the task's name in tables and stores. Default: `"streamed"`.
         diagnose: as in `supervised`. Default: False.
 

@@ -1,5 +1,6 @@
 """Sweeps in worker processes: the same numbers, whatever happens to the workers."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from jaxopt_lite import optimizers, sweeps, training
 from jaxopt_lite.sweeps._lines import sentence
 from jaxopt_lite.sweeps.execution import _processes, _schedule
+from jaxopt_lite.sweeps.execution._portable import setup
 from tests.sweeps import small
 
 RULE = sweeps.halving(eta=3, first=1 / 9, race=True)
@@ -134,6 +136,27 @@ def test_a_task_that_cannot_be_sent_is_refused_with_the_name_of_the_variable():
     task = training.Task(lambda trial, key: jax.numpy.float32(1), step, evaluate, None, name="locked")
     with pytest.raises(ValueError, match=r"task 'locked' cannot be sent .* because of 'lock', a lock"):
         sweeps.run(task, {"rate": 0.1}, steps=5, on=sweeps.processes(1), progress=False)
+
+
+def test_data_that_a_worker_cannot_read_are_an_error_of_the_stream():
+    ours, theirs = multiprocessing.Pipe()
+    worker = object.__new__(_processes._Process)
+    worker._connection, worker._patience = ours, 5.0
+    theirs.send(("error", "StreamError: cannot read the batches of steps 0 to 9: OSError: the disk is gone"))
+    with ours, theirs, pytest.raises(training.StreamError, match=r"^cannot read the batches .* the disk is gone$"):
+        worker._ask("perform", None)
+
+
+def test_modules_that_the_user_sends_by_value_stay_registered():
+    cloudpickle = pytest.importorskip("cloudpickle")
+    planned = sweeps.plan(small.plain(), {"activation": jax.nn.relu, "optimizer": optimizers.sgd(0.1)}, steps=5)
+    cloudpickle.register_pickle_by_value(small)
+    try:
+        before = cloudpickle.list_registry_pickle_by_value()
+        setup(planned.task, planned.groups, planned.layout, by_value=True)
+        assert cloudpickle.list_registry_pickle_by_value() == before
+    finally:
+        cloudpickle.unregister_pickle_by_value(small)
 
 
 @pytest.mark.parametrize(

@@ -179,8 +179,11 @@ def _pickled(task: Task, groups: Sequence[Group], by_value: bool) -> bytes:
 
     from jaxopt_lite.sweeps.execution._pickle import dumps
 
+    registered = cloudpickle.list_registry_pickle_by_value()  # by the user, and stay so
     with ExitStack() as undo:
         for module in _own_modules() if by_value else []:
+            if module.__name__ in registered:
+                continue
             cloudpickle.register_pickle_by_value(module)
             undo.callback(cloudpickle.unregister_pickle_by_value, module)
         try:

@@ -154,8 +154,8 @@ class _Process:
                 deadline = time.monotonic() + self._patience
                 kind, answer = self._connection.recv()
                 if kind == "error":
-                    if answer.startswith("StreamError:"):
-                        raise StreamError(answer)
+                    if answer.startswith("StreamError: "):
+                        raise StreamError(answer.removeprefix("StreamError: "))
                     raise (RuntimeError if request[0] == "perform" else Unfit)(answer)
                 if kind == "answer":
                     return answer

@@ -33,13 +33,13 @@ class Stream(NamedTuple):
 
     Attributes:
         batches: `batches(seed, begin, end)`, the batches of the steps `begin <= i < end` of a run, as a pytree of NumPy
-            arrays with one row for each step. Several threads call it.
+            arrays with one row for each step. Several threads call it, and the arrays must not change afterwards.
         batch: the `jax.ShapeDtypeStruct`s of one batch.
         identity: what tells these data from others when a sweep is resumed.
         seeded: whether the batches depend on the seed. If not, all runs share them. Default: True.
         steps: how many steps there are batches for, or None for any number. Default: None.
         window_bytes: about the size of the windows in which batches are read. Up to four are in memory for each chunk
-            that runs. Default: 32 MiB.
+            that runs. A sweep is resumed with the size that it began with. Default: 32 MiB.
 
     Example:
         >>> import jax, jax.numpy as jnp, numpy as np
