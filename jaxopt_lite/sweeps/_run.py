@@ -2,12 +2,14 @@
 
 import json
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import jax
 
+from jaxopt_lite._names import count
 from jaxopt_lite.sweeps._arguments import On
 from jaxopt_lite.sweeps._lines import Lines
 from jaxopt_lite.sweeps._plan import Plan, plan
@@ -268,7 +270,7 @@ def _opened(
             remaining = planned.used
         if previous is not None:
             comparable = check_versions(previous, facts, bool(remaining))
-        failed = _failed(previous) if previous is not None and comparable else []
+        failed = _failed(previous, comparable) if previous is not None else []
         remaining = [*remaining, *(groups[row.trial] for row in failed)]
         if comparable:  # otherwise no run remains
             compiler.prepare(sorted(set(groups.values())), remaining, previous)
@@ -292,10 +294,17 @@ def _opened(
     return ledger, sent, comparable
 
 
-def _failed(ledger: Ledger) -> list[Row]:
-    """The failed runs that can begin again."""
+def _failed(ledger: Ledger, comparable: bool) -> list[Row]:
+    """The failed runs that can begin again; warns if there are some and runs of the ledger cannot be made here."""
     copies = ledger.copies()
-    return [row for row in ledger.rows() if row.status == "failed" and row.id not in copies]
+    failed = [row for row in ledger.rows() if row.status == "failed" and row.id not in copies]
+    if failed and not comparable:
+        warnings.warn(
+            f"{count(len(failed), 'failed run')} of {ledger.store} cannot be tried again here: the sweep was started "
+            "with other versions, or on another kind of device",
+            stacklevel=2,
+        )
+    return failed if comparable else []
 
 
 def _trained(

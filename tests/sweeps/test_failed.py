@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxopt_lite import sweeps, training
+from jaxopt_lite.sweeps.store._ledger import Ledger
 from tests.sweeps import small
 
 RATES = (0.1, 0.2, 0.3, 0.4)
@@ -67,6 +68,18 @@ def test_failed_runs_are_kept_and_tried_again_when_the_sweep_is_resumed(tmp_path
     mended = swept(task(bad), store=tmp_path / "s", resume=True)
     assert mended.columns["status"] == ["done"] * 8 and mended.errors == {}
     assert mended.facts["last"]["steps"] == 2 * 200
+
+
+def test_failed_runs_that_other_versions_made_are_not_tried_again_with_a_warning(tmp_path):
+    bad = [0.2]
+    before = swept(task(bad), store=tmp_path / "s")
+    ledger = Ledger.open(tmp_path / "s", write=True)
+    ledger.note(versions=ledger.facts()["versions"] | {"jax": "0.0.1"})
+    ledger.close()
+    bad.clear()
+    with pytest.warns(UserWarning, match="2 failed runs of .* cannot be tried again here"):
+        again = swept(task(bad), store=tmp_path / "s", resume=True)
+    assert small.columns(again) == small.columns(before)
 
 
 def test_a_run_that_is_done_stays_so_if_its_state_cannot_be_made_again(tmp_path):
