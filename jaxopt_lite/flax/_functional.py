@@ -1,7 +1,7 @@
 """A Flax module, NNX or Linen, as two pure functions of arrays."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -161,7 +161,10 @@ def _weights(module: nnx.Module) -> Weights:
     def in_bound(path: tuple[Any, ...], _: Any) -> bool:
         node: Any = module
         for key in path[:-1]:
-            node = node[key] if isinstance(key, int) or isinstance(node, dict) else getattr(node, key)
+            try:
+                node = node[key] if isinstance(key, int) or isinstance(node, Mapping) else getattr(node, key)
+            except TypeError:  # a pytree whose entries have numbers and cannot be got by them
+                return False
             if _is_bound(node):
                 return True
         return False

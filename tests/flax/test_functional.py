@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 from flax import nnx
+from flax.core import FrozenDict
 
 from jaxopt_lite import activations
 from jaxopt_lite.flax import MLP
@@ -66,3 +67,34 @@ def test_a_bound_number_in_a_module_comes_from_the_trial(build) -> None:
         np.testing.assert_allclose(jax.jit(called)(slope, jax.random.key(2)), y, rtol=2e-6, atol=1e-6)
     gradient = jax.grad(lambda slope: called(slope, jax.random.key(1)).sum())(0.1)
     assert np.isfinite(gradient)
+
+
+@jax.tree_util.register_pytree_node_class
+class Numbered:
+    """A pytree whose entries have numbers, by which they cannot be got."""
+
+    def __init__(self, entry) -> None:
+        self.entry = entry
+
+    def tree_flatten(self):
+        return (self.entry,), None
+
+    @classmethod
+    def tree_unflatten(cls, _, entries):
+        return cls(*entries)
+
+
+@pytest.mark.parametrize("container", [Numbered, FrozenDict, dict, nnx.State])
+def test_arrays_inside_pytrees_of_a_module_are_its_state(container) -> None:
+    class Holder(nnx.Module):
+        def __init__(self, rngs: nnx.Rngs) -> None:
+            self.linear = nnx.Linear(3, 2, rngs=rngs)
+            held = container({"inner": {"scale": jnp.full(2, 3.0)}})
+            self.held = nnx.data(held) if hasattr(nnx, "data") else held
+
+        def __call__(self, x: jax.Array) -> jax.Array:
+            return self.linear(x)
+
+    weights = initialise(lambda trial, rngs: Holder(rngs), None, X, jax.random.key(0))
+    (scale,) = jax.tree.leaves(weights.state)
+    np.testing.assert_array_equal(scale, [3.0, 3.0])
