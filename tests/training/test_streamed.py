@@ -185,6 +185,14 @@ def test_a_memory_mapped_source_is_sent_as_the_name_of_its_file(tmp_path: Path) 
     np.testing.assert_array_equal(pickle.loads(sent).read(np.array([0, 9899]))[0], x[[0, 9899]])
 
 
+def test_what_was_changed_of_a_copy_on_write_is_sent(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", TRAIN[0])
+    x = np.load(tmp_path / "x.npy", mmap_mode="c")
+    x[3] = 7.0
+    sent = pickle.loads(pickle.dumps(Source((x, TRAIN[1]), ("x", "y"), shuffled=True)))
+    np.testing.assert_array_equal(sent.read(np.array([3]))[0], np.full((1, 4), 7.0))
+
+
 def test_one_pass_scores_each_batch_before_it_is_learned() -> None:
     """Against a loop over the same batches in the order of the source."""
     (x, y), _ = small.data(114)

@@ -241,9 +241,12 @@ def _root(array: Any) -> Any:
 
 
 def _as_file(array: Any) -> Any:
-    """An array as it is, or its file if it is memory-mapped: pickle would write all of its entries."""
+    """An array as it is, or its file if it is memory-mapped: pickle would write all of its entries.
+
+    One that is mapped with `"c"` (copy on write) may differ from its file.
+    """
     root = _root(array)
-    if root is None or not array.flags.c_contiguous:
+    if root is None or root.mode == "c" or not array.flags.c_contiguous:
         return array
     return _File(str(root.filename), array.dtype, root.offset + array.ctypes.data - root.ctypes.data, array.shape)
 
