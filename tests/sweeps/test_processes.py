@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 
 import jax
 import numpy as np
@@ -124,8 +125,6 @@ def test_a_program_of_the_working_directory_needs_no_guard_and_may_hold_lambdas(
 
 
 def test_a_task_that_cannot_be_sent_is_refused_with_the_name_of_the_variable():
-    import threading
-
     lock = threading.Lock()
 
     def evaluate(trial, w, data):
@@ -145,6 +144,24 @@ def test_data_that_a_worker_cannot_read_are_an_error_of_the_stream():
     theirs.send(("error", "StreamError: cannot read the batches of steps 0 to 9: OSError: the disk is gone"))
     with ours, theirs, pytest.raises(training.StreamError, match=r"^cannot read the batches .* the disk is gone$"):
         worker._ask("perform", None)
+
+
+def test_a_worker_that_takes_long_to_read_is_not_lost_while_it_gives_signs_of_life(tmp_path, monkeypatch):
+    worker = """
+        import sys, time
+        from multiprocessing.connection import Connection
+        sweep = Connection(int(sys.argv[1]))
+        for _ in range(8):
+            time.sleep(0.25)
+            sweep.send(("beat", None))
+        sweep.send(("answer", None))
+        sweep.recv()
+        sweep.send(("answer", None))
+    """
+    (tmp_path / "worker.py").write_text(textwrap.dedent(worker))
+    monkeypatch.setattr(_processes._serve, "__file__", str(tmp_path / "worker.py"))
+    large = bytes(10_000_000)
+    _processes._Process(large, lambda group: None, patience=1.0, closed=threading.Event()).close()
 
 
 def test_modules_that_the_user_sends_by_value_stay_registered():

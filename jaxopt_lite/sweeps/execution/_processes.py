@@ -112,6 +112,7 @@ class _Process:
         with socket.fromfd(self._connection.fileno(), socket.AF_UNIX, socket.SOCK_STREAM) as ours:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", math.ceil(patience), 0))
         try:
+            self._ask(closed=closed)  # before it reads, a large task would fill the connection
             self._ask("setup", ready, closed=closed)
         except Unfit:
             self.close()
@@ -134,7 +135,7 @@ class _Process:
             self._process.wait()
 
     def _ask(self, *request: Any, closed: Event | None = None) -> Any:
-        """The worker's answer; with `closed`, only until that is set.
+        """The worker's answer, without a request that to its start; with `closed`, only until that is set.
 
         Raises:
             Lost: there is none.
@@ -142,7 +143,8 @@ class _Process:
             RuntimeError: a work raised an error; a StreamError if the data cannot be read.
         """
         try:
-            self._connection.send(request)
+            if request:
+                self._connection.send(request)
             deadline = time.monotonic() + self._patience
             while True:
                 if not self._connection.poll(0.5):
@@ -156,7 +158,7 @@ class _Process:
                 if kind == "error":
                     if answer.startswith("StreamError: "):
                         raise StreamError(answer.removeprefix("StreamError: "))
-                    raise (RuntimeError if request[0] == "perform" else Unfit)(answer)
+                    raise (RuntimeError if request[:1] == ("perform",) else Unfit)(answer)
                 if kind == "answer":
                     return answer
         except (EOFError, OSError):

@@ -31,6 +31,7 @@ def serve(connection: Connection) -> None:
 
     station: Any = None
     try:
+        send("answer", None)  # from now on it reads
         while True:
             name, *arguments = connection.recv()
             try:
