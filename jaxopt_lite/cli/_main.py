@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after the command's name; default those of this process.
 
     Returns:
-        The exit status: 0, 2 for wrong input, 130 after an interrupt.
+        The exit status: 0, 2 for wrong input or data that cannot be read, 130 after an interrupt.
 
     Raises:
         SystemExit: after `--help` and `--version`, and for words that the parser refuses.

@@ -126,10 +126,11 @@ def _whole(name: str, number: float) -> int:
 
 
 def _run(planned: Any, store: Path, settings: dict[str, Any], options: argparse.Namespace) -> int:
-    from jaxopt_lite import sweeps
+    from jaxopt_lite import sweeps, training
     from jaxopt_lite.cli import _progress
 
     signal.signal(signal.SIGTERM, _interrupt)
+    resume = f"finished segments are kept, continue with: jaxopt-lite sweep --store {store} --resume"
     try:
         with _progress.shown(planned.task.objective) as show:
             results = sweeps.execute(
@@ -140,8 +141,9 @@ def _run(planned: Any, store: Path, settings: dict[str, Any], options: argparse.
                 progress=show,
                 note={"arguments": settings},
             )
+    except training.StreamError as error:
+        raise Usage(f"{error}; {resume}") from error
     except KeyboardInterrupt:
-        resume = f"finished segments are kept, continue with: jaxopt-lite sweep --store {store} --resume"
         kept = (store / "ledger.sqlite").exists()
         print(
             f"interrupted; {resume}" if kept else "interrupted before the first segment; nothing is kept",

@@ -99,7 +99,9 @@ def streamed(
     cost = _losses.named(loss)
     size, limit = _whole("batch_size", batch_size), _whole("window_bytes", window_bytes)
     held_out = _held_out(validation, test, one_pass)
-    examples = Source(source, keys, shuffled=not one_pass)
+    if not (isinstance(keys, tuple | list) and len(keys) == 2):
+        raise ValueError(f'keys takes the names of the entries of x and y, as ("image", "label"); got {keys!r}')
+    examples = Source(source, (keys[0], keys[1]), shuffled=not one_pass)
     if size > examples.examples:
         raise ValueError(
             f"source has {examples.examples} examples, fewer than the batch_size of {size}: give a smaller batch_size"

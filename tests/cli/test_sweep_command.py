@@ -161,6 +161,37 @@ def test_two_sweeps_started_at_once_use_two_folders(tmp_path):
     assert [json.loads(out)["done"] for out, _ in outputs] == [4, 4]
 
 
+STREAM = """
+import numpy as np
+from flax import nnx
+from jaxopt_lite import training
+
+class Examples:
+    reads = 0
+    def __len__(self):
+        return 64
+    def __getitem__(self, index):
+        Examples.reads += 1
+        if Examples.reads > 1000:
+            raise OSError("the disk is gone")
+        return np.full(3, index, np.float32), index % 2
+
+build = lambda trial, rngs: nnx.Linear(3, 2, rngs=rngs)
+test = np.zeros((4, 3), np.float32), np.zeros(4, np.int32)
+task = training.streamed(build, Examples(), batch_size=8, test=test)
+"""
+
+
+def test_data_that_cannot_be_read_end_a_sweep_with_one_line(command, tmp_path):
+    (tmp_path / "mine.py").write_text(STREAM)
+    flags = ["--optimizer", "sgd", "--learning-rate", "0.1", "--steps", "1000", "--store", "s"]
+    status, _, err = command("sweep", "mine.py:task", *flags)
+    assert status == 2
+    assert "OSError: the disk is gone" in err.splitlines()[-1]
+    assert err.splitlines()[-1].endswith("continue with: jaxopt-lite sweep --store s --resume")
+    assert "Traceback" not in err
+
+
 TASK = """
 import numpy as np
 from flax import nnx

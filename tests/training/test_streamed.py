@@ -254,6 +254,7 @@ def test_the_examples_that_are_observed_are_those_of_a_task_in_memory() -> None:
         ({"source": tuple(a.tolist() for a in TRAIN)}, r"source\[0\] is a list, not a pair .* a pair of arrays"),
         ({"source": {"x": [1.0] * 9, "y": [0] * 9}}, r"source\[0\] is a list, not a pair"),
         ({"source": (TRAIN[0], TRAIN[1][:-1])}, "equal lengths, got 40 and 39"),
+        ({"keys": 5}, "keys takes the names of the entries of x and y"),
         ({"source": AsDicts()}, "entries 'image', 'label', 'id', and keys=.'x', 'y'."),
         ({"source": [(np.ones(4), 0), (np.ones(5), 1), (np.ones(4), 1)], "batch_size": 2}, "example 1 .* shape .5,."),
         ({"source": [(np.ones(4), "a")] * 9}, "y of source must be numbers"),
@@ -296,7 +297,7 @@ def test_a_label_that_the_loss_cannot_have_is_an_error_where_it_is_read() -> Non
     x, y = small.data(210)[0]
     y[1] = -1  # not among the 64 that are read first
     with pytest.raises(training.StreamError, match="needs labels from 0 up; got training labels from -1 to 2"):
-        training.run(streamed((x, y)), TRIAL, steps=25)
+        training.run(streamed(list(zip(x, y, strict=True))), TRIAL, steps=25)
 
 
 def test_a_pandas_column_is_read_by_position() -> None:
