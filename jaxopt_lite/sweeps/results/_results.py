@@ -283,7 +283,7 @@ class Results:
             >>> from jaxopt_lite.activations import tanh
             >>> task = training.builtin("spirals", diagnose=True)
             >>> space = {"activation": tanh, "optimizer": opt.adam(sweeps.values([1e-5, 1e-2]))}
-            >>> results = sweeps.run(task, space, seeds=2, steps=300, progress=False)
+            >>> results = sweeps.run(task, space, seeds=4, steps=300, progress=False)
             >>> results.reasons()[0].cause
             'rate'
         """
