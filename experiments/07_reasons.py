@@ -207,13 +207,17 @@ def page(rows: Sequence[Found], spent: dict[bool, list[Seconds]], settings: dict
         spent: the CPU seconds of `costs`.
         settings: of the command `jaxopt-lite sweep`, those with which the sweeps were timed.
     """
-    right = sum(row.right for row in rows)
-    winners = [row for row in rows if not row.truth]
+    winners, losers = [row for row in rows if not row.truth], [row for row in rows if row.truth]
+    right = sum(row.right for row in losers)
     alarms = sum(bool(row.cause) for row in winners)
     ratio = statistics.median(ratios(spent))
     predictions = [
-        (f"At least 90 % of {len(rows)} reasons are right.", f"{right}", right >= 0.9 * len(rows)),
-        ("No winner gets a reason.", f"{alarms} of {len(winners)}", not alarms),
+        (
+            f"At least 90 % of the {len(losers)} losers get the right reason.",
+            f"{right} of {len(losers)}",
+            right >= 0.9 * len(losers),
+        ),
+        (f"None of the {len(winners)} winners gets a reason.", f"{alarms} of {len(winners)}", not alarms),
         ("The training part of a sweep takes at most 5 % more CPU time.", f"{ratio - 1:+.1%}", ratio <= 1.05),
     ]
     lines = [

@@ -73,8 +73,8 @@ def dead_share(activation: Array, slope: Array) -> Array:
         0.5
     """
     axes = tuple(range(activation.ndim - 1))
-    constant = jnp.max(activation, axes) == jnp.min(activation, axes)
-    return jnp.mean((constant & jnp.all(slope == 0, axes)).astype(jnp.float32))
+    first = activation[(slice(0, 1),) * len(axes)]
+    return jnp.mean(jnp.all((activation == first) & (slope == 0), axes).astype(jnp.float32))
 
 
 def flat_share(slope: Array, largest: Array | float = 1.0) -> Array:
