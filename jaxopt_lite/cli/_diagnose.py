@@ -26,6 +26,10 @@ def diagnose(options: argparse.Namespace) -> int:
     if options.plot and check_output("--plot", options.plot).suffix not in (".png", ".svg", ".pdf"):
         raise Usage(f"--plot {options.plot}: the name of a picture ends in .png, .svg or .pdf")
     _catalogues.check("activations", [options.activation])
+    if options.optimizer is not None:
+        _catalogues.check("optimizers", [options.optimizer])
+    elif options.learning_rate is not None:
+        raise Usage(f"--learning-rate {options.learning_rate:g} is the rate of an optimizer: give --optimizer, as adam")
     named = _files.object_of(options.model, {})
     x, y = _batch(options, named)
 
@@ -34,7 +38,7 @@ def diagnose(options: argparse.Namespace) -> int:
     model = _model(options, named, x)
     loss = options.loss or ("mse" if y is not None and y.dtype.kind == "f" else "cross_entropy")
     try:
-        diagnosis = diagnosed(model, x, y, loss)
+        diagnosis = diagnosed(model, x, y, loss, optimizer=_optimizer(options))
     except Exception as error:
         raise Usage(f"{options.model} with inputs of shape {x.shape}: {_files.described(error)}") from error
     print(json.dumps(diagnosis.to_dict()) if options.json else diagnosis)
@@ -46,6 +50,16 @@ def diagnose(options: argparse.Namespace) -> int:
         if not options.json:
             print(f"\npicture  {options.plot}")
     return 0
+
+
+def _optimizer(options: argparse.Namespace) -> Any:
+    """The optimizer of --optimizer with the rate of --learning-rate; None if there is none."""
+    from jaxopt_lite import optimizers
+
+    if options.optimizer is None:
+        return None
+    rate = 1e-3 if options.learning_rate is None else options.learning_rate
+    return optimizers.CATALOGUE[options.optimizer].function(rate)
 
 
 def _batch(options: argparse.Namespace, named: Any) -> tuple[Any, Any]:

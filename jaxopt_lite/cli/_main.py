@@ -164,6 +164,8 @@ def _add_diagnose(commands: argparse._SubParsersAction) -> None:
         help="cross_entropy, binary_cross_entropy or mse; default mse if the labels are floats",
     )
     add("--activation", metavar="NAME", default="relu", help="the activation of the trial; default relu")
+    add("--optimizer", metavar="NAME", help="also judge how much its first step changes the weights")
+    add("--learning-rate", type=float, metavar="RATE", help="of --optimizer; default 0.001")
     add("--plot", metavar="FILE", help="also draw a picture in this file (.png, .svg, .pdf)")
     add("--json", action="store_true", help="print one JSON object")
     _set_run(diagnose, _diagnose)

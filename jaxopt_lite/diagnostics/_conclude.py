@@ -1,13 +1,14 @@
 """From the records of layers to a diagnosis: the same rules for one call and for what a training has recorded."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxopt_lite.diagnostics import _diagnosis
 from jaxopt_lite.diagnostics._diagnosis import Diagnosis
 from jaxopt_lite.diagnostics._layer import Layer
 from jaxopt_lite.diagnostics._remedies import Inputs, remedies
 from jaxopt_lite.diagnostics._rules import judged, main_trouble
+from jaxopt_lite.diagnostics._update import rate_remedy
 from jaxopt_lite.flax import Observed
 
 
@@ -55,7 +56,14 @@ def labelled(observed: Observed, activations: Sequence[str], api: str) -> Labels
     return Labels(tuple(layers), observed.absent, observed.linear, residual, api)
 
 
-def concluded(labels: Labels, layers: Sequence[Layer], inputs: Inputs, loss: float, gradient_norm: float) -> Diagnosis:
+def concluded(
+    labels: Labels,
+    layers: Sequence[Layer],
+    inputs: Inputs,
+    loss: float,
+    gradient_norm: float,
+    optimizer: Any = None,
+) -> Diagnosis:
     """The diagnosis that the rules make of the records of all layers, which are not judged yet."""
     layers = tuple(judged(layers))
     verdict, layer = main_trouble(layers, labels.linear)
@@ -63,7 +71,9 @@ def concluded(labels: Labels, layers: Sequence[Layer], inputs: Inputs, loss: flo
         verdict=verdict,
         layer=layer.name if layer else "",
         explanation=_diagnosis.explained(verdict, layer, layers, inputs),
-        remedies=remedies(verdict, layers, inputs, labels.api, labels.residual),
+        remedies=(rate_remedy(layers, optimizer),)
+        if verdict in ("rate high", "rate low")
+        else remedies(verdict, layers, inputs, labels.api, labels.residual),
         hints=_diagnosis.hinted(layers, labels.absent, inputs, verdict),
         layers=layers,
         inputs=inputs,

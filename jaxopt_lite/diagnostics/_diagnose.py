@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from jaxopt_lite import _losses
 from jaxopt_lite.diagnostics import _identify
@@ -14,7 +15,9 @@ from jaxopt_lite.diagnostics._diagnosis import Diagnosis
 from jaxopt_lite.diagnostics._layer import NO_ACTIVATION, Layer, Sample, measured
 from jaxopt_lite.diagnostics._record import gradient_norm, inputs_of
 from jaxopt_lite.diagnostics._remedies import Inputs
+from jaxopt_lite.diagnostics._update import update_ratios
 from jaxopt_lite.flax import Observed, network, observe
+from jaxopt_lite.optimizers._transform import as_transform
 
 Array = jax.Array
 Loss = str | Callable[[Any, Any], Array]
@@ -28,6 +31,7 @@ def diagnose(
     y: Any = None,
     loss: Loss = "cross_entropy",
     *,
+    optimizer: optax.GradientTransformation | None = None,
     train: bool = True,
     call: Callable[[Any, Any], Any] | None = None,
 ) -> Diagnosis:
@@ -45,6 +49,9 @@ def diagnose(
         y: labels or targets of the batch. Default None: the loss is a random linear function of the outputs.
         loss: `"cross_entropy"`, `"binary_cross_entropy"`, `"mse"`, or a function of (outputs, y) that returns one
             number per example, or one number. Default `"cross_entropy"`; not used without y if it is a name.
+        optimizer: a transformation of `jaxopt_lite.optimizers` or of optax, as `adam(1e-3)`: how much its first step
+            changes the weights of each layer is then judged too. Of a schedule that begins at 0 nothing is judged:
+            give its largest rate. Default None.
         train: whether dropout and batch normalisation work as in training. Default True.
         call: function of (module, x) that returns the outputs. Default None: `module(x)`, with `train`, `training`,
             `is_training` or `deterministic` for a Linen module whose `__call__` has such an argument.
@@ -53,7 +60,8 @@ def diagnose(
         A `Diagnosis`. Print it, `plot` it, or read its `verdict`, `remedies` and `layers`.
 
     Raises:
-        TypeError: `model` is not a Flax module, or a Linen module without variables.
+        TypeError: `model` is not a Flax module, or a Linen module without variables; `optimizer` has no `init` and
+            `update`.
         ValueError: fewer than 2 examples, NaN or infinite inputs, labels that the loss cannot have, a loss of another
             shape, or a model in which no layer is called.
 
@@ -64,6 +72,7 @@ def diagnose(
         >>> diagnose(MLP((16, 32, 32, 4), activations.relu, rngs=nnx.Rngs(0)), x, jnp.arange(64) % 4).verdict
         'healthy'
     """
+    tx = None if optimizer is None else as_transform(optimizer, "diagnose")
     x = _batch(x)
     net = network(model, train=train, call=call)
     objective = _objective(loss, y, jax.tree.leaves(x)[0].shape[0])
@@ -73,7 +82,11 @@ def diagnose(
         observed = observe(net, arrays, random, x, lambda outputs: objective(outputs, y))
         traced.append(observed)
         rows = measured(observed.signals, observed.references(), [call.curved for call in observed.calls])
-        return rows, inputs_of(x), objective(observed.outputs, y), gradient_norm(observed.gradients)
+        value = objective(observed.outputs, y)
+        if tx is not None:
+            ratios = update_ratios(net, arrays, observed, tx, value)
+            rows = [row | {"update": ratio} for row, ratio in zip(rows, ratios, strict=True)]
+        return rows, inputs_of(x), value, gradient_norm(observed.gradients)
 
     found = jax.device_get(jax.jit(statistics, compiler_options=_ONCE)(net.arrays, net.random, x, y))
     rows, inputs, value, norm = found
@@ -81,7 +94,7 @@ def diagnose(
     check_seen(labels)
     layers = [_layer(*pair) for pair in zip(labels.layers, rows, strict=True)]
     mean_loss = float(value) if y is not None else math.nan
-    return concluded(labels, layers, Inputs(*map(float, inputs)), mean_loss, float(norm))
+    return concluded(labels, layers, Inputs(*map(float, inputs)), mean_loss, float(norm), optimizer)
 
 
 def _batch(x: Any) -> Any:

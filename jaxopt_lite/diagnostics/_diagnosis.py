@@ -121,6 +121,8 @@ def explained(verdict: str, layer: Layer | None, layers: tuple[Layer, ...], inpu
         return f"{layer.dead:.0%} of the units of {layer.name} are constant with derivative 0 ({where})"
     if verdict == "saturated":
         return f"{layer.saturated:.0%} of the entries of {layer.name} lie where {layer.activation} is flat ({where})"
+    if verdict in ("rate high", "rate low"):
+        return f"the first step changes the weights of {layer.name} by {layer.update:.2g} of their size ({where})"
     if verdict == "vanishing":
         smallest = min(having, key=lambda layer: layer.ratio)
         return (

@@ -55,6 +55,8 @@ class Layer(NamedTuple):
         finite: whether pre-activation and gradient are free of NaN and infinity.
         sample: entries for the picture.
         troubles: names of the rules in `RULES` that the layer breaks.
+        update: root mean square of the optimizer's first update of the weights relative to that of the weights, the
+            parameters with at least two axes; NaN without an optimizer, without weights, and where they are all 0.
     """
 
     name: str
@@ -77,6 +79,13 @@ class Layer(NamedTuple):
     finite: bool
     sample: Sample
     troubles: tuple[str, ...] = ()
+    update: float = math.nan
+
+
+def typical(layers: Sequence[Layer]) -> float:
+    """The median update-to-weight ratio of the layers with weights; NaN without an optimizer."""
+    known = [layer.update for layer in layers if not math.isnan(layer.update)]
+    return float(np.median(known)) if known else math.nan
 
 
 def measured(signals: Sequence[Any], references: Sequence[Any], curved: Sequence[bool]) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from jaxopt_lite.diagnostics._layer import Layer
+from jaxopt_lite.diagnostics._layer import Layer, typical
 
 
 class Rule(NamedTuple):
@@ -29,6 +29,8 @@ RULES: dict[str, Rule] = {
     "exploding": Rule("gradient, or size of signals, grows through the layers by", 1e2, "steps diverge"),
     "vanishing": Rule("gradient relative to the last layer", 1e-3, "the first layers do not learn"),
     "collapsed": Rule("likeness of different inputs before an activation", 0.98, "what distinguishes inputs is lost"),
+    "rate high": Rule("first update / weights, the median of the layers", 0.5, "one step replaces the weights"),
+    "rate low": Rule("first update / weights, the median of the layers", 1e-6, "a million steps change little"),
     "linear": Rule("no operation of the network is curved", 0, "layers without activations are one linear map"),
     "not zero-centred": Rule(
         "absolute mean / root mean square of an activation", 0.8, "a hint: slower, rarely a cause"
@@ -43,6 +45,8 @@ def judged(layers: Sequence[Layer]) -> list[Layer]:
     """The layers with the rules that each of them breaks."""
     last = layers[-1].gradient
     largest, out = 0.0, []
+    update = typical(layers)
+    fast, slow = update > RULES["rate high"].limit, 0 < update < RULES["rate low"].limit
     for layer in layers:
         ratio = layer.gradient / last if last else math.nan
         largest = max(largest, ratio)  # a query may have little gradient while the value beside it has much
@@ -56,6 +60,8 @@ def judged(layers: Sequence[Layer]) -> list[Layer]:
             "exploding": max(ratio, growth) > RULES["exploding"].limit,
             "vanishing": largest < RULES["vanishing"].limit,
             "collapsed": bool(layer.activation) and layer.alike > RULES["collapsed"].limit,
+            "rate high": fast and layer.update > RULES["rate high"].limit,
+            "rate low": slow and layer.update < RULES["rate low"].limit,
             "not zero-centred": bool(layer.activation) and layer.offset > RULES["not zero-centred"].limit,
         }
         troubles = tuple(name for name, is_broken in broken.items() if is_broken)
@@ -77,7 +83,8 @@ def main_trouble(layers: Sequence[Layer], linear: bool) -> tuple[str, Layer | No
     """The trouble to cure first, and the first layer that has it; "healthy" if there is none.
 
     Dead and saturated layers explain small gradients, so they come before vanishing ones. Gradients that vanish or
-    explode explain collapse. Of dead, saturated and collapsed layers the first in the network is the cause of the rest.
+    explode explain collapse, and all of these explain the size of updates. Of dead, saturated and collapsed layers the
+    first in the network is the cause of the rest.
     """
     numbers = {name: [i for i, layer in enumerate(layers) if name in layer.troubles] for name in RULES}
     present = {name: having[0] for name, having in numbers.items() if having and name not in HINTS}
@@ -87,7 +94,7 @@ def main_trouble(layers: Sequence[Layer], linear: bool) -> tuple[str, Layer | No
     local = min((n for n in ("dead", "saturated", "collapsed") if n in present), key=present.__getitem__, default=None)
     if local in ("dead", "saturated"):
         return local, layers[present[local]]
-    for name in ("exploding", "vanishing", "collapsed"):
+    for name in ("exploding", "vanishing", "collapsed", "rate high", "rate low"):
         if name in present:
             return name, layers[present[name]]
     return ("linear", None) if linear else ("healthy", None)

@@ -11,12 +11,14 @@ from jaxopt_lite.diagnostics._rules import HINTS
 WIDTH = 80
 _HEAD = ("layer", "activation", "rms z", "dead", "flat", "alike", "gradient", "")
 _WIDTHS = (22, 10, 8, 5, 5, 5, 8, 10)
+_WITH_UPDATE = (14, *_WIDTHS[1:-1], 7, 10)  # of a diagnosis with an optimizer, whose table has one more column
 _ROWS = 24  # of a longer table the rows of the first, the last and the troubled layers are shown
 
 
 def text(diagnosis: Any) -> str:
     """Table, verdict and remedies, at most 80 columns wide."""
-    lines = [_line(_HEAD), *(_line(row) if row else "..." for row in _rows(diagnosis.layers)), ""]
+    rows = _rows(diagnosis.layers)
+    lines = [_line(_head(diagnosis.layers)), *(_line(row) if row else "..." for row in rows), ""]
     lines += _wrapped(f"{diagnosis.verdict.upper()}: {diagnosis.explanation}.")
     for i, remedy in enumerate(diagnosis.remedies):
         lines += ["", *_wrapped(f"{'Or' if i else 'To do'}: {remedy.text}")]
@@ -29,25 +31,35 @@ def text(diagnosis: Any) -> str:
 def html(diagnosis: Any) -> str:
     """The same as HTML."""
     rows = ["".join(f"<td>{html_.escape(cell)}</td>" for cell in row or ("...",)) for row in _rows(diagnosis.layers)]
-    head = "".join(f"<th>{name}</th>" for name in _HEAD)
+    head = "".join(f"<th>{name}</th>" for name in _head(diagnosis.layers))
     table = f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
     rest = text(diagnosis).split("\n\n", 1)[1]
     return f"{table}<pre>{html_.escape(rest)}</pre>"
 
 
+def _head(layers: tuple[Layer, ...]) -> tuple[str, ...]:
+    return (*_HEAD[:-1], "update", "") if _updated(layers) else _HEAD
+
+
+def _updated(layers: tuple[Layer, ...]) -> bool:
+    """Whether there are update-to-weight ratios to show."""
+    return not all(math.isnan(layer.update) for layer in layers)
+
+
 def _rows(layers: tuple[Layer, ...]) -> list[tuple[str, ...] | None]:
     """The cells of each layer; None where layers are left out."""
-    if len(layers) <= _ROWS:
-        return [_cells(layer) for layer in layers]
+    cells = [_cells(layer, _updated(layers)) for layer in layers]
     ends = _ROWS // 2
-    return [*map(_cells, layers[:ends]), None, *map(_cells, layers[-ends:])]
+    return [*cells] if len(cells) <= _ROWS else [*cells[:ends], None, *cells[-ends:]]
 
 
-def _cells(layer: Layer) -> tuple[str, ...]:
+def _cells(layer: Layer, updated: bool) -> tuple[str, ...]:
     trouble = next((name for name in layer.troubles if name not in HINTS), "")
     shares = (_share(layer.dead), _share(layer.saturated))
     alike = "-" if math.isnan(layer.alike) else f"{layer.alike:.2f}"
-    return (layer.name, layer.activation or "-", f"{layer.rms:.3g}", *shares, alike, f"{layer.ratio:.2g}", trouble)
+    update = ("-" if math.isnan(layer.update) else f"{layer.update:.2g}",) if updated else ()
+    signals = f"{layer.rms:.3g}", *shares, alike, f"{layer.ratio:.2g}"
+    return (layer.name, layer.activation or "-", *signals, *update, trouble)
 
 
 def _share(value: float) -> str:
@@ -55,11 +67,12 @@ def _share(value: float) -> str:
 
 
 def _line(cells: tuple[str, ...]) -> str:
-    fitted = [_fitted(cell, width) for cell, width in zip(cells, _WIDTHS, strict=True)]
-    aligned = [
-        c.ljust(w) if i in (0, 1, 7) else c.rjust(w) for i, (c, w) in enumerate(zip(fitted, _WIDTHS, strict=True))
-    ]
-    return " ".join(aligned).rstrip()
+    widths = _WIDTHS if len(cells) == len(_WIDTHS) else _WITH_UPDATE
+    left = (0, 1, len(widths) - 1)
+    fitted = [_fitted(cell, width) for cell, width in zip(cells, widths, strict=True)]
+    return " ".join(
+        c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(fitted, widths, strict=True))
+    ).rstrip()
 
 
 def _fitted(cell: str, width: int) -> str:

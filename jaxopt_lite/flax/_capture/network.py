@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 from flax import linen, nnx
+from flax.core import unfreeze
 
 from jaxopt_lite.flax._capture.layers import Path, innermost, marked, name_of
 from jaxopt_lite.flax._functional import mode
@@ -25,6 +26,7 @@ class Network(NamedTuple):
         layers: the class of each layer by the layer's path, as `{"blocks.0.query": "LinearGeneral"}`;
             of a Linen module it is known once `apply` has been called.
         api: "nnx" or "linen".
+        parameters: the function of a tree such as `arrays` that gives the parameters in it as nested dicts.
 
     Example:
         >>> network(nnx.Linear(4, 3, rngs=nnx.Rngs(0))).layers
@@ -36,6 +38,7 @@ class Network(NamedTuple):
     random: Any
     layers: dict[str, str]
     api: str
+    parameters: Callable[[Any], dict[Any, Any]]
 
 
 def network(model: Any, *, train: bool = True, call: Call | None = None) -> Network:
@@ -90,7 +93,12 @@ def _nnx(model: nnx.Module, train: bool, call: Call | None) -> Network:
             object.__setattr__(layer, "__class__", _marking(type(layer)))  # type: ignore[arg-type]
         return call(module, x) if call else module(x)
 
-    return Network(apply, arrays, random, {name_of(path): type(modules[path]).__name__ for path in paths}, "nnx")
+    layers = {name_of(path): type(modules[path]).__name__ for path in paths}
+    return Network(apply, arrays, random, layers, "nnx", _params)
+
+
+def _params(arrays: nnx.State) -> dict[Any, Any]:
+    return nnx.to_pure_dict(nnx.filter_state(arrays, nnx.Param))
 
 
 def _modules(model: nnx.Module) -> dict[Path, Any]:
@@ -119,8 +127,8 @@ def _marking(layer: type) -> type:
 
 
 def _linen(module: linen.Module, variables: Any, train: bool, call: Call | None) -> Network:
-    parameters = jax.tree_util.tree_flatten_with_path(variables.get("params", {}))[0]
-    owners = [tuple(key.key for key in path[:-1]) for path, _ in parameters]
+    leaves = jax.tree_util.tree_flatten_with_path(variables.get("params", {}))[0]
+    owners = [tuple(key.key for key in path[:-1]) for path, _ in leaves]
     names = {path: name_of(path) for path in innermost(owners, set())}
     layers = dict.fromkeys(names.values(), "")
     options = {} if call else mode(module, train=train)
@@ -138,4 +146,5 @@ def _linen(module: linen.Module, variables: Any, train: bool, call: Call | None)
         with linen.intercept_methods(intercept):
             return module.apply(variables, x, rngs=keys, mutable=mutable, method=call, **options)[0]
 
-    return Network(apply, variables, jax.random.key(0), layers, "linen")
+    parameters = lambda variables: unfreeze(variables.get("params", {}))  # noqa: E731
+    return Network(apply, variables, jax.random.key(0), layers, "linen", parameters)
