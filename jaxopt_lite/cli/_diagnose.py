@@ -35,10 +35,10 @@ def diagnose(options: argparse.Namespace) -> int:
 
     from jaxopt_lite.diagnostics import diagnose as diagnosed
 
-    model = _model(options, named, x)
+    model, optimizer = _model(options, named, x), _optimizer(options)
     loss = options.loss or ("mse" if y is not None and y.dtype.kind == "f" else "cross_entropy")
     try:
-        diagnosis = diagnosed(model, x, y, loss, optimizer=_optimizer(options))
+        diagnosis = diagnosed(model, x, y, loss, optimizer=optimizer)
     except Exception as error:
         raise Usage(f"{options.model} with inputs of shape {x.shape}: {_files.described(error)}") from error
     print(json.dumps(diagnosis.to_dict()) if options.json else diagnosis)
@@ -59,7 +59,10 @@ def _optimizer(options: argparse.Namespace) -> Any:
     if options.optimizer is None:
         return None
     rate = 1e-3 if options.learning_rate is None else options.learning_rate
-    return optimizers.CATALOGUE[options.optimizer].function(rate)
+    try:
+        return optimizers.CATALOGUE[options.optimizer].function(rate)
+    except ValueError as error:
+        raise Usage(f"--learning-rate {rate:g}: {error}") from error
 
 
 def _batch(options: argparse.Namespace, named: Any) -> tuple[Any, Any]:

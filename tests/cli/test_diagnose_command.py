@@ -107,3 +107,25 @@ def test_a_file_without_data_asks_for_inputs(command, tmp_path):
     (tmp_path / "bare.py").write_text("from flax import nnx\nmodel = nnx.Linear(3, 2, rngs=nnx.Rngs(0))\n")
     status, _, err = command("diagnose", "bare.py:model")
     assert status == 2 and "bare.py:model has no inputs: give --data file.py:name, or --input 64,784" in err
+
+
+def test_the_first_step_of_an_optimizer(diagnose):
+    status, out, err = diagnose("mine.py:of_rngs", "--optimizer", "adam", "--learning-rate", "3", "--json")
+    assert (status, err) == (0, "")
+    assert json.loads(out)["verdict"] == "rate high"
+    status, out, _ = diagnose("mine.py:of_rngs", "--optimizer", "sgd")
+    assert status == 0 and " update" in out.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (("--optimizer", "adan"), "unknown optimizer 'adan'"),
+        (("--learning-rate", "0.1"), "give --optimizer, as adam"),
+        (("--optimizer", "adam", "--learning-rate", "-1"), "--learning-rate -1: "),
+    ],
+)
+def test_optimizers_that_cannot_be(diagnose, words, message):
+    status, out, err = diagnose("mine.py:of_rngs", *words)
+    assert (status, out) == (2, "")
+    assert message in err and len(err.splitlines()) == 1
