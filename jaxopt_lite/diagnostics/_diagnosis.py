@@ -122,7 +122,7 @@ def explained(verdict: str, layer: Layer | None, layers: tuple[Layer, ...], inpu
     if verdict == "saturated":
         return f"{layer.saturated:.0%} of the entries of {layer.name} lie where {layer.activation} is flat ({where})"
     if verdict in ("rate high", "rate low"):
-        return f"the first step changes the weights of {layer.name} by {layer.update:.2g} of their size ({where})"
+        return f"the first step changes the weights of {layer.name} by {layer.update:.2g} times their size ({where})"
     if verdict == "vanishing":
         smallest = min(having, key=lambda layer: layer.ratio)
         return (
