@@ -10,6 +10,7 @@ import contextlib
 import os
 import random
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -45,6 +46,7 @@ class Size(NamedTuple):
         every: seconds between two of these, on average.
         long: steps of a run of the sweep whose speed is measured; it has 32 runs.
         reports: chunks that simulated workers report.
+        rounds: how often the speeds are measured.
     """
 
     rates: int = 8
@@ -54,9 +56,10 @@ class Size(NamedTuple):
     every: float = 4.0
     long: int = 1500
     reports: int = 3000
+    rounds: int = 3
 
 
-SMALL = Size(rates=2, steps=60, kills=2, restarts=1, every=3.0, long=100, reports=60)
+SMALL = Size(rates=2, steps=60, kills=2, restarts=1, every=3.0, long=100, reports=60, rounds=1)
 
 
 class Killed(NamedTuple):
@@ -234,18 +237,25 @@ def pace(size: Size, on: Any) -> tuple[float, float]:
 
 
 def speeds(size: Size) -> tuple[dict[str, float], dict[str, float]]:
-    """By way, the speed of two workers divided by that of one, and seconds until the first segment."""
-    found, start = {}, {}
+    """By way, the speed of two workers divided by that of one, and seconds until the first segment.
+
+    Both are the medians of the rounds.
+    """
+    found: dict[str, list[float]] = {}
+    start: dict[str, list[float]] = {}
     with cluster(2) as address:
         ways = {
             "processes": (sweeps.processes(1), sweeps.processes(2)),
             "Ray": (sweeps.ray(address, workers=1), sweeps.ray(address, workers=2)),
         }
-        for name, (one, two) in ways.items():
+        for name, (one, two) in list(ways.items()) * size.rounds:
             alone, _ = pace(size, one)
-            together, start[name] = pace(size, two)
-            found[name] = together / alone
-    return found, start
+            together, begun = pace(size, two)
+            found.setdefault(name, []).append(together / alone)
+            start.setdefault(name, []).append(begun)
+    print("speed of two workers:", found, file=sys.stderr)
+    medians = ({name: statistics.median(values) for name, values in each.items()} for each in (found, start))
+    return next(medians), next(medians)
 
 
 class Simulated:
@@ -359,7 +369,8 @@ def page(found: Found) -> str:
             "",
             "The sweep that is compared is the command's default one with `halving(race=True)`. The nodes of the cluster "
             "are simulated on this machine, one core each. Speed is that of a sweep of 32 runs of a perceptron of two "
-            "layers of 256 units, from the first quarter of its segments to the last eighth. The cost of a chunk and "
+            "layers of 256 units, from the first quarter of its segments to the last eighth, the median of "
+            f"{Size().rounds} rounds. The cost of a chunk and "
             "the rate of reports are measured with workers that only sleep, and chunks of two runs of 9,354 numbers.",
             "",
             "## Prediction and result",

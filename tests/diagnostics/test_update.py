@@ -40,7 +40,9 @@ def of_linen() -> Any:
 
 @pytest.mark.parametrize("build", [of_nnx, of_linen])
 @pytest.mark.parametrize(
-    "tx", [opt.adam(0.02), optax.adam(0.02), optax.sgd(0.3, momentum=0.9), opt.adamw(0.01, weight_decay=0.1)], ids=repr
+    "tx",
+    [opt.adam(0.02), optax.adam(0.02), optax.sgd(0.3, momentum=0.9), opt.adamw(0.01, weight_decay=0.1)],
+    ids=["adam", "optax.adam", "optax.sgd", "adamw"],
 )
 def test_the_ratio_is_that_of_optax(build: Any, tx: Any) -> None:
     plain = optax.adamw(0.01, weight_decay=0.1) if repr(tx).startswith("adamw") else tx
