@@ -3,6 +3,7 @@
 import os
 import signal
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -53,14 +54,14 @@ def test_numbers_are_the_same_if_a_worker_that_reads_a_stream_hangs(cluster, mon
     monkeypatch.setattr(_schedule, "segment_end", lambda step, end, length, stride: min(end, step + 50))
     options = {"steps": 200, "layout": sweeps.Layout(width=2)}
     here = sweeps.run(streamed.task(), streamed.SPACE, **options, progress=False)
-    stopped = []
+    before, stopped = actors(), set()  # workers of other tests may be ending
 
     def hang(progress):
         if progress.share_ran > 0 and not stopped:
-            stopped.extend(actors())
-            os.kill(stopped[0], signal.SIGSTOP)
+            stopped.update(actors() - before)
+            os.kill(*stopped, signal.SIGSTOP)
 
-    on = sweeps.ray(cluster.address, workers=1, patience=2)
+    on = sweeps.ray(cluster.address, workers=1, patience=6)
     there = sweeps.run(streamed.task(), streamed.SPACE, **options, on=on, progress=hang)
     assert len(stopped) == 1
     assert numbers(there) == numbers(here)
@@ -76,9 +77,21 @@ def test_a_stream_that_fails_in_a_worker_ends_the_sweep(cluster, tmp_path):
 
 
 def actors():
-    """The processes of the workers, which Ray names after their class."""
-    named = [path for path in Path("/proc").glob("[0-9]*/cmdline") if path.read_bytes().startswith(b"ray::_Station")]
-    return [int(path.parent.name) for path in named]
+    """The processes of the workers of this process's cluster, which Ray names after their class."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has ended meanwhile
+            number = int(path.parent.name)
+            if path.read_bytes().startswith(b"ray::_Station") and os.getpid() in ancestors(number):
+                found.add(number)
+    return found
+
+
+def ancestors(number):
+    """The parent of a process, its parent, and so on."""
+    while number > 1:
+        number = int(Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[1])
+        yield number
 
 
 @pytest.mark.filterwarnings("ignore")
