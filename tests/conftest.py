@@ -45,11 +45,15 @@ def rng() -> np.random.Generator:
 
 @pytest.fixture
 def optimised() -> Iterator[None]:
-    """Optimisation for tests of the last bits; programs that the process has already compiled stay as they are."""
+    """Optimisation for tests of the last bits, also of programs that the sweeps have compiled without."""
+    from jaxopt_lite.sweeps.programs import _executables
+
     quick = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", False)
+    _executables.clear()
     yield
     jax.config.update("jax_disable_most_optimizations", quick)
+    _executables.clear()
 
 
 @pytest.fixture

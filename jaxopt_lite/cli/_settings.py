@@ -104,7 +104,7 @@ def _rule(text: str, flag: str, kind: str, known: dict[str, dict[str, Any]]) -> 
     """A name and its settings, from a text such as `halving:eta=3,first=1/9`."""
     name, _, rest = text.partition(":")
     if name not in known:
-        raise Usage(f"{flag} {unknown(kind, name, known)}")
+        raise Usage(f"{flag}: {unknown(kind, name, known)}")
     settings = dict(known[name])
     for word in filter(None, rest.split(",")):
         key, _, value = word.partition("=")

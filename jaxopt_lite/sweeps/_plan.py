@@ -160,11 +160,13 @@ class Plan(NamedTuple):
             return str(self.on)
         return "CPU cores" if self.layout.backend == "cpu" else self.devices[0].device_kind
 
-    def placed(self) -> Iterator[tuple[Trial, int, Member]]:
-        """The trials of the first batch, each with the number of its group and its numbers in it.
+    @property
+    def trials(self) -> list[Trial]:
+        """The trials of the first batch, made anew: many of them take more memory than their points."""
+        return [trial for trial, _, _ in self.placed()]
 
-        They are made anew, since many of them take more memory than their points.
-        """
+    def placed(self) -> Iterator[tuple[Trial, int, Member]]:
+        """The trials of the first batch, each with the number of its group and its numbers in it."""
         for picks in self.points:
             trial = self.make(picks)
             yield trial, *self.grouping.assign(trial.value)

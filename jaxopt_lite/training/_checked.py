@@ -15,6 +15,9 @@ from jaxopt_lite.training.streams._stream import Stream
 Array = jax.Array
 _ADVICE = {
     "str": "give the function itself, as activations.relu",
+    "int": "give a function, as activations.relu",
+    "float": "give a function, as activations.relu",
+    "NoneType": "give a function, as activations.relu",
     "list": "in a space write sweeps.choice([...]) for alternatives",
     "tuple": "in a space write sweeps.choice([...]) for alternatives",
 }

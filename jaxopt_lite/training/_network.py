@@ -166,9 +166,10 @@ def _optimizer(trial: Any) -> optax.GradientTransformationExtraArgs:
     except (KeyError, TypeError, IndexError):
         similar = nearest("optimizer", map(str, trial)) if isinstance(trial, dict) else None
         hint = f"; rename its entry {similar!r}" if similar else ""
+        given = f"the entries {', '.join(map(str, trial))}" if isinstance(trial, dict) else repr(trial)
         raise ValueError(
-            'a trial is what build gets; a trial of a supervised task is a dict with an entry "optimizer", '
-            f"got {trial!r}{hint}"
+            f'a trial of a supervised task needs an entry "optimizer", as {{"optimizer": adam(1e-3)}}; it has '
+            f"{given}{hint}"
         ) from None
     if not hasattr(found, "update"):
         hint = ": call it, as adam(1e-3)" if callable(found) else ", not an optimizer such as adam(1e-3)"

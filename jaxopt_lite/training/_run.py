@@ -11,6 +11,7 @@ import numpy as np
 from jaxopt_lite.diagnostics import Diagnosis, Record
 from jaxopt_lite.training import _checked
 from jaxopt_lite.training._record import recorded_steps
+from jaxopt_lite.training._shown import shown
 from jaxopt_lite.training._task import Task
 from jaxopt_lite.training._trial import is_number, with_fixed
 from jaxopt_lite.training.streams._stream import Feed, batch_of
@@ -75,6 +76,12 @@ class Trained(NamedTuple):
                 "call task.model(trial, trained.carry) of a task that has one"
             )
         return self.model_of(self.carry)
+
+    def __repr__(self) -> str:
+        """In a line: the scores, the steps, and the carry without the entries of its arrays."""
+        steps = next((points[-1][0] for points in self.curve.values() if points), 0)
+        values = ", ".join(f"{name}={value:.4g}" for name, value in self.scores.items())
+        return f"Trained({values}, steps={steps}, carry={shown(self.carry)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Trained, (*self[:3], None, self.diagnoses)  # the functions of a task are seldom importable by name

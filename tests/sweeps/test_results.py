@@ -87,7 +87,7 @@ def test_csv_parquet_and_pandas_give_the_table_back(results, tmp_path):
         ({"seeds": [1, 1]}, "different"),
         ({"seeds": [-1]}, "seeds must be"),
         ({"trials": 0}, "trials must be"),
-        ({"store": "nowhere", "resume": True}, "no sweep to resume"),
+        ({"store": "nowhere", "resume": True}, "no sweep to continue"),
     ],
 )
 def test_wrong_settings_are_named_before_anything_runs(options, message):

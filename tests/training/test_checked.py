@@ -11,7 +11,9 @@ SPACES = {
     "text": ({"activation": "relu", "optimizer": ADAM}, "'activation' .* is 'relu': .*activations.relu"),
     "texts": ({"activation": sweeps.choice(["relu", "tanh"]), "optimizer": ADAM}, "activations.relu"),
     "list": ({"activation": [activations.relu, activations.tanh], "optimizer": ADAM}, "sweeps.choice"),
-    "list around": ([{"activation": activations.relu, "optimizer": ADAM}], "a trial is what build gets.*'?optimizer"),
+    "list around": ([{"activation": activations.relu, "optimizer": ADAM}], 'needs an entry "optimizer"'),
+    "number": ({"activation": 3, "optimizer": ADAM}, "'activation' .* is 3: give a function"),
+    "no optimizer": ({"activation": activations.relu}, "it has the entries activation\n"),
     "misspelt": ({"activaton": activations.relu, "optimizer": ADAM}, "entries activaton, optimizer: did you mean"),
 }
 

@@ -301,3 +301,10 @@ def test_mnist1d_is_the_authors(tmp_path, monkeypatch):
 def test_an_unknown_task_offers_the_nearest():
     with pytest.raises(ValueError, match="did you mean 'digits'"):
         training.builtin("digit")
+
+
+def test_a_result_prints_in_a_line():
+    trained = training.run(small.task(), {"activation": activations.relu, "optimizer": optimizers.adam(0.01)}, steps=7)
+    text = repr(trained)
+    assert f"test_loss={trained.scores['test_loss']:.4g}" in text and "steps=7" in text
+    assert "float32[" in text and "Array(" not in text and len(text) < 700

@@ -26,7 +26,7 @@ def check(store: Path, resume: bool) -> None:
     """
     if resume and not exists(store):
         raise StoreError(
-            f"{store} holds no sweep to resume: there is no {FILE} in it. A sweep that was interrupted before its "
+            f"{store} holds no sweep to continue: there is no {FILE} in it. A sweep that was interrupted before its "
             "programs were compiled leaves none; start it again"
         )
     if not resume and exists(store):
