@@ -57,8 +57,11 @@ class Lines:
         self._last = -SECONDS_BETWEEN_LINES
         self._phase = ""
         self._finished = False
+        self._begun: tuple[float, float] | None = None  # share made and seconds when the first segment had ended
 
     def __call__(self, progress: Progress) -> None:
+        if self._begun is None and progress.share_ran:
+            self._begun = progress.share_ran, progress.seconds
         now = time.monotonic()
         done = progress.phase == "run" and progress.trials_done == progress.trials
         if done and self._finished:
@@ -67,7 +70,13 @@ class Lines:
         if progress.phase == self._phase and not done and now - self._last < SECONDS_BETWEEN_LINES:
             return
         self._last, self._phase = now, progress.phase
-        rate = progress.share_ran / progress.seconds if progress.seconds else 0.0
-        seconds = 0.0 if done or not rate else (1 - progress.share) / rate
-        eta = f", about {seconds:.0f} s left" if seconds else ""
+        left = None if done else self._left(progress)
+        eta = "" if left is None else f", about {left:.0f} s left"
         print(sentence(progress, self._objective) + eta, file=sys.stderr, flush=True)
+
+    def _left(self, progress: Progress) -> float | None:
+        """Seconds that are left at the pace since the first segment, before which workers may have started."""
+        if self._begun is None or progress.share_ran <= self._begun[0]:
+            return None
+        share, seconds = self._begun
+        return (1 - progress.share) * (progress.seconds - seconds) / (progress.share_ran - share)

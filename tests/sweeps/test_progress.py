@@ -7,7 +7,8 @@ import re
 import pytest
 
 from jaxopt_lite import sweeps
-from jaxopt_lite.sweeps._lines import sentence
+from jaxopt_lite.sweeps import _lines
+from jaxopt_lite.sweeps._lines import Lines, sentence
 from tests.report import searched as example
 
 FULL = 27 * 3 * example.STEPS
@@ -55,6 +56,18 @@ def test_the_line_says_it():
     assert last.startswith("1/27 settings done, best run ") and "at most" not in last
     assert seen[-1].best["step"] == 27
     assert "\n" not in text
+
+
+def test_the_time_left_does_not_count_the_start_of_workers(monkeypatch, capsys):
+    """30 s until the first tenth is made; then 1 s for each further tenth."""
+    monkeypatch.setattr(_lines, "SECONDS_BETWEEN_LINES", 0.0)
+    show, (start, *_) = Lines("validation_score"), told()[0]
+    for tenths in range(5):
+        share, seconds = tenths / 10, 29.0 + tenths if tenths else 0.0
+        show(start._replace(share=share, share_ran=share, seconds=seconds, trials_done=0))
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.rpartition(", about ")[2] for line in lines[2:]] == ["8 s left", "7 s left", "6 s left"]
+    assert not any("left" in line for line in lines[:2])
 
 
 def test_a_population_is_alive_and_makes_all_steps():
