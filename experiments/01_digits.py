@@ -168,8 +168,8 @@ def tested(best: sweeps.Setting) -> str:
     if "test_accuracy" not in best.scores:
         return ""
     return (
-        f" The test accuracy of the selected setting is {best.scores['test_accuracy']:.4f}; the test part took no part in "
-        "the selection."
+        f" The test accuracy of the selected setting is {best.scores['test_accuracy']:.4f}; it was selected without the "
+        "test part."
     )
 
 

@@ -257,7 +257,9 @@ def _dry_run(planned: Any, as_json: bool) -> int:
         low, high = estimated["seconds"]
         print(planned)
         print(f"memory    {estimated['bytes_at_a_time'] / 1e6:.1f} MB for the chunks that run at once")
-        print(f"estimate  {low:.0f} to {high:.0f} s of training, plus compilation; {estimated['gflop']:.3g} GFLOP")
+        work = estimated["gflop"]
+        gflop = f"{work:,.0f}" if work >= 100 else f"{work:.3g}"
+        print(f"estimate  {low:.0f} to {high:.0f} s of training, plus compilation; {gflop} GFLOP")
     return 0
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 _NO_DATA = hashlib.sha256().hexdigest()  # the digest that a store keeps of the data of a task without data
-UNSEEN = "of the selected setting; the test part took no part in the selection"
+UNSEEN = "of the selected setting; it was selected without the test part"
 _PAIRED = " (the 95 % interval of the difference, paired by seed, includes 0)"
 
 

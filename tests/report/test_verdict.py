@@ -12,7 +12,7 @@ from jaxopt_lite.sweeps.store._ledger import Row
 from tests.report.conftest import RATES, grid, hump
 
 CELLS = grid(activation=["relu", "tanh"], learning_rate=RATES)
-UNSEEN = "of the selected setting; the test part took no part in the selection"
+UNSEEN = "of the selected setting; it was selected without the test part"
 
 
 def on_test_part(row: Row) -> dict[str, float]:
