@@ -65,6 +65,21 @@ def test_pytrees_are_pytrees_where_they_are_sent(cls: Any) -> None:
     np.testing.assert_array_equal(doubled.weights["w"], [0, 2, 4])
 
 
+@dataclasses.dataclass
+class ByHand:
+    weights: Any
+
+    def __post_init__(self) -> None:
+        self.parts = (self.weights,)
+
+
+jax.tree_util.register_pytree_node(ByHand, lambda one: (one.parts, None), lambda _, parts: ByHand(*parts))
+
+
+def test_a_class_that_is_flattened_by_hand_can_be_sent() -> None:
+    np.testing.assert_array_equal(sent(ByHand(jnp.ones(2)), sys.modules[__name__]).weights, [1, 1])
+
+
 def test_other_classes_stay_leaves() -> None:
     found = sent(NoPytree(jnp.ones(2)), sys.modules[__name__])
     assert jax.tree.leaves(found) == [found]

@@ -54,7 +54,10 @@ def _registration(cls: type[Any]) -> tuple[Any, ...] | None:
         probe: Any = object.__new__(cls)
         for name in fields:
             object.__setattr__(probe, name, _Leaf(name))
-        leaves = jax.tree.leaves(probe)
+        try:
+            leaves = jax.tree.leaves(probe)
+        except Exception:  # its flattening, written by hand, needs more than the fields
+            return None
         data = [leaf.name for leaf in leaves if isinstance(leaf, _Leaf)]
         known = len(data) == len(leaves)  # else it is not registered, and its own only leaf
         return (jax.tree_util.register_dataclass, data, [f for f in fields if f not in data]) if known else None
