@@ -1,5 +1,6 @@
 """Classes of the main program that are pytrees are pytrees in workers too."""
 
+import abc
 import dataclasses
 import functools
 import sys
@@ -27,6 +28,30 @@ class Registered:
     width: int = 3
 
 
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["weights"], meta_fields=[])
+@dataclasses.dataclass
+class Derived:
+    weights: Any
+    width: int = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        self.width = 3
+
+
+@jax.tree_util.register_pytree_node_class
+@dataclasses.dataclass
+class FlattenedFields:
+    weights: Any
+    width: int = dataclasses.field(init=False, default=3)
+
+    def tree_flatten(self) -> Any:
+        return (self.weights,), self.width
+
+    @classmethod
+    def tree_unflatten(cls, _: Any, children: Any) -> Any:
+        return cls(*children)
+
+
 @jax.tree_util.register_pytree_node_class
 class Flattened:
     def __init__(self, weights: Any) -> None:
@@ -52,7 +77,7 @@ class NoPytree:
     width: int = 3
 
 
-@pytest.mark.parametrize("cls", [Flax, Registered, Flattened, Keyed])
+@pytest.mark.parametrize("cls", [Flax, Registered, Derived, FlattenedFields, Flattened, Keyed])
 def test_pytrees_are_pytrees_where_they_are_sent(cls: Any) -> None:
     value = cls({"w": jnp.arange(3.0), "none": None})
     found = sent(value, sys.modules[__name__])
@@ -83,3 +108,26 @@ def test_a_class_that_is_flattened_by_hand_can_be_sent() -> None:
 def test_other_classes_stay_leaves() -> None:
     found = sent(NoPytree(jnp.ones(2)), sys.modules[__name__])
     assert jax.tree.leaves(found) == [found]
+
+
+@dataclasses.dataclass
+class Abstract(abc.ABC):
+    width: int
+
+    @abc.abstractmethod
+    def doubled(self) -> int: ...
+
+
+class Concrete(Abstract):
+    def doubled(self) -> int:
+        return 2 * self.width
+
+
+@dataclasses.dataclass
+class OfBuiltIn(Exception):
+    width: int
+
+
+def test_dataclasses_that_cannot_be_made_without_arguments_can_be_sent() -> None:
+    concrete, error = sent((Concrete(3), OfBuiltIn(3)), sys.modules[__name__])
+    assert concrete.doubled() == 6 and error.width == 3

@@ -49,23 +49,32 @@ def _set_and_register(cls: Any, state: tuple[Any, Any, Any]) -> None:
 
 def _registration(cls: type[Any]) -> tuple[Any, ...] | None:
     """What registers a class as a pytree, and its further arguments; None if it is none, or how is not known."""
-    if dataclasses.is_dataclass(cls):
-        fields = [field.name for field in dataclasses.fields(cls)]
-        probe: Any = object.__new__(cls)
-        for name in fields:
-            object.__setattr__(probe, name, _Leaf(name))
-        try:
-            leaves = jax.tree.leaves(probe)
-        except Exception:  # its flattening, written by hand, needs more than the fields
+    with contextlib.suppress(TypeError):  # it is abstract, or a built-in type makes its instances
+        if jax.tree_util.all_leaves([object.__new__(cls)]):
             return None
-        data = [leaf.name for leaf in leaves if isinstance(leaf, _Leaf)]
-        known = len(data) == len(leaves)  # else it is not registered, and its own only leaf
-        return (jax.tree_util.register_dataclass, data, [f for f in fields if f not in data]) if known else None
     if hasattr(cls, "tree_unflatten") and hasattr(cls, "tree_flatten_with_keys"):
         return (jax.tree_util.register_pytree_with_keys_class,)
     if hasattr(cls, "tree_unflatten") and hasattr(cls, "tree_flatten"):
         return (jax.tree_util.register_pytree_node_class,)
-    return None
+    data = _children(cls) if dataclasses.is_dataclass(cls) else None
+    if data is None:
+        return None
+    static = [field.name for field in dataclasses.fields(cls) if field.init and field.name not in data]
+    return jax.tree_util.register_dataclass, data, static
+
+
+def _children(cls: type[Any]) -> list[str] | None:
+    """The fields of a dataclass that are its children as a pytree; None if they are not known."""
+    fields = [field.name for field in dataclasses.fields(cls)]
+    try:
+        probe: Any = object.__new__(cls)
+        for name in fields:
+            object.__setattr__(probe, name, _Leaf(name))
+        leaves = jax.tree.leaves(probe)
+    except Exception:  # it cannot be made so, or its flattening, written by hand, needs more than the fields
+        return None
+    data = [leaf.name for leaf in leaves if isinstance(leaf, _Leaf)]
+    return data if len(data) == len(leaves) else None
 
 
 class _Leaf:
