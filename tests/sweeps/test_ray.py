@@ -96,8 +96,9 @@ def ancestors(number):
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_address_of_another_cluster_is_refused(cluster):
-    sweeps.plan(small.task(), small.space(), steps=5, on=sweeps.ray(cluster.address))
     port = cluster.address.rpartition(":")[2]
+    for address in (cluster.address, f"localhost:{port}", f"127.0.0.1:{port}"):
+        sweeps.plan(small.task(), small.space(), steps=5, on=sweeps.ray(address))
     with pytest.raises(ValueError, match=rf"is connected to the Ray cluster at '.*:{port}', .*call ray.shutdown"):
         sweeps.plan(small.task(), small.space(), steps=5, on=sweeps.ray("127.0.0.1:1"))
 

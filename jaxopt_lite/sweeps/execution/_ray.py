@@ -217,13 +217,14 @@ def _ray() -> Any:
     return ray
 
 
-def _numeric(address: str) -> str:
-    """An address with its host as a number, if the host is known."""
+def _numeric(ray: Any, address: str) -> str:
+    """An address with its host as the number that other machines use, if the host is known."""
     host, _, port = address.rpartition(":")
     try:
-        return f"{socket.gethostbyname(host)}:{port}"
+        number = socket.gethostbyname(host)
     except OSError:
         return address
+    return f"{ray.util.get_node_ip_address() if number.startswith('127.') else number}:{port}"
 
 
 def _connected(address: str) -> Any:
@@ -235,7 +236,8 @@ def _connected(address: str) -> Any:
     ray = _ray()
     if ray.is_initialized():
         there = ray.get_runtime_context().gcs_address
-        if address not in ("auto", "local") and "//" not in address and _numeric(address) != _numeric(there):
+        other = address not in ("auto", "local") and "//" not in address
+        if other and _numeric(ray, address) != _numeric(ray, there):
             raise TaskError(
                 f"this process is connected to the Ray cluster at {there!r}, so it cannot use that at {address!r}: "
                 'call ray.shutdown() first, or give "auto" for the cluster that it is connected to'
