@@ -116,9 +116,10 @@ class Pool:
             except Exception as error:
                 if self._closed.is_set():
                     return
-                tries, self.lost = tries + 1, self.lost + 1
-                if isinstance(error, Lost) and tries < TRIES:
-                    continue
+                if isinstance(error, Lost):
+                    tries, self.lost = tries + 1, self.lost + 1
+                    if tries < TRIES:
+                        continue
                 self._starting.discard(me)
                 self._leave(RuntimeError(f"a worker cannot be started: {error}") if tries == TRIES else error)
                 return
