@@ -93,8 +93,10 @@ class Tally:
         self._begun = time.perf_counter()
         self._read()
         self._before = len(self.finished)
+        self._again: set[int] = set()  # finished runs that are being made again for their final states
         self._alive, self._step = planned.most, self._rungs[0]
-        self._say()
+        if self._before < max(len(self._rows), planned.runs):  # else nothing may be left, which is not known yet
+            self._say()
 
     @property
     def ran(self) -> int:
@@ -113,6 +115,7 @@ class Tally:
             runs: the runs of the round, and the steps to which they are brought.
         """
         self._read()
+        self._again = {row.id for row, _ in runs} & self.finished
         self._step = max(step for _, step in runs)
         if self._plan.stop.stops:
             begun = {trial for trial, *_ in self._rows.values()}
@@ -146,6 +149,7 @@ class Tally:
                 self._diverged_early += self._plan.steps - outcome.step
             if outcome.status != "running":
                 self.finished.add(outcome.id)
+                self._again.discard(outcome.id)
             if outcome.status not in LOSSES and self._plan.task.objective in outcome.scores:
                 self._consider(outcome.id, outcome.step, outcome.scores[self._plan.task.objective])
         self._say()
@@ -153,6 +157,7 @@ class Tally:
     def end(self) -> None:
         """Report that nothing is left to run."""
         self._read()
+        self._again = set()
         self._step = self._plan.steps
         if self._plan.stop.stops:
             self._alive = len(self._done())
@@ -178,7 +183,7 @@ class Tally:
                 programs=len(self._plan.used),
                 programs_ready=len(self._plan.used),
                 trials=max(len(self._rows), self._plan.runs),
-                trials_done=len(self.finished),
+                trials_done=len(self.finished - self._again),
                 trials_diverged=self._diverged,
                 trials_ran=self.ran,
                 share=1.0 if finished else min(1.0, made / self._expected),

@@ -4,12 +4,14 @@ import io
 import itertools
 import re
 
+import jax
 import pytest
 
-from jaxopt_lite import sweeps
+from jaxopt_lite import optimizers, sweeps
 from jaxopt_lite.sweeps import _lines
 from jaxopt_lite.sweeps._lines import Lines, sentence
 from tests.report import searched as example
+from tests.sweeps import small
 
 FULL = 27 * 3 * example.STEPS
 
@@ -68,6 +70,16 @@ def test_the_time_left_does_not_count_the_start_of_workers(monkeypatch, capsys):
     lines = capsys.readouterr().err.splitlines()
     assert [line.rpartition(", about ")[2] for line in lines[2:]] == ["8 s left", "7 s left", "6 s left"]
     assert not any("left" in line for line in lines[:2])
+
+
+def test_runs_that_are_made_again_for_their_final_states_are_not_done(tmp_path):
+    seen, options = [], {"steps": 5, "store": tmp_path / "s"}
+    space = {"activation": jax.nn.relu, "optimizer": optimizers.sgd(sweeps.values([0.1, 0.2]))}
+    sweeps.run(small.plain(), space, **options, keep=0, progress=False)
+    sweeps.run(small.plain(), space, **options, keep=1, resume=True, progress=seen.append)
+    made = [p for p in seen if p.phase == "run"]
+    assert [p.trials_done for p in made] == [1, 2, 2]
+    assert not any("complete" in sentence(p, small.plain().objective) for p in made)
 
 
 def test_a_population_is_alive_and_makes_all_steps():
