@@ -151,7 +151,7 @@ def test_a_worker_that_takes_long_to_read_is_not_lost_while_it_gives_signs_of_li
         import sys, time
         from multiprocessing.connection import Connection
         sweep = Connection(int(sys.argv[1]))
-        for _ in range(8):
+        for _ in range(10):
             time.sleep(0.25)
             sweep.send(("beat", None))
         sweep.send(("answer", None))
@@ -161,7 +161,7 @@ def test_a_worker_that_takes_long_to_read_is_not_lost_while_it_gives_signs_of_li
     (tmp_path / "worker.py").write_text(textwrap.dedent(worker))
     monkeypatch.setattr(_processes._serve, "__file__", str(tmp_path / "worker.py"))
     large = bytes(10_000_000)
-    _processes._Process(large, lambda group: None, patience=1.0, closed=threading.Event()).close()
+    _processes._Process(large, lambda group: None, patience=2.0, closed=threading.Event()).close()
 
 
 def test_modules_that_the_user_sends_by_value_stay_registered():
