@@ -13,6 +13,7 @@ from jaxopt_lite.sweeps._task_error import TaskError
 from jaxopt_lite.sweeps.execution._pool import Lost, Pool, Unfit, check_patience
 from jaxopt_lite.sweeps.execution._portable import Recipe, Setup, Shipped, Station, setup
 from jaxopt_lite.sweeps.execution._work import Answer, Failed, Work, one_line
+from jaxopt_lite.training import StreamError
 
 _LOOK_SECONDS = 0.5
 
@@ -187,6 +188,7 @@ class _Actor:
 
         Raises:
             Lost: the worker is gone.
+            StreamError: the data cannot be read.
         """
         errors = self._ray.exceptions
         try:
@@ -200,7 +202,9 @@ class _Actor:
         except errors.GetTimeoutError:
             self._ray.kill(self._actor)
             raise Lost(f"it gave no sign of life for {self._patience:g} s") from None
-        except errors.RayTaskError:  # of this package: errors of the task are answers
+        except errors.RayTaskError as error:  # of this package: errors of the task are answers
+            if isinstance(error.cause, StreamError):  # whose text Ray begins with a traceback
+                raise error.cause from None
             raise
         except errors.RayError as error:  # the worker, its node, its memory
             self._ray.kill(self._actor)
