@@ -257,19 +257,16 @@ def _costs(spent: dict[bool, list[Seconds]], ratio: float, settings: dict[str, A
     flags = " ".join(["jaxopt-lite sweep", *(f"{_settings.flag_of(name)} {value}" for name, value in changed.items())])
     low, high = np.quantile(ratios(spent), (0.25, 0.75))
     rows = []
-    for label, pick in (
-        ("training", lambda all_: statistics.median(one.training for one in all_[1:])),
-        ("programs, compiled before", lambda all_: statistics.median(one.programs for one in all_[1:])),
-        ("programs, first time", lambda all_: all_[0].programs),
-    ):
-        off, on = pick(spent[False]), pick(spent[True])
-        rows.append(f"| {label} | {off:.2f} | {on:.2f} | {on / off - 1:+.1%} |")
+    for label, part in (("training", "training"), ("programs, compiled before", "programs")):
+        off, on = ([getattr(one, part) for one in spent[diagnose][1:]] for diagnose in (False, True))
+        more = statistics.median(y / x for x, y in zip(off, on, strict=True)) - 1
+        rows.append(f"| {label} | {statistics.median(off):.2f} | {statistics.median(on):.2f} | {more:+.1%} |")
     return [
         f"CPU seconds of `{flags}` on the digits with and without `diagnose=True`, in turns, median of "
         f"{len(spent[True]) - 1} after a small one that compiles. The ratio of the training part has the median "
         f"{ratio:.3f} and the quartiles {low:.3f} and {high:.3f}. Programs that are compiled are kept on disk by "
-        "`jaxopt-lite sweep`, so a second sweep does not compile them again, but traces them. The first time is one "
-        "measurement each, that with the diagnosis first, so its row says nothing of what the diagnosis costs.",
+        "`jaxopt-lite sweep`, so a second sweep does not compile them again, but traces them. The last "
+        "column is the median of the ratios.",
         "",
         "| CPU seconds | without | with | more |",
         "|---|---|---|---|",
