@@ -99,15 +99,7 @@ def streamed(
     cost = _losses.named(loss)
     size, limit = _whole("batch_size", batch_size), _whole("window_bytes", window_bytes)
     held_out = _held_out(validation, test, one_pass)
-    if not (isinstance(keys, tuple | list) and len(keys) == 2):
-        raise ValueError(f'keys takes the names of the entries of x and y, as ("image", "label"); got {keys!r}')
-    examples = Source(source, (keys[0], keys[1]), shuffled=not one_pass)
-    if size > examples.examples:
-        raise ValueError(
-            f"source has {examples.examples} examples, fewer than the batch_size of {size}: give a smaller batch_size"
-        )
-    if diagnose and examples.examples < 2:
-        raise ValueError("diagnose=True needs at least 2 training examples: layers are judged by how inputs differ")
+    examples = _examples(source, keys, size, one_pass, diagnose)
     data = _parts.checked((examples.read(observed(examples.examples)), *held_out), fewest=1)
     labels = _parts.labels(data) | ({} if examples.labels is None else {"training": examples.labels})
     cost = _losses.fitted(cost, loss, labels)
@@ -174,6 +166,25 @@ def _whole(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
     return int(value)
+
+
+def _examples(source: Any, keys: Any, batch_size: int, one_pass: bool, diagnose: bool) -> Source:
+    """The training examples.
+
+    Raises:
+        ValueError: `keys` are not two names, or there are fewer examples than a batch or the diagnosis needs.
+    """
+    if not (isinstance(keys, tuple | list) and len(keys) == 2):
+        raise ValueError(f'keys takes the names of the entries of x and y, as ("image", "label"); got {keys!r}')
+    found = Source(source, (keys[0], keys[1]), shuffled=not one_pass)
+    if batch_size > found.examples:
+        raise ValueError(
+            f"source has {found.examples} examples, fewer than the batch_size of {batch_size}: give a smaller "
+            "batch_size"
+        )
+    if diagnose and found.examples < 2:
+        raise ValueError("diagnose=True needs at least 2 training examples: layers are judged by how inputs differ")
+    return found
 
 
 def _held_out(validation: Part | None, test: Part | None, one_pass: bool) -> list[Part]:
