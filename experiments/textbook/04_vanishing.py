@@ -6,12 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from experiment import Experiment, Interval, Outcome, Prediction, Result, Table, interval, main, shown
 from pictures import bare, depth_axis, gradients_by_layer, points
-from plain_networks import Signals, digits, edge_gain, propagation, random_signals, seeds_of, trained_by_depth
+from plain_networks import Signals, digits, edge_gain, first_gradients, propagation, seeds_of, trained_by_depth
 
 from jaxopt_lite import activations as act
 from jaxopt_lite import optimizers as opt
 from jaxopt_lite import sweeps
-from jaxopt_lite.activations import initializers
 
 DEEP, WIDTH, EXAMPLES = 100, 256, 64
 DEPTHS = (2, 4, 8, 16, 32)
@@ -99,12 +98,8 @@ def slope_of(backward: np.ndarray) -> np.ndarray:
 def measure(seed: int, small: bool) -> Result:
     size = Size(depth=20, width=32, steps=10, seeds=2, rates=(1e-3,)) if small else Size()
     seeds = seeds_of(seed, size.seeds)
-    signals = {
-        name: random_signals(f, initializers.normal(gain), size.depth, size.width, EXAMPLES, seeds)
-        for name, (f, gain) in NETWORKS.items()
-    }
-    ratios = {name: interval(one.backward[:, 0] / LOG_10) for name, one in signals.items()}
-    theory = {name: float(propagation(f, g, size.depth).backward[0]) / LOG_10 for name, (f, g) in NETWORKS.items()}
+    gradients = first_gradients(NETWORKS, size.depth, size.width, EXAMPLES, seeds)
+    signals, ratios, theory = gradients
     slope = interval(slope_of(signals[TANH].backward))
     adam = {"adam": opt.adam(sweeps.values(list(size.rates)))}
     found = trained_by_depth(NETWORKS, DEPTHS, adam, digits(seed), TRAINED_WIDTH, size.steps, seeds)
@@ -117,14 +112,14 @@ def measure(seed: int, small: bool) -> Result:
     def near(name: str, relative: float = 0, absolute: float = 0) -> bool:
         return abs(ratios[name].value - theory[name]) <= relative * abs(theory[name]) + absolute
 
-    def said(name: str) -> str:
-        return f"{shown(ratios[name], 4)}, formula {theory[name]:.2f}"
-
     outcomes = (
-        Outcome(said(SIGMOID), near(SIGMOID, relative=0.02)),
-        Outcome(f"{said(TANH)}; slope {shown(slope, 2)}", near(TANH, absolute=0.4) and abs(slope.value - 0.5) <= 0.1),
-        Outcome(said(HALF), near(HALF, relative=0.03)),
-        Outcome(said(EDGED), near(EDGED, absolute=0.7)),
+        Outcome(gradients.text(SIGMOID), near(SIGMOID, relative=0.02)),
+        Outcome(
+            f"{gradients.text(TANH)}; slope {shown(slope, 2)}",
+            near(TANH, absolute=0.4) and abs(slope.value - 0.5) <= 0.1,
+        ),
+        Outcome(gradients.text(HALF), near(HALF, relative=0.03)),
+        Outcome(gradients.text(EDGED), near(EDGED, absolute=0.7)),
         Outcome(
             f"{means[SIGMOID][4]:.3f} at depth 4; below 0.5 from depth {fails} on",
             means[SIGMOID][4] > 0.8 and fails in (8, 16),

@@ -6,7 +6,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from experiment import Experiment, Interval, Outcome, Prediction, Result, Table, interval, main, shown
 from pictures import bare, gradients_by_layer
-from plain_networks import Accuracy, Plain, Signals, accuracy_of, best_of, digits, propagation, random_signals, seeds_of
+from plain_networks import (
+    Accuracy,
+    Plain,
+    Signals,
+    accuracy_of,
+    best_of,
+    digits,
+    first_gradients,
+    propagation,
+    seeds_of,
+)
 
 from jaxopt_lite import activations as act
 from jaxopt_lite import optimizers as opt
@@ -111,12 +121,8 @@ PREDICTIONS = (
 def measure(seed: int, small: bool) -> Result:
     size = Size(depth=20, width=32, steps=5, seeds=2, decades=(-3.0, -1.0)) if small else Size()
     seeds = seeds_of(seed, size.seeds)
-    signals = {
-        name: random_signals(f, initializers.normal(gain), size.depth, size.width, EXAMPLES, seeds)
-        for name, (f, gain) in NETWORKS.items()
-    }
-    ratios = {name: interval(one.backward[:, 0] / LOG_10) for name, one in signals.items()}
-    theory = {name: float(propagation(f, g, size.depth).backward[0]) / LOG_10 for name, (f, g) in NETWORKS.items()}
+    gradients = first_gradients(NETWORKS, size.depth, size.width, EXAMPLES, seeds)
+    signals, ratios, theory = gradients
     found = trained(seed, size)
     accuracy = {key: np.array([one.test for one in by_rate]) for key, by_rate in found.items()}
     top = {key: highest(one, size) for key, one in accuracy.items()}
@@ -125,13 +131,13 @@ def measure(seed: int, small: bool) -> Result:
     gap = interval(best[2.0, 1.0] - best[2.0, 1e30])
     cost = {clip: interval(best[1.0, clip] - best[2.0, clip]) for clip in CLIPS}
 
-    def said(name: str) -> str:
-        return f"{shown(ratios[name], 4)}, formula {theory[name]:.2f}"
-
     outcomes = (
-        Outcome(said(LARGE), abs(ratios[LARGE].value / theory[LARGE] - 1) <= 0.04),
-        Outcome(said(CHAOTIC), abs(ratios[CHAOTIC].value - theory[CHAOTIC]) <= 0.4),
-        Outcome(f"{said(RELU)}; {said(TANH)}", abs(ratios[RELU].value) <= 1 and ratios[TANH].value <= -0.5),
+        Outcome(gradients.text(LARGE), abs(ratios[LARGE].value / theory[LARGE] - 1) <= 0.04),
+        Outcome(gradients.text(CHAOTIC), abs(ratios[CHAOTIC].value - theory[CHAOTIC]) <= 0.4),
+        Outcome(
+            f"{gradients.text(RELU)}; {gradients.text(TANH)}",
+            abs(ratios[RELU].value) <= 1 and ratios[TANH].value <= -0.5,
+        ),
         Outcome(times(shift[1e30]), abs(shift[1e30].value - SHIFT) <= 0.5),
         Outcome(times(shift[1.0]), math.log10(0.3) <= shift[1.0].value <= math.log10(6.4)),
         Outcome(

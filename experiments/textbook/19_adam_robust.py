@@ -1,7 +1,7 @@
 """19: is Adam robust to the choice of its learning rate, and efficient?"""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -28,12 +28,11 @@ COLOURS = {"sgd": "C0", "momentum": "C9", "adagrad": "C2", "rmsprop": "C1", "ada
 
 
 class Size(NamedTuple):
-    seeds: int = 12
     short: int = 125
-    steps: tuple[tuple[str, int, float], ...] = (  # task, steps, training loss to reach
-        ("digits", 1000, 0.1 * math.log(10)),
-        ("mnist1d", 500, 0.5 * math.log(10)),
-        ("spirals", 1000, 0.5 * math.log(2)),
+    steps: tuple[tuple[str, int, float, int], ...] = (  # task, steps, training loss to reach, seeds
+        ("digits", 1000, 0.1 * math.log(10), 12),
+        ("mnist1d", 500, 0.5 * math.log(10), 40),
+        ("spirals", 1000, 0.5 * math.log(2), 12),
     )
     per_decade: int = 3
 
@@ -83,7 +82,7 @@ def _edges(x: np.ndarray, y: np.ndarray, best: int, limit: float) -> tuple[float
     return crossing(range(best, -1, -1)), crossing(range(best, len(x)))
 
 
-def sweep(name: str, steps: int, limit: float, seed: int, size: Size) -> dict[str, Swept]:
+def sweep(name: str, steps: int, limit: float, seeds: Sequence[int], size: Size) -> dict[str, Swept]:
     """Every optimizer at all its learning rates on a built-in task."""
     count = int(DECADES * size.per_decade) + 1
     rates = {one: 10.0 ** (low + np.arange(count) / size.per_decade) for one, low in LOWEST.items()}
@@ -91,7 +90,7 @@ def sweep(name: str, steps: int, limit: float, seed: int, size: Size) -> dict[st
     results = sweeps.run(
         training.builtin(name),
         {"activation": act.relu, "optimizer": sweeps.choice(optimizers)},
-        seeds=seeds_of(seed, size.seeds),
+        seeds=seeds,
         steps=steps,
         keep=0,
         progress=False,
@@ -99,14 +98,14 @@ def sweep(name: str, steps: int, limit: float, seed: int, size: Size) -> dict[st
 
     def scores(one: str, score: str) -> np.ndarray:
         rows = [i for i, label in enumerate(results.columns["optimizer"]) if label == one]
-        values = np.array([results.columns[score][i] for i in rows], float).reshape(count, size.seeds)
+        values = np.array([results.columns[score][i] for i in rows], float).reshape(count, len(seeds))
         return np.nan_to_num(values, nan=0.0)
 
     def reached(one: str) -> np.ndarray:
         rows = [i for i, label in enumerate(results.columns["optimizer"]) if label == one]
         stride = results.facts["stride"]
         found = [steps_to(results.curves[i]["loss"], stride, limit) for i in rows]
-        return np.array(found).reshape(count, size.seeds)
+        return np.array(found).reshape(count, len(seeds))
 
     return {
         one: Swept(rates[one], scores(one, "validation_accuracy"), scores(one, "test_accuracy"), reached(one))
@@ -125,9 +124,10 @@ def steps_to(curve: np.ndarray, stride: int, limit: float) -> float:
 
 
 def measure(seed: int, small: bool) -> Result:
-    size = Size(3, 10, (("digits", 20, 2.0), ("spirals", 20, 0.6)), 1) if small else Size()
-    found = {name: sweep(name, steps, limit, seed, size) for name, steps, limit in size.steps}
-    short = sweep(size.steps[0][0], size.short, size.steps[0][2], seed, size)
+    size = Size(10, (("digits", 20, 2.0, 3), ("spirals", 20, 0.6, 3)), 1) if small else Size()
+    found = {name: sweep(name, steps, limit, seeds_of(seed, n), size) for name, steps, limit, n in size.steps}
+    (digits, _, limit, seeds), *_ = size.steps
+    short = sweep(digits, size.short, limit, seeds_of(seed, seeds), size)
     return report(found, short, size)
 
 
@@ -141,7 +141,7 @@ def widths(swept: Swept) -> np.ndarray:
 
 
 def report(found: dict[str, dict[str, Swept]], short: dict[str, Swept], size: Size) -> Result:
-    (digits, steps, _), *_ = size.steps
+    (digits, steps, *_), *_ = size.steps
     width = {task: {one: interval(widths(s)) for one, s in of_task.items()} for task, of_task in found.items()}
     wider = {
         task: {one: interval(widths(of_task["adam"]) - widths(of_task[one])) for one in ("sgd", "momentum")}
@@ -194,7 +194,7 @@ def report(found: dict[str, dict[str, Swept]], short: dict[str, Swept], size: Si
         tables=[table(found, width)],
         figure=picture(found, size),
         caption=(
-            f"Test accuracy by learning rate after training, mean over {size.seeds} seeds; diverged runs count as 0. Bars below: "
+            "Test accuracy by learning rate after training, mean over seeds; diverged runs count as 0. Bars below: "
             "rates with 90 % of the optimizer's best accuracy."
         ),
     )
@@ -219,6 +219,8 @@ def judged(wider: dict[str, dict[str, Interval]], faster: dict[str, dict[str, In
     (robust, efficient), (robust_momentum, efficient_momentum) = everywhere("sgd"), everywhere("momentum")
     if robust and efficient and robust_momentum and efficient_momentum:
         return "holds", f"Holds: {where}."
+    if robust and efficient and robust_momentum:
+        return "holds if", f"Holds for robust, and for efficient if sgd without momentum is the rival: {where}."
     if robust and efficient:
         return "holds if", f"Holds if sgd without momentum is the rival: {where}."
     if robust and robust_momentum:
@@ -340,9 +342,9 @@ EXPERIMENT = Experiment(
     protocol=(
         "The built-in tasks: digits (1000 steps, and 125), mnist1d (500), spirals (1000), relu, default batch sizes; sgd, sgd with "
         "momentum 0.9, AdaGrad, RMSProp, Adam, other settings at their defaults; 14 learning rates from 4.3 decades, three per decade, "
-        "12 seeds. Width: decades between the rates where test accuracy, interpolated, falls below 90 % of that at the rate with "
+        "12 seeds, on mnist1d 40: with 12 there, two runs of the experiment came to different verdicts. Width: decades between the rates where test accuracy, interpolated, falls below 90 % of that at the rate with "
         "the best validation accuracy; one width for each seed. Steps: until the training loss is below 0.23 (digits), 1.15 "
-        "(mnist1d) and 0.35 (spirals), at the rate that takes fewest with 4 seeds, measured with the 8 others."
+        "(mnist1d) and 0.35 (spirals), at the rate that takes fewest with a third of the seeds, measured with the others."
     ),
     rule=(
         "robust if Adam's interval is wider than the rival's (lower end of the difference above 0.1 decades) on every task; "

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from experiment import Interval, interval, shown
 from flax import nnx
 
 from jaxopt_lite import sweeps, training
@@ -236,6 +237,39 @@ def propagation(f: Function, gain: float, depth: int) -> Propagation:
         q = gain**2 * value
     logs = 0.5 * np.log(factors[:-1])
     return Propagation(np.sqrt(variances), np.append(np.cumsum(logs[::-1])[::-1], 0.0))
+
+
+class FirstGradients(NamedTuple):
+    """Gradients of deep random networks, by the name of the network.
+
+    Attributes:
+        signals: signals and gradients of every network and seed.
+        measured: log10 of the gradient at the first layer relative to the last, mean and interval over the seeds.
+        theory: the same by `propagation`.
+    """
+
+    signals: dict[str, Signals]
+    measured: dict[str, Interval]
+    theory: dict[str, float]
+
+    def text(self, name: str) -> str:
+        """What was measured of a network, and the theory."""
+        return f"{shown(self.measured[name], 4)}, formula {self.theory[name]:.2f}"
+
+
+def first_gradients(
+    networks: Mapping[str, tuple[Function, float]], depth: int, width: int, examples: int, seeds: Sequence[int]
+) -> FirstGradients:
+    """Gradients of random networks of normal weights; `networks` are activations and gains by name."""
+    found = {
+        name: random_signals(f, initializers.normal(gain), depth, width, examples, seeds)
+        for name, (f, gain) in networks.items()
+    }
+    return FirstGradients(
+        found,
+        {name: interval(one.backward[:, 0] / math.log(10)) for name, one in found.items()},
+        {name: float(propagation(f, gain, depth).backward[0]) / math.log(10) for name, (f, gain) in networks.items()},
+    )
 
 
 def mean_squares(f: Function, q: float) -> tuple[float, float]:
