@@ -40,13 +40,23 @@ class Head(NamedTuple):
 
 
 class Interval(NamedTuple):
-    """A picture of an interval in percent of its frame; `outside` points to a mean that the frame does not contain."""
+    """A picture of an interval in percent of its frame.
+
+    Attributes:
+        label: its ends as text.
+        left: where it begins.
+        width: how long it is.
+        middle: where its mean is.
+        outside: the arrow that points to a mean outside the frame; empty for one inside.
+        cut: the ends that the frame cuts off, as "left", "right" or "left right".
+    """
 
     label: str
     left: float
     width: float
     middle: float
     outside: str = ""
+    cut: str = ""
 
 
 class Cell(NamedTuple):
@@ -108,6 +118,8 @@ def leaderboard(study: Study, findings: Verdict) -> Table | None:
     note = f"Means and 95 % intervals over {count(seeds, 'seed')}." if several else "One seed."
     if any(line.standing == "tied" for line in shown):
         note = f"{TIED}. {note}"
+    if any(cell.interval and cell.interval.cut for row in rows for cell in row.cells):
+        note += " An interval that fades out goes on; point at it for its ends."
     title = f"Best of each {' × '.join(map(spoken, study.structure.kinds))}{more}"
     return Table(title, heads, rows, note, folds=_folds(heads))
 
@@ -274,7 +286,9 @@ def _interval(score: "Mean", low: float, high: float) -> Interval:
     )
     outside = "‹" if score.mean < low else "›" if score.mean > high else ""
     label = f"{score.mean - wide:.4g} to {score.mean + wide:.4g}" if wide else f"{score.mean:.4g}"
-    return Interval(label, left, round(right - left, 1), middle, outside)
+    ends = {"left": score.mean - wide < low, "right": score.mean + wide > high}
+    cut = " ".join(end for end, is_cut in ends.items() if is_cut)
+    return Interval(label, left, round(right - left, 1), middle, outside, cut)
 
 
 def _frame(scores: list["Mean"]) -> tuple[float, float]:
