@@ -121,3 +121,4 @@ def _with_tuples(row: dict[str, Any]) -> dict[str, Any]:
 
 
 CATALOGUE: dict[str, Activation] = _read(Path(__file__).with_name("catalogue.toml"))
+BUILT_IN = frozenset(CATALOGUE)

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from jaxopt_lite.activations._catalogue import CATALOGUE, Activation
+from jaxopt_lite.activations._catalogue import BUILT_IN, CATALOGUE, Activation
 from jaxopt_lite.activations._facts import measure
 
 KINDS = ("elementwise", "gated", "axis")
@@ -46,7 +46,7 @@ def register(
         `function`, so that the call can be used as an expression.
 
     Raises:
-        ValueError: if another function is registered under the name, a text is empty, or the kind is unknown.
+        ValueError: if the name is built in, or that of another function, a text is empty, or the kind is unknown.
         TypeError: if the catalogue has no such field, or the function does not map an array to an array.
 
     Example:
@@ -61,7 +61,7 @@ def register(
     """
     name = name or function.__name__
     known = CATALOGUE.get(name)
-    if known is not None and _identity(known.function) != _identity(function):
+    if known is not None and (name in BUILT_IN or _identity(known.function) != _identity(function)):
         raise ValueError(f"register: {name!r} is the name of {known.function!r}; give another name")
     texts = {"formula": formula, "use": use, "weakness": weakness, "reference": reference}
     empty = [field for field, text in texts.items() if not text.strip()]

@@ -12,10 +12,13 @@ from jaxopt_lite.training._supervised import supervised
 from jaxopt_lite.training._task import Task
 
 DATA: dict[str, Callable[[], Any]] = {"digits": _data.digits, "mnist1d": _data.mnist1d, "spirals": _data.spirals}
+SETTINGS = ("activation", "optimizer")  # what the trials of these tasks have
 
 
 def builtin(name: str, batch_size: int | Literal["full"] | None = None, *, diagnose: bool = False) -> Task:
-    """A built-in task: a data set and a multilayer perceptron. Its trials need `activation` and `optimizer`.
+    """A built-in task: a data set and a multilayer perceptron. Its trials have `activation` and `optimizer`.
+
+    A trial with another setting is a `ValueError` when the network is built.
 
     Args:
         name: `"digits"` (8×8 images, 10 classes), `"mnist1d"` (signals of 40 samples, 10 classes) or `"spirals"`
@@ -46,6 +49,9 @@ def builtin(name: str, batch_size: int | Literal["full"] | None = None, *, diagn
     row = rows[name]
 
     def build(trial: Any, rngs: Any) -> MLP:
+        unread = [setting for setting in trial if setting not in SETTINGS]
+        if unread:
+            raise ValueError(f"task {name!r} has no setting {unread[0]!r}: its trials have {' and '.join(SETTINGS)}")
         return MLP(row["sizes"], trial["activation"], rngs=rngs)
 
     size = row["batch_size"] if batch_size is None else batch_size

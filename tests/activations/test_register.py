@@ -149,6 +149,8 @@ def test_bound_activations_can_be_registered_again() -> None:
 def test_register_refuses_what_it_cannot_use() -> None:
     with pytest.raises(ValueError, match="'tanh' is the name of"):
         act.register(steps, name="tanh", **TEXTS)
+    with pytest.raises(ValueError, match="'tanh' is the name of"):
+        act.register(act.tanh, **TEXTS)
     with pytest.raises(ValueError, match="formula is empty"):
         act.register(steps, **{**TEXTS, "formula": " "})
     with pytest.raises(ValueError, match="kind='pairs'; give one of elementwise"):

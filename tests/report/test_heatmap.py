@@ -83,10 +83,11 @@ def test_two_numbers_and_no_names_make_one_map(swept: Any) -> None:
     assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["0", "0.9"]
 
 
-def test_drawn_numbers_give_points(swept: Any) -> None:
+@pytest.mark.parametrize("fate", ["diverged", "failed"])
+def test_drawn_numbers_give_points(swept: Any, fate: str) -> None:
     rates = np.geomspace(1e-4, 1, 40).tolist()
     cells = [{"activation": a, "learning_rate": r} for a in ("relu", "tanh") for r in rates]
-    results = swept(cells, fate=lambda row: "diverged" if row.columns["learning_rate"] > 0.7 else "done")
+    results = swept(cells, fate=lambda row: fate if row.columns["learning_rate"] > 0.7 else "done")
     [(title, figure)] = report.heatmaps(results)
     axis = figure.axes[0]
     assert title == "Test accuracy by learning rate" and axis.get_xscale() == "log"
@@ -94,7 +95,7 @@ def test_drawn_numbers_give_points(swept: Any) -> None:
     assert figure._supxlabel.get_text() == "learning rate (log)"
     assert figure._supylabel.get_text() == "test accuracy (higher is better)\nmean and 95 % interval, 3 seeds"
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert legend == ["relu", "tanh", "seeds diverged"]
+    assert legend == ["relu", "tanh", f"seeds {fate}"]
     crosses = [line for line in axis.get_lines() if line.get_marker() == "x"]
     assert sum(len(line.get_xdata()) for line in crosses) == 4
 

@@ -218,6 +218,19 @@ def test_advice_about_the_learning_rate_needs_one(swept: Any, tmp_path: Path) ->
     assert "Every run diverged" in text(clip=[0.1, 1.0]) and "smaller" not in text(clip=[0.1, 1.0])
 
 
+def test_intervals_that_the_frame_cuts_fade_out(swept: Any, tmp_path: Path) -> None:
+    noise = {"relu": 0.01, "gelu": 0.01, "tanh": 0.01, "elu": 0.2}
+    results = swept(
+        [{"activation": a} for a in noise], score=lambda row: 0.9 + noise[row.columns["activation"]] * row.seed
+    )
+    text = report.page(results, tmp_path / "p").read_text()
+    assert "An interval that fades out goes on" in text
+    cut = re.findall(r'title="([^"]*)"><i class="([^"]*)"', text)
+    assert cut == [("0.6032 to 1.597", "left right")]
+    even = report.page(swept([{"activation": a} for a in noise]), tmp_path / "p").read_text()
+    assert "fades out" not in even and '<i class="' not in even
+
+
 def test_better_than_all_others(swept: Any, tmp_path: Path) -> None:
     text = report.page(swept([{"learning_rate": rate} for rate in (0.01, 0.1, 1.0)]), tmp_path / "p").read_text()
     assert "Better than each of the 2 other finished settings: the 95 % interval of the difference" in text

@@ -145,6 +145,14 @@ def test_parallel_needs_a_finished_setting(swept: Any) -> None:
         report.parallel(swept(grid(learning_rate=RATES), fate=lambda row: "diverged"))
 
 
+def test_parallel_marks_what_was_lost(swept: Any) -> None:
+    fates = ["done"] * 6 + ["diverged"] * 3 + ["failed"] * 3
+    figure = report.parallel(swept(grid(learning_rate=RATES[:4]), fate=lambda row: fates[row.id]))
+    dotted = [line for line in figure.axes[0].get_lines() if line.get_linestyle() == ":"]
+    assert len(dotted) == 2
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["the best setting", "diverged or failed"]
+
+
 def test_the_page_of_a_search(results: Any, tmp_path: Any) -> None:
     text = report.page(results, tmp_path / "page.html").read_text()
     heads = re.findall(r"<h2>(.*?)</h2>", text)

@@ -303,6 +303,12 @@ def test_an_unknown_task_offers_the_nearest():
         training.builtin("digit")
 
 
+def test_builtin_tasks_refuse_settings_that_they_do_not_read():
+    trial = {"activation": activations.relu, "optimizer": optimizers.adam(0.01), "optimiser": optimizers.sgd(0.1)}
+    with pytest.raises(ValueError, match="task 'spirals' has no setting 'optimiser': its trials have activation and"):
+        training.run(training.builtin("spirals"), trial, steps=7)
+
+
 def test_a_result_prints_in_a_line():
     trained = training.run(small.task(), {"activation": activations.relu, "optimizer": optimizers.adam(0.01)}, steps=7)
     text = repr(trained)

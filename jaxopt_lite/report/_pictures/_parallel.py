@@ -36,7 +36,7 @@ def parallel(results: "Results") -> "Figure":
 
     Axes of numbers are logarithmic where the numbers were drawn by `log_uniform`; names are categories. The colour of a
     line is the place of the setting at the end. The score of a setting that was stopped early is that at its last rung.
-    Settings that diverged are grey and dotted and end before the score. `–` marks settings that do not have the number.
+    Settings that diverged or failed are grey and dotted and end before the score. `–` marks settings that do not have the number.
 
     Args:
         results: the results of a sweep, finished or not.
@@ -71,8 +71,8 @@ def picture(study: Study) -> "Figure":
         axes = [_swept_axis(study, name) for name in names]
         axes.append(_score_axis(study, [score for _, score in scored]))
         drawn, axis = _style.figure(width=max(6.4, 1.25 * len(axes) + 1.6), height=4.2)
-        diverged = [s for s in study.settings if s.diverged]
-        for setting in diverged[: max(0, MOST_LINES - len(scored))]:
+        lost = [s for s in study.settings if s.diverged or s.failed]
+        for setting in lost[: max(0, MOST_LINES - len(scored))]:
             heights = _heights(study, axes[:-1], setting)
             axis.plot(range(len(heights)), heights, color=_style.FRAME, linewidth=0.8, linestyle=":")
         for place, (setting, score) in reversed(_shown(list(enumerate(scored, 1)))):
@@ -83,7 +83,7 @@ def picture(study: Study) -> "Figure":
         _draw_axes(axis, axes)
         if len(scored) > 1:
             place_bar(drawn, axis, len(scored))
-        _legend(drawn, bool(diverged))
+        _legend(drawn, lost)
         return drawn
 
 
@@ -149,12 +149,13 @@ def _draw_axes(axis: Any, axes: list[_Axis]) -> None:
             axis.text(x - 0.04, height, _style.plain(label), ha="right", va="center", fontsize=7.8, zorder=6, bbox=halo)
 
 
-def _legend(drawn: "Figure", diverged: bool) -> None:
+def _legend(drawn: "Figure", lost: list["Setting"]) -> None:
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], color=_style.PALETTE[0], linewidth=2.8, label="the best setting")]
-    if diverged:
-        handles.append(Line2D([], [], color=_style.FRAME, linewidth=1.0, linestyle=":", label="diverged"))
+    if fates := [fate for fate in ("diverged", "failed") if any(getattr(setting, fate) for setting in lost)]:
+        label = " or ".join(fates)
+        handles.append(Line2D([], [], color=_style.FRAME, linewidth=1.0, linestyle=":", label=label))
     drawn.legend(handles=handles, loc="outside upper center", ncols=2, fontsize=8.5)
 
 

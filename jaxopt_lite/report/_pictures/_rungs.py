@@ -23,7 +23,7 @@ def rungs(results: "Results") -> "Figure":
 
     The colour of a line is the place of the setting at the end. A line that ends in a dash was stopped there, one that
     ends in a dot went to the last step with all seeds. Scores are means over the seeds that were scored at the rung.
-    Settings that diverged before their first rung are not drawn; the legend counts them.
+    Settings that diverged or failed before their first rung are not drawn; the legend counts them.
 
     Args:
         results: the results of a sweep with `stop`, finished or not.
@@ -126,8 +126,9 @@ def _legend(drawn: "Figure", study: Study) -> None:
         handles.append(
             Line2D([], [], color=_style.TICK, marker=STOPPED, markersize=9, linestyle="none", label="stopped")
         )
-    unseen = sum(bool(setting.diverged) and not setting.rungs for setting in study.settings)
-    if unseen:
-        label = f"not drawn: {count(unseen, 'setting')} diverged before their first rung"
-        handles.append(Line2D([], [], linestyle="none", label=label))
+    for fate in ("diverged", "failed"):
+        unseen = sum(bool(getattr(setting, fate)) and not setting.rungs for setting in study.settings)
+        if unseen:
+            label = f"not drawn: {count(unseen, 'setting')} {fate} before their first rung"
+            handles.append(Line2D([], [], linestyle="none", label=label))
     drawn.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=8.5)

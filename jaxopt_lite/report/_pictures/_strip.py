@@ -22,8 +22,8 @@ def strip(study: Study, number: str) -> "Figure":
     """The objective of every setting against one swept number: mean and 95 % interval over seeds.
 
     A panel for each optimizer, a colour and a marker for each activation (or whatever names were swept). A setting
-    with diverged seeds is a `✕` at the worse edge of its panel, one that was stopped early a hollow sign at the
-    score of its last rung. Listed numbers are joined by lines.
+    with diverged or failed seeds is a `✕` at the worse edge of its panel, one that was stopped early a hollow sign at
+    the score of its last rung. Listed numbers are joined by lines.
     """
     whole = having(panels_of(study), number)
     kept = best_first(study, whole)
@@ -39,7 +39,7 @@ def strip(study: Study, number: str) -> "Figure":
         for axis, by in zip(axes.flat, kept.settings.values(), strict=False):
             for label, settings in by.items():
                 _draw_stopped(axis, study, number, settings, styles[label])
-                _draw_diverged(axis, study, number, settings, styles[label])
+                _draw_lost(axis, study, number, settings, styles[label])
         drawn.supxlabel(
             _style.plain(f"{spoken(number)}{' (log)' if axes[0, 0].get_xscale() == 'log' else ''}"), fontsize=9.5
         )
@@ -96,20 +96,20 @@ def _draw_stopped(axis: Any, study: Study, number: str, settings: list["Setting"
         )
 
 
-def _draw_diverged(axis: Any, study: Study, number: str, settings: list["Setting"], style: int) -> None:
-    """Settings with diverged seeds, at the worse edge."""
-    diverged = [s.columns[number] for s in settings if s.diverged and s.columns[number] is not None]
-    if diverged:
+def _draw_lost(axis: Any, study: Study, number: str, settings: list["Setting"], style: int) -> None:
+    """Settings with diverged or failed seeds, at the worse edge."""
+    lost = [s.columns[number] for s in settings if (s.diverged or s.failed) and s.columns[number] is not None]
+    if lost:
         axis.plot(
-            diverged,
-            [0.03 if study.mode == "max" else 0.97] * len(diverged),
+            lost,
+            [0.03 if study.mode == "max" else 0.97] * len(lost),
             transform=axis.get_xaxis_transform(),
             linestyle="none",
             marker="x",
             color=_style.PALETTE[style % len(_style.PALETTE)],
             markersize=6,
             clip_on=False,
-            rasterized=len(diverged) > MANY,
+            rasterized=len(lost) > MANY,
         )
 
 
@@ -134,8 +134,9 @@ def _legend(drawn: "Figure", labels: list[str], title: str, study: Study) -> Non
     if stopped_early(study):
         hollow: dict[str, Any] = {"marker": "o", "markerfacecolor": "none", "linestyle": "none"}
         handles.append(Line2D([], [], color=_style.TICK, label="stopped early: score at its last rung", **hollow))
-    if "diverged" in study.columns["status"]:
-        handles.append(Line2D([], [], color=_style.TICK, marker="x", linestyle="none", label="seeds diverged"))
+    if lost := [status for status in ("diverged", "failed") if status in study.columns["status"]]:
+        label = f"seeds {' or '.join(lost)}"
+        handles.append(Line2D([], [], color=_style.TICK, marker="x", linestyle="none", label=label))
     if not handles:
         return
     drawn.legend(
