@@ -5,16 +5,14 @@ The predictions, the command and the result are in `experiments/02-early-stoppin
     python experiments/02_early_stopping.py
 """
 
-import argparse
 import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+import pages
 from flax import nnx
 
 from jaxopt_lite import activations as act
@@ -22,7 +20,6 @@ from jaxopt_lite import optimizers as opt
 from jaxopt_lite import sweeps, training
 from jaxopt_lite.sweeps.strategies import History, Order, Run, Stop
 
-HERE = Path(__file__).parent
 RULES: dict[str, Stop] = {
     "halving, eta 3, first 1/9, race": sweeps.halving(race=True),
     "halving, eta 3, first 1/27, race": sweeps.halving(first=1 / 27, race=True),
@@ -221,12 +218,7 @@ def page(found: dict[str, list[dict[str, Finding]]], size: Size) -> str:
         "Lost is the mean score over seeds of the full sweep's best setting minus that of the picked one, in accuracy from "
         "0 to 1. In test accuracy it can be negative: the full sweep, too, selects by validation accuracy.",
         "",
-        "## Prediction and result",
-        "",
-        "| prediction | found | held |",
-        "|---|---|---|",
-        *[f"| {text} | {value} | {'yes' if held else '**no**'} |" for text, value, held in predictions(found)],
-        "",
+        *pages.table(predictions(found)),
         "## Every rule",
         "",
         "| task (deviation over seeds) | rule | steps made | lost, validation | largest | lost, test | largest |",
@@ -242,12 +234,7 @@ def page(found: dict[str, list[dict[str, Finding]]], size: Size) -> str:
                 f"| {label} | {name} | {means[0]:.3f} | {means[1]:.4f} | {worst[0]:.4f} | {means[2]:+.4f} | {worst[1]:+.4f} |"
             )
     lines += ["", "![Score lost against steps made](02-early-stopping.png)", ""]
-    versions = ", ".join(f"{name} {version(name)}" for name in ("jax", "flax", "optax"))
-    lines += [
-        f"{jax.devices()[0].platform}, float32, {versions}. Command: `python experiments/02_early_stopping.py`.",
-        "",
-    ]
-    return "\n".join(lines)
+    return "\n".join([*lines, pages.conditions(__file__, "jax", "flax", "optax"), ""])
 
 
 def picture(found: dict[str, list[dict[str, Finding]]]) -> Any:
@@ -281,9 +268,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status, 0.
     """
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=HERE, metavar="FOLDER", help="where page and picture go")
-    parser.add_argument("--small", action="store_true", help="tiny sizes, to try the script; the figures mean nothing")
+    parser = pages.parser(__doc__, small=True)
     options = parser.parse_args(arguments)
     size = Size(spaces=1, settings=6, seeds=2, steps=60) if options.small else Size()
     found: dict[str, list[dict[str, Finding]]] = {}

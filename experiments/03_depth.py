@@ -5,19 +5,17 @@ The predictions, the command and the result are in `experiments/03-depth.md`, wh
     python experiments/03_depth.py
 """
 
-import argparse
 import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pages
 from flax import nnx
 
 from jaxopt_lite import activations as act
@@ -25,7 +23,6 @@ from jaxopt_lite import optimizers as opt
 from jaxopt_lite import sweeps, training
 from jaxopt_lite.activations import initializers
 
-HERE = Path(__file__).parent
 DEPTH, DEEPER, DRAWN_DEPTH = 50, 200, 100
 Function = Callable[[jax.Array], jax.Array]
 Initializer = Callable[..., jax.Array]
@@ -304,10 +301,6 @@ def predictions(found: Starts, trained: dict[str, dict[str, Trained]], size: Siz
 
 def page(found: Starts, trained: dict[str, dict[str, Trained]], size: Size) -> str:
     """The page, as Markdown."""
-    held = [
-        f"| {text} | {value} | {'yes' if held else '**no**'} |"
-        for text, value, held in predictions(found, trained, size)
-    ]
     lines = [
         "# 03: Plain deep networks",
         "",
@@ -318,12 +311,7 @@ def page(found: Starts, trained: dict[str, dict[str, Trained]], size: Size) -> s
         f"The ratio is rms(dL/dz) in the first layer divided by that in the last, for pre-activations z and L a random linear "
         f"function of the last z. The convolutional network has 3 × 3 windows, {size.width // 4} channels and images of 16 × 16.",
         "",
-        "## Prediction and result",
-        "",
-        "| prediction | found | held |",
-        "|---|---|---|",
-        *held,
-        "",
+        *pages.table(predictions(found, trained, size)),
         f"![Gradients by layer, depth {DRAWN_DEPTH}](03-depth.png)",
         "",
         f"## Every activation, shaped for depth {DEPTH}",
@@ -377,9 +365,7 @@ def page(found: Starts, trained: dict[str, dict[str, Trained]], size: Size) -> s
             "|---|---|---|---|",
             *[f"| {n} | {t.rate:g} | {t.validation:.3f} | {t.test:.3f} |" for n, t in trained[task].items()],
         ]
-    versions = ", ".join(f"{name} {version(name)}" for name in ("jax", "flax", "optax"))
-    lines += ["", f"{jax.devices()[0].platform}, float32, {versions}. Command: `python experiments/03_depth.py`.", ""]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", pages.conditions(__file__, "jax", "flax", "optax"), ""])
 
 
 def picture(found: Starts) -> Any:
@@ -410,9 +396,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status, 0.
     """
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=HERE, metavar="FOLDER", help="where page and picture go")
-    parser.add_argument("--small", action="store_true", help="tiny sizes, to try the script; the figures mean nothing")
+    parser = pages.parser(__doc__, small=True)
     options = parser.parse_args(arguments)
     small = {
         "width": 64,

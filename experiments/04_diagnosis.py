@@ -5,18 +5,16 @@ The predictions, the command and the result are in `experiments/04-diagnosis.md`
     python experiments/04_diagnosis.py
 """
 
-import argparse
 import functools
 import itertools
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+import pages
 from flax import linen as nn
 from flax import nnx
 
@@ -24,7 +22,6 @@ from jaxopt_lite import activations as act
 from jaxopt_lite import optimizers as opt
 from jaxopt_lite.diagnostics import Diagnosis, diagnose
 
-HERE = Path(__file__).parent
 ONCE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 LECUN, ZEROS = jax.nn.initializers.lecun_normal(), jax.nn.initializers.zeros
 Array = jax.Array
@@ -342,7 +339,6 @@ def predictions(found: dict[int, Diagnosis], cures: dict[int, Cure]) -> list[tup
 
 def page(found: dict[int, Diagnosis], cures: dict[int, Cure], seed: int) -> str:
     """The page, as Markdown."""
-    versions = ", ".join(f"{name} {version(name)}" for name in ("jax", "flax", "optax"))
     lines = [
         "# 04: Diagnosis of networks whose trouble is known",
         "",
@@ -355,12 +351,7 @@ def page(found: dict[int, Diagnosis], cures: dict[int, Cure], seed: int) -> str:
         "The limits of the rules were set while a first version of these cases was in sight, and a few cases were then "
         "adjusted until they had their trouble, so the count says that the rules separate the troubles, not how often they are right on networks of all kinds.",
         "",
-        "## Prediction and result",
-        "",
-        "| prediction | found | held |",
-        "|---|---|---|",
-        *[f"| {text} | {value} | {'yes' if held else '**no**'} |" for text, value, held in predictions(found, cures)],
-        "",
+        *pages.table(predictions(found, cures)),
         "## Verdicts",
         "",
         "| network | API | truth | verdict | first layer |",
@@ -387,12 +378,7 @@ def page(found: dict[int, Diagnosis], cures: dict[int, Cure], seed: int) -> str:
         lines.append(
             f"| {CASES[i].what} | {found[i].verdict} | {remedy} | {losses} | {'yes' if cure.works else '**no**'} |"
         )
-    lines += [
-        "",
-        f"{jax.devices()[0].platform}, float32, {versions}, seed {seed}. Command: `python experiments/04_diagnosis.py`.",
-        "",
-    ]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", pages.conditions(__file__, "jax", "flax", "optax", more=f", seed {seed}"), ""])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -404,8 +390,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status, 0.
     """
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=HERE, metavar="FOLDER", help="where the page goes")
+    parser = pages.parser(__doc__)
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="random seed of the initial weights; default 0"
     )

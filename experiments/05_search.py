@@ -5,24 +5,21 @@ The predictions, the command and the result are in `experiments/05-search.md`, w
     python experiments/05_search.py
 """
 
-import argparse
 import statistics
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+import pages
 from flax import nnx
 
 from jaxopt_lite import activations as act
 from jaxopt_lite import optimizers as opt
 from jaxopt_lite import sweeps, training
 
-HERE = Path(__file__).parent
 WAYS = ("tpe", "random")
 
 
@@ -147,7 +144,6 @@ def predictions(found: dict[str, dict[str, list[Found]]], overhead: float) -> li
 
 def page(found: dict[str, dict[str, list[Found]]], overhead: float, size: Size) -> str:
     """The page, as Markdown."""
-    versions = ", ".join(f"{name} {version(name)}" for name in ("jax", "flax", "optax", "optuna"))
     lines = [
         "# 05: TPE against random search",
         "",
@@ -157,15 +153,7 @@ def page(found: dict[str, dict[str, list[Found]]], overhead: float, size: Size) 
         "asked for 16 settings at a time. The space has an activation with or without a slope, and two optimizers with two "
         "and three numbers. Settings are ranked by validation loss; the searches do not see the test part.",
         "",
-        "## Prediction and result",
-        "",
-        "| prediction | found | held |",
-        "|---|---|---|",
-        *[
-            f"| {text} | {value} | {'yes' if held else '**no**'} |"
-            for text, value, held in predictions(found, overhead)
-        ],
-        "",
+        *pages.table(predictions(found, overhead)),
         "## Every task",
         "",
         "Lowest validation loss, median over the searches (lowest and highest).",
@@ -180,8 +168,7 @@ def page(found: dict[str, dict[str, list[Found]]], overhead: float, size: Size) 
         cells = [_spread(losses) for losses in (last["tpe"], last["random"], half)]
         lines.append(f"| {task} | {' | '.join(cells)} | {wins} of {size.searches} |")
     lines += ["", "![Lowest validation loss against the number of settings](05-search.png)", ""]
-    lines += [f"{jax.devices()[0].platform}, float32, {versions}. Command: `python experiments/05_search.py`.", ""]
-    return "\n".join(lines)
+    return "\n".join([*lines, pages.conditions(__file__, "jax", "flax", "optax", "optuna"), ""])
 
 
 def _spread(losses: Sequence[float]) -> str:
@@ -222,9 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status, 0.
     """
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=HERE, metavar="FOLDER", help="where page and picture go")
-    parser.add_argument("--small", action="store_true", help="tiny sizes, to try the script; the figures mean nothing")
+    parser = pages.parser(__doc__, small=True)
     options = parser.parse_args(arguments)
     size = Size(searches=1, settings=18, steps=10, overhead_steps=10) if options.small else Size()
     found: dict[str, dict[str, list[Found]]] = {}

@@ -11,16 +11,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import pages
 
 from jaxopt_lite import report, sweeps, training
 
-HERE = Path(__file__).parent
 STEPS = 5
 
 
@@ -114,7 +113,6 @@ def predictions(found: Found) -> list[tuple[str, str, bool]]:
 
 def page(found: Found) -> str:
     """The page, as Markdown."""
-    rows = predictions(found)
     return "\n".join(
         [
             "# 06: Many runs",
@@ -123,18 +121,13 @@ def page(found: Found) -> str:
             "",
             f"Each run makes {STEPS} steps of gradient descent on one number, in chunks of 64 runs.",
             "",
-            "## Prediction and result",
-            "",
-            "| prediction | found | held |",
-            "|---|---|---|",
-            *[f"| {text} | {value} | {'yes' if held else '**no**'} |" for text, value, held in rows],
-            "",
+            *pages.table(predictions(found)),
             "Memory is counted beyond that of a sweep of 1,000 runs of the same task, which has compiled the programs.",
             "",
             f"{found.a_second:,.0f} runs a second without compilation, store included. The page takes {found.page:.0f} s of "
             "processor time to write.",
             "",
-            f"{jax.devices()[0].platform}, jax {version('jax')}. Command: `python experiments/06_many_runs.py`.",
+            pages.conditions(__file__, "jax"),
             "",
         ]
     )
@@ -149,8 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status, 0.
     """
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=HERE, metavar="FOLDER", help="where the page goes")
+    parser = pages.parser(__doc__)
     parser.add_argument("--runs", type=int, default=100_000, metavar="N", help="number of runs")
     parser.add_argument("--open", type=Path, metavar="STORE", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)

@@ -5,19 +5,17 @@ The predictions, the command and the result are in `experiments/07-reasons.md`, 
     python experiments/07_reasons.py
 """
 
-import argparse
 import functools
 import itertools
 import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+import pages
 from flax import nnx
 
 from jaxopt_lite import activations as act
@@ -26,7 +24,6 @@ from jaxopt_lite import sweeps, training
 from jaxopt_lite.cli import _settings, _tasks
 from jaxopt_lite.sweeps.programs._compiler import Compiler
 
-HERE = Path(__file__).parent
 SEEDS, STEPS = 2, 300
 LIST = getattr(nnx, "List", list)  # Flax 0.11 takes plain lists
 
@@ -229,12 +226,7 @@ def page(rows: Sequence[Found], spent: dict[bool, list[Seconds]], settings: dict
         "",
         "Does a diagnosed sweep say why its losers lost, and what does the diagnosis cost?",
         "",
-        "## Prediction and result",
-        "",
-        "| prediction | found | held |",
-        "|---|---|---|",
-        *(f"| {text} | {value} | {'yes' if held else 'no'} |" for text, value, held in predictions),
-        "",
+        *pages.table(predictions),
         "## Reasons",
         "",
         f"Perceptrons of 64 units a layer on standardised digits, {STEPS} steps, {SEEDS} seeds, each with one trouble that "
@@ -272,15 +264,13 @@ def _costs(spent: dict[bool, list[Seconds]], ratio: float, settings: dict[str, A
         "|---|---|---|---|",
         *rows,
         "",
-        f"jax {version('jax')}, flax {version('flax')}, {len(jax.devices())} CPU device. Command: "
-        "`python experiments/07_reasons.py`.",
+        pages.conditions(__file__, "jax", "flax"),
     ]
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the experiment and write its page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", default=str(HERE), help="folder of the page")
+    parser = pages.parser(__doc__)
     parser.add_argument("--repeats", type=int, default=15, help="timings of the sweep after the first; default 15")
     parser.add_argument("--only", help="numbers of the trials, as 1,2; default all")
     parser.add_argument(
@@ -296,7 +286,7 @@ def main(words: Sequence[str] | None = None) -> int:
     changed = {"learning_rate": options.learning_rate, "activation": options.activation, "seeds": 1}
     settings = _settings.DEFAULTS | changed
     spent = costs(settings, options.repeats)
-    Path(options.out, "07-reasons.md").write_text(page(rows, spent, settings), encoding="utf-8")
+    (options.out / "07-reasons.md").write_text(page(rows, spent, settings), encoding="utf-8")
     return 0
 
 

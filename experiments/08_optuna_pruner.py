@@ -5,21 +5,18 @@ The predictions, the command and the result are in `experiments/08-optuna-pruner
     python experiments/08_optuna_pruner.py
 """
 
-import argparse
 import math
-import os
 import statistics
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pages
 from flax.training.train_state import TrainState
 
 from jaxopt_lite import activations, optimizers, training
@@ -28,7 +25,6 @@ from jaxopt_lite.bench._loops import Training
 from jaxopt_lite.bench._sweep import HALVING, Engine
 from jaxopt_lite.bench._sweep import Size as SweepSize
 
-HERE = Path(__file__).parent
 Setting = tuple[str, str, float]  # activation, optimizer, learning rate
 
 
@@ -229,21 +225,14 @@ def page(found: Answer, size: Size) -> str:
             "with a reduction factor of 3, as the sweep's rule does. The best is then trained with the other seeds. Both start "
             "from the same weights and visit the same rows. Compilation is apart; the ways take turns.",
             "",
-            "## Prediction and result",
-            "",
-            "| prediction | found | held |",
-            "|---|---|---|",
-            *[f"| {text} | {value} | {'yes' if held else '**no**'} |" for text, value, held in predictions(found)],
-            "",
+            *pages.table(predictions(found)),
             "| way | searches | seconds, median (range) | steps made, of the full grid's | lost in test accuracy, median | at worst |",
             "|---|---|---|---|---|---|",
             *rows,
             "",
             f"The deviation of the test accuracy over seeds is {found.deviation:.4f}, mean of the 20 best settings.",
             "",
-            f"{jax.devices()[0].platform}, {os.cpu_count()} cores, "
-            f"{', '.join(f'{name} {version(name)}' for name in ('jax', 'flax', 'optax', 'optuna'))}. "
-            "Command: `python experiments/08_optuna_pruner.py`.",
+            pages.conditions(__file__, "jax", "flax", "optax", "optuna"),
             "",
         ]
     )
@@ -258,9 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status, 0.
     """
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=HERE, metavar="FOLDER", help="where the page goes")
-    parser.add_argument("--small", action="store_true", help="tiny sizes, to try the script; the figures mean nothing")
+    parser = pages.parser(__doc__, small=True)
     options = parser.parse_args(arguments)
     size = Size(SweepSize(steps=9, seeds=2, rates=(0.01, 0.1)), 1, 1) if options.small else Size()
     (options.out / "08-optuna-pruner.md").write_text(page(measured(size), size), encoding="utf-8")

@@ -18,19 +18,17 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
+import pages
 from flax import nnx
 
 from jaxopt_lite import activations as act
 from jaxopt_lite import optimizers as opt
 from jaxopt_lite import sweeps, training
 
-HERE = Path(__file__).parent
 FEATURES, CLASSES, BATCH = 1024, 10, 64  # an example has 4 KiB, a page
 LARGE, SMALL, TEST = 1 << 20, 1 << 15, 1 << 10
 TRIALS, EPOCHS, ROUNDS = 16, 2, 3
@@ -278,15 +276,7 @@ def page(speeds: Sequence[Speed], large: Large, examples: int) -> str:
             f"process, medians of {ROUNDS} rounds, without compilation and scoring. The system has the files of the comparison in "
             "its page cache, and nothing of the large data when their sweep begins.",
             "",
-            "## Prediction and result",
-            "",
-            "| prediction | found | held |",
-            "|---|---|---|",
-            *[
-                f"| {text} | {value} | {'yes' if held else '**no**'} |"
-                for text, value, held in predictions(speeds, large)
-            ],
-            "",
+            *pages.table(predictions(speeds, large)),
             "| runs in a chunk | chunks at a time | in memory | streamed |",
             "|---|---|---|---|",
             *[
@@ -299,8 +289,7 @@ def page(speeds: Sequence[Speed], large: Large, examples: int) -> str:
             f"{large.accuracy:.3f}. With the pages of files, of which the system keeps as many as there is room for, the process "
             f"used {large.peak / 1e9:.2f} GB.",
             "",
-            f"{jax.devices()[0].platform}, {os.cpu_count()} cores, {platform.system()}, jax {version('jax')}. "
-            "Command: `python experiments/09_streams.py`.",
+            pages.conditions(__file__, "jax", more=f", {platform.system()}"),
             "",
         ]
     )
@@ -315,8 +304,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status, 0; 1 if the disk has no room.
     """
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=HERE, metavar="FOLDER", help="where the page goes")
+    parser = pages.parser(__doc__)
     parser.add_argument("--examples", type=int, default=LARGE, metavar="N", help="examples of the large data")
     parser.add_argument("--train", type=Path, metavar="FOLDER", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)

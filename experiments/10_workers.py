@@ -16,12 +16,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
+import pages
 
 from jaxopt_lite import activations as act
 from jaxopt_lite import optimizers as opt
@@ -31,8 +30,6 @@ from jaxopt_lite.sweeps.execution._work import Answer, Failed, Work
 from jaxopt_lite.sweeps.programs._group import Member
 from jaxopt_lite.sweeps.store._database import Row
 from jaxopt_lite.sweeps.store._ledger import Ledger
-
-HERE = Path(__file__).parent
 
 
 class Size(NamedTuple):
@@ -358,7 +355,6 @@ def predictions(found: Found) -> list[tuple[str, str, bool]]:
 
 def page(found: Found) -> str:
     """The page, as Markdown."""
-    rows = predictions(found)
     starts = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in found.start.items())
     return "\n".join(
         [
@@ -373,17 +369,11 @@ def page(found: Found) -> str:
             f"{Size().rounds} rounds. The cost of a chunk and "
             "the rate of reports are measured with workers that only sleep, and chunks of two runs of 9,354 numbers.",
             "",
-            "## Prediction and result",
-            "",
-            "| prediction | found | held |",
-            "|---|---|---|",
-            *[f"| {text} | {value} | {'yes' if held else '**no**'} |" for text, value, held in rows],
-            "",
+            *pages.table(predictions(found)),
             f"From the call to the first segment of two workers: {starts}. Each worker starts Python and JAX and compiles "
             "the programs.",
             "",
-            f"{jax.devices()[0].platform}, {os.cpu_count()} cores, jax {version('jax')}, ray {version('ray')}. Command: "
-            "`python experiments/10_workers.py`.",
+            pages.conditions(__file__, "jax", "ray"),
             "",
         ]
     )
@@ -398,9 +388,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status, 0.
     """
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=HERE, metavar="FOLDER", help="where the page goes")
-    parser.add_argument("--small", action="store_true", help="a few runs, to try the script")
+    parser = pages.parser(__doc__, small=True)
     parser.add_argument("--drive", type=Path, metavar="STORE", help=argparse.SUPPRESS)
     parser.add_argument("--log", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)

@@ -5,22 +5,19 @@ The predictions, the command and the result are in `experiments/11-long-evaluati
     python experiments/11_long_evaluation.py
 """
 
-import argparse
 import os
 import statistics
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pages
 
 from jaxopt_lite import sweeps, training
 
-HERE = Path(__file__).parent
 STEPS, RUNGS = 540, (60, 180, 540)
 RULE = sweeps.halving(eta=3, first=1 / 9)
 UNITS = 128
@@ -134,14 +131,8 @@ def page(found: Found, size: Size) -> str:
             "first comparison. The time of the steps is that of the same sweep with an evaluation that costs nothing, the "
             f"time of an evaluation is measured by itself; the rule used {found.used} evaluations. Compilation is apart.",
             "",
-            "## Prediction and result",
-            "",
-            "| prediction | found | held |",
-            "|---|---|---|",
-            *[f"| {text} | {value} | {'yes' if held else '**no**'} |" for text, value, held in predictions(found)],
-            "",
-            f"{jax.devices()[0].platform}, {os.cpu_count()} cores, jax {version('jax')}. Command: "
-            "`python experiments/11_long_evaluation.py`.",
+            *pages.table(predictions(found)),
+            pages.conditions(__file__, "jax"),
             "",
         ]
     )
@@ -156,9 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status, 0.
     """
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=HERE, metavar="FOLDER", help="where the page goes")
-    parser.add_argument("--small", action="store_true", help="a few runs, to try the script")
+    parser = pages.parser(__doc__, small=True)
     options = parser.parse_args(arguments)
     size = Size(settings=9, rounds=1) if options.small else Size()
     (options.out / "11-long-evaluation.md").write_text(page(measured(size), size), encoding="utf-8")

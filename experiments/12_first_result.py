@@ -13,11 +13,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-HERE = Path(__file__).parent
+import pages
+
 CACHE = {
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
@@ -154,12 +154,7 @@ def page(found: dict[str, list[Found]]) -> str:
         "",
         f"The digits, 4 activations × 5 optimizers × 2 learning rates, {STEPS} steps, in a process of its own.",
         "",
-        "## Prediction and result",
-        "",
-        "| prediction | found | held |",
-        "|---|---|---|",
-        *[f"| {text} | {value} | {'yes' if held else '**no**'} |" for text, value, held in predictions(found)],
-        "",
+        *pages.table(predictions(found)),
         f"Seconds since the start of the process, medians of {repeats}; programs are traced and compiled or loaded in the",
         "time of the fourth column.",
         "",
@@ -176,7 +171,7 @@ def page(found: dict[str, list[Found]]) -> str:
         [
             *lines,
             "",
-            f"{os.cpu_count()} CPU cores, jax {version('jax')}. Command: `python experiments/12_first_result.py`.",
+            pages.conditions(__file__, "jax"),
             "",
         ]
     )
@@ -191,8 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status, 0.
     """
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=HERE, metavar="FOLDER", help="where the page goes")
+    parser = pages.parser(__doc__)
     parser.add_argument("--repeats", type=int, default=3, metavar="N", help="processes of each kind; medians are shown")
     parser.add_argument("--child", choices=CASES, help=argparse.SUPPRESS)
     parser.add_argument("--began", type=float, help=argparse.SUPPRESS)
