@@ -220,7 +220,7 @@ def judged(wider: dict[str, dict[str, Interval]], faster: dict[str, dict[str, In
     if robust and efficient and robust_momentum and efficient_momentum:
         return "holds", f"Holds: {where}."
     if robust and efficient and robust_momentum:
-        return "holds if", f"Holds for robust, and for efficient if sgd without momentum is the rival: {where}."
+        return "holds if", f"Holds if sgd without momentum is the rival, and for robust also with momentum: {where}."
     if robust and efficient:
         return "holds if", f"Holds if sgd without momentum is the rival: {where}."
     if robust and robust_momentum:

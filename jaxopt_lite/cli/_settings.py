@@ -38,8 +38,8 @@ RULES: dict[str, dict[str, Any]] = {
     "hyperband": {"eta": 3.0, "first": 1 / 27, "race": True},
     "median": {"first": 1 / 4, "every": 1 / 8},
 }
-# What --extend may enlarge.
-EXTENDABLE = ("trials", "seeds", "steps")
+EXTENDABLE = ("trials", "seeds", "steps")  # what --extend may enlarge
+FREE = ("keep",)  # what may change when a sweep goes on
 _RATES = "--learning-rate takes low:high:count, low:high with --trials, or a list such as 0.01,0.1"
 
 

@@ -163,11 +163,11 @@ def _run(planned: Any, store: Path, settings: dict[str, Any], options: argparse.
 
 
 def _trained(results: Any) -> str:
-    """What the last call trained: runs that ended, or steps if some of those were stopped early or never begun."""
+    """What the last call trained: runs that ended; steps if runs were stopped early, or only final states were made."""
     last = results.facts["last"]
     if not (last["programs"] or last["trials"] or last["steps"]):
         return "the sweep is complete, nothing was left to run"
-    if "pruned" in results.columns["status"]:
+    if "pruned" in results.columns["status"] or not last["trials"]:
         trained = f"{last['steps']:,} training steps"
     else:
         trained = f"{count(last['trials'], 'training')} ({_rate(last) or 0:.0f} trials/s)"
@@ -264,7 +264,7 @@ def _dry_run(planned: Any, as_json: bool) -> int:
 
 
 def _stored_settings(store: Path | None, given: dict[str, Any], extend: bool) -> dict[str, Any]:
-    """The settings of the sweep in the store, which the given ones must equal; with `extend` some may be larger."""
+    """The settings of the sweep in the store, which the given ones must equal, except for those that may change."""
     if store is None:
         flag, verb = ("--extend", "extend") if extend else ("--resume", "continue")
         raise Usage(f"{flag} needs --store DIR: the folder of the sweep to {verb}")
@@ -282,7 +282,7 @@ def _stored_settings(store: Path | None, given: dict[str, Any], extend: bool) ->
         )
     stored = _settings.DEFAULTS | stored
     for name, value in given.items():
-        if extend and name in _settings.EXTENDABLE:
+        if name in _settings.FREE or (extend and name in _settings.EXTENDABLE):
             stored[name] = value
         elif stored[name] != value:
             flag = _settings.flag_of(name)

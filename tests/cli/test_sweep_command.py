@@ -45,6 +45,9 @@ def test_resuming_a_finished_sweep_returns_its_results(swept, folder, command, t
     assert "compiling" not in err and err.startswith("the sweep is complete, nothing is left to run, best run ")
     status, out, err = command("sweep", "--store", "done", "--resume")
     assert status == 0 and "the sweep is complete, nothing was left to run\nstore  done\n" in out
+    status, out, err = command("sweep", "--store", "done", "--resume", "--keep", "all")
+    assert status == 0, err
+    assert re.search(r"programs? ready in .* s, \d+ training steps in", out)  # those of the states that were not kept
 
 
 def test_a_dry_run_writes_nothing(command, tmp_path):

@@ -193,8 +193,9 @@ class Rounds:
     def _kept(self, rows: Sequence[Row]) -> list[tuple[Row, int]]:
         """Delete the final states that are not to be kept; the runs whose state is to be kept and is not there."""
         if self._plan.keep == "all":
-            return []
-        best = set(self._ranked(rows, self._history(rows))[: self._plan.keep])
+            best = {row.trial for row in rows}
+        else:
+            best = set(self._ranked(rows, self._history(rows))[: self._plan.keep])
         stored = set(self._ledger.stored())
         self._ledger.forget([row.id for row in rows if row.id in stored and row.trial not in best])
         there = stored | self._ledger.copies()
