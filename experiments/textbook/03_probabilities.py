@@ -285,9 +285,9 @@ def measure(seed: int, small: bool) -> Result:
     beaten = [name for name in LINKS if ratio[name].high < 0.95]
     good = not beaten and calibration.low <= 2
     verdict = "does not hold" if not good else "holds if" if unpenalised.low > 1.5 else "holds"
-    others = ", ".join(f"{name} {ratio[name].value:.2f}" for name in LINKS if name != "sigmoid")
+    others = "; ".join(f"{n}: {ratio[n].value:.2f} times as large" for n in LINKS if n != "sigmoid")
     fit = (
-        f"its log loss is {of('sigmoid', 'loss').mean():.3f} (times that, the other outputs: {others}) and its calibration error is "
+        f"the sigmoid's log loss is {of('sigmoid', 'loss').mean():.3f} ({others}), and its calibration error is "
         f"{calibration.value:.2f} times that of true probabilities"
     )
     begin = {

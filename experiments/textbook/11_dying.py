@@ -203,14 +203,17 @@ def measure(seed: int, small: bool) -> Result:
     holds = any(dead_best[o].low > 0.05 and cost[o].value < -0.01 for o in optimizers)
     at_high = all(one.low > 0.2 for one in dead_highest.values())
     verdict = "holds" if holds else "holds if" if at_high else "does not hold"
-    start = {"holds": "Holds", "holds if": "Holds if the learning rate is too high", "does not hold": "Does not hold"}[
-        verdict
-    ]
+    start = {
+        "holds": "Holds",
+        "holds if": "Holds if the learning rate is too high, in part",
+        "does not hold": "Does not hold",
+    }[verdict]
     sentence = (
         f"{start}: at the best learning rate {dead_best['sgd'].value:.1%} of the relu units are dead with sgd and {dead_best['adam'].value:.1%} with adam, at the highest rate "
         f"{dead_highest['sgd'].value:.0%} and {dead_highest['adam'].value:.0%}. At the best rate relu differs from leaky_relu by {cost['sgd'].value:+.3f} and {cost['adam'].value:+.3f} in test accuracy. "
         f"Of the deaths in the first layer {back['sgd', 1]:.0%} were undone with sgd and {back['adam', 1]:.0%} with adam ({events['sgd', 1][1]:,} of {events['sgd', 1][0]:,} and {events['adam', 1][1]:,} of "
-        f"{events['adam', 1][0]:,}), in the second {back['sgd', 2]:.0%} and {back['adam', 2]:.0%}."
+        f"{events['adam', 1][0]:,}), in the second {back['sgd', 2]:.0%} and {back['adam', 2]:.0%}: that dead units never recover is "
+        f"{'not true of the second layer' if max(back['sgd', 2], back['adam', 2]) > 0.1 else 'true'}."
     )
 
     def deaths(o: str, i: int) -> str:

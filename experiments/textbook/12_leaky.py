@@ -259,13 +259,13 @@ def measure(seed: int, small: bool) -> Result:
     )
     clear = " and ".join(f"with {depth}" for depth in better if better[depth])
     unclear = " and ".join(
-        f"{depth} hidden layers, where the interval of the gain {'includes 0' if gain.high >= 0 else 'lies below 0'}"
+        f"with {depth} it is {'not clearly more' if gain.high >= 0 else 'less'} accurate"
         for depth, gain in gains.items()
         if not better[depth]
     )
     start = {
         "holds": "Holds",
-        "holds if": f"Holds if one leaves aside {unclear}; {clear} hidden layers the best slope is clearly more accurate than relu",
+        "holds if": f"Holds if the depth suits: {clear} hidden layers the best slope is clearly more accurate than relu, {unclear}",
         "does not hold": "Does not hold" + (" for the accuracy" if prevented else ""),
     }[verdict]
     changes = ", ".join(

@@ -172,7 +172,7 @@ def measure(seed: int, small: bool) -> Result:
     start = {
         "holds": "Holds",
         "holds if": f"Holds if it is an autoencoder trained with {winning}"
-        + ("" if favoured else "; the part on centred data does not hold"),
+        + ("" if favoured else "; that centred data favour tanh does not hold"),
         "does not hold": "Does not hold",
     }[verdict]
     lowest = {o: min(names, key=lambda n: errors[n, o, CENTRED].value) for o in optimizers}

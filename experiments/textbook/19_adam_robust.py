@@ -229,7 +229,7 @@ def judged(wider: dict[str, dict[str, Interval]], faster: dict[str, dict[str, In
         return "holds if", f"Holds if efficient is what counts, but not for robust: {where}."
     return (
         "does not hold",
-        f"Does not hold on every task: {'; '.join(misses(wider, faster))}. {where[0].upper()}{where[1:]}.",
+        f"Does not hold, as it is not true of all tasks: {'; '.join(misses(wider, faster))}. {where[0].upper()}{where[1:]}.",
     )
 
 

@@ -238,7 +238,7 @@ def judged(above: dict[str, Interval], below: dict[str, Interval], along: float,
         return ", ".join(f"{name} {shown(cost, 2)}" for name, cost in many.items() if cost.low <= 0.05) or "none"
 
     return "does not hold", (
-        f"Does not hold for all optimizers: {figures}. Not clearly more than 0.05 is lost ten times too high by {forgiving(above)}, and "
+        f"Does not hold, as it is not true of all optimizers: {figures}. Not clearly more than 0.05 is lost ten times too high by {forgiving(above)}, and "
         f"ten times too low by {forgiving(below)}."
     )
 

@@ -28,6 +28,7 @@ from jaxopt_lite.sweeps.store._database import Row, encoded
 from jaxopt_lite.sweeps.strategies import History, Optuna, Order, Population, Stop, optuna
 from jaxopt_lite.sweeps.strategies._simulate import simulated_steps
 from jaxopt_lite.training import Task, _checked
+from jaxopt_lite.training._run import stride_of
 
 
 class Plan(NamedTuple):
@@ -52,6 +53,7 @@ class Plan(NamedTuple):
         layout: devices, merging and how chunks start.
         workers: number of chunks that run at the same time.
         on: what trains, or None for this process.
+        unit: the steps in a point of the curves are a multiple of it: those of the sweep that goes on. Default: 1.
     """
 
     task: Task
@@ -72,6 +74,12 @@ class Plan(NamedTuple):
     layout: Layout
     workers: int
     on: On | None
+    unit: int = 1
+
+    @property
+    def stride(self) -> int:
+        """Steps in a point of the curves."""
+        return stride_of(self.steps, self.unit)
 
     @property
     def groups(self) -> list[Group]:

@@ -229,8 +229,9 @@ def _executed(
     """
     report = Lines(planned.task.objective) if progress is True else progress or (lambda _: None)
     if previous is not None:
-        known = previous.facts().get("group_widths", {})
-        planned = planned._replace(widths=planned.widths.of_ledger({int(nth): width for nth, width in known.items()}))
+        facts = previous.facts()
+        known = {int(nth): width for nth, width in facts.get("group_widths", {}).items()}
+        planned = planned._replace(widths=planned.widths.of_ledger(known), unit=facts["stride"])
     compiler = Compiler(planned, report)
     ledger, sent, comparable = _opened(planned, compiler, previous, place, grow, note)
     try:
@@ -316,7 +317,7 @@ def _trained(
     tally = Tally(planned, ledger, report, lambda: executor.lost)
     best = Best(planned, ledger)
     rounds, keeps = Rounds(planned, ledger, best), best.keeps if planned.keep else None
-    scheduler = Scheduler(executor, planned.widths, planned.steps, planned.task.objective, ledger, keeps)
+    scheduler = Scheduler(executor, planned.widths, planned.steps, planned.task.objective, ledger, keeps, planned.unit)
     try:
         while runs := rounds.next():
             coming = [rounds.group_of(row) for row, _ in runs]

@@ -98,9 +98,9 @@ def start(task: Task, trial: Any, seed: Any) -> Any:
     return _checked.init(task, trial, keys(seed)[0])
 
 
-def stride_of(steps: int) -> int:
-    """Steps in a point of the curve of a run of `steps` steps."""
-    return max(1, -(-steps // POINTS))
+def stride_of(steps: int, unit: int = 1) -> int:
+    """Steps in a point of the curve of a run of `steps` steps, a multiple of `unit`."""
+    return unit * max(1, -(-steps // (POINTS * unit)))
 
 
 def blank(task: Task, trial: Any, carry: Any, data: Any) -> dict[str, Array]:

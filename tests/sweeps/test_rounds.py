@@ -3,10 +3,13 @@
 import pickle
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxopt_lite import optimizers, sweeps, training
+from jaxopt_lite.sweeps.execution import _schedule
+from jaxopt_lite.sweeps.store import _extend
 from tests.sweeps import small
 
 RATES = tuple(float(f"{rate:.4g}") for rate in np.geomspace(1e-3, 3, 9))
@@ -215,6 +218,51 @@ def test_more_steps_continue_kept_states_and_repeat_the_others(tmp_path, keep, s
     assert [row["test_loss"] for row in grown.rows()] == [row["test_loss"] for row in whole.rows()]
     for mine, expected in zip(grown.curves, whole.curves, strict=True):
         np.testing.assert_allclose(mine["loss"], expected["loss"], rtol=1e-5)
+
+
+def counted(rates, interrupt_at=None, **options):
+    """A sweep whose loss is the number of the step, and infinite from step 130 on for rates above 1."""
+
+    def step(trial, n, data, key):
+        return n + 1, {"loss": jnp.where((trial["rate"] > 1) & (n >= 130), jnp.inf, n)}
+
+    def init(trial, key):
+        return np.float32(0)
+
+    def evaluate(trial, n, data):
+        return {"validation_loss": n * trial["rate"]}
+
+    def interrupt(progress):
+        if interrupt_at and progress.compute >= interrupt_at:
+            raise KeyboardInterrupt
+
+    task = training.Task(init, step, evaluate, None, name="counted", objective="validation_loss")
+    return sweeps.run(task, {"rate": sweeps.values(rates)}, keep="all", progress=interrupt, **options)
+
+
+@pytest.mark.parametrize("steps", [250, 300])
+@pytest.mark.parametrize("stop", [None, sweeps.halving(first=1 / 3)])
+def test_curves_of_unfinished_stopped_and_diverged_runs_get_the_larger_stride(tmp_path, monkeypatch, steps, stop):
+    """Of 140 steps a point has 2, of 250 and 300 then 4, with a part of one at each end."""
+    monkeypatch.setattr(_schedule, "segment_end", lambda step, end, length, stride: min(end, step + 50))
+    options = {"store": tmp_path / "s", "stop": stop}
+    with pytest.raises(KeyboardInterrupt):
+        counted([0.1, 0.2, 0.5, 2.0], interrupt_at=0.3, steps=140, **options)
+    assert "running" in sweeps.Results.load(tmp_path / "s").columns["status"]
+    counted([0.1, 0.2, 0.5, 2.0], steps=140, resume=True, **options) if stop else None
+    grown = counted([0.1, 0.2, 0.5, 2.0], steps=steps, extend=True, **options)
+    stride = grown.facts["stride"]
+    assert stride == 4 and set(grown.columns["status"]) == {"done", "diverged" if stop is None else "pruned"}
+    for row, curve in zip(grown.rows(), grown.curves, strict=True):
+        reached = 130 if row["status"] == "diverged" else row["step"]
+        points = curve["loss"][: reached // stride]
+        np.testing.assert_allclose(points, np.arange(len(points)) * stride + (stride - 1) / 2)
+    again = counted([0.1, 0.2, 0.5, 2.0], steps=steps, resume=True, **options)
+    assert again.facts["stride"] == stride and again.facts["last"]["steps"] == 0
+
+
+def test_a_point_that_is_not_full_keeps_its_part():
+    np.testing.assert_allclose(_extend.wider(np.ones(100, np.float32), 3)[[0, 32, 33, 34]], [1, 1, 1 / 3, 0])
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ class Counting:
     def started(self, taken, numbers, seeds):
         return Chunk([np.zeros(self.width, np.int64)], {"loss": np.zeros((self.width, 100))})
 
-    def advanced(self, taken, numbers, seeds, chunk, data, span):
+    def advanced(self, taken, numbers, seeds, chunk, data, span, stride):
         np.testing.assert_array_equal(chunk.carry[0], span[0])  # a chunk joins trials of one step
         diverged = self.ends[seeds] <= span[1]
         self.calls.append((len(np.unique(seeds)), False))
@@ -98,9 +98,9 @@ def test_the_time_of_an_evaluation_is_not_counted_as_that_of_steps(monkeypatch):
     monkeypatch.setattr(_work.time, "perf_counter", lambda: now[0])
 
     class Slow(Counting):
-        def advanced(self, taken, numbers, seeds, chunk, data, span):
+        def advanced(self, taken, numbers, seeds, chunk, data, span, stride):
             now[0] += 0.01 * (span[1] - span[0])
-            return super().advanced(taken, numbers, seeds, chunk, data, span)
+            return super().advanced(taken, numbers, seeds, chunk, data, span, stride)
 
         def scored(self, *arguments):
             now[0] += 60
@@ -131,7 +131,7 @@ def test_the_time_of_steps_without_metrics_includes_the_wait_for_the_device(monk
             return self.values
 
     class WithoutMetrics(Counting):
-        def advanced(self, taken, numbers, seeds, chunk, data, span):
+        def advanced(self, taken, numbers, seeds, chunk, data, span, stride):
             self.calls.append((span, False))
             return Chunk([Computing(np.full(self.width, span[1]), 0.01 * (span[1] - span[0]))], {})
 

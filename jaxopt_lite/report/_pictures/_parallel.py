@@ -36,7 +36,8 @@ def parallel(results: "Results") -> "Figure":
 
     Axes of numbers are logarithmic where the numbers were drawn by `log_uniform`; names are categories. The colour of a
     line is the place of the setting at the end. The score of a setting that was stopped early is that at its last rung.
-    Settings that diverged or failed are grey and dotted and end before the score. `–` marks settings that do not have the number.
+    Settings that diverged or failed are grey and dotted and end before the score. `–` marks settings that do not have
+    the number.
 
     Args:
         results: the results of a sweep, finished or not.

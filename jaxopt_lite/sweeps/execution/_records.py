@@ -11,7 +11,6 @@ import jax
 import numpy as np
 
 from jaxopt_lite.training._record import recorded_steps
-from jaxopt_lite.training._run import stride_of
 
 Advance = Callable[[Any, int, int], Any]  # (chunk, begin, end) -> chunk; the chunk given is no longer valid
 Record = Callable[[Any], Any]  # chunk -> the numbers of its layers, one row for each run
@@ -20,7 +19,7 @@ _CLOSE = 8  # records from the last finite point of a curve to the first that is
 
 
 def recorded(
-    advance: Advance, record: Record, chunk: Any, span: tuple[int, int, int], scored: bool, runs: int
+    advance: Advance, record: Record, chunk: Any, span: tuple[int, int], scored: bool, runs: int
 ) -> tuple[Any, Records]:
     """The chunk after a segment, and the state of its layers at the steps that are recorded.
 
@@ -28,11 +27,11 @@ def recorded(
         advance: trains the chunk.
         record: observes it.
         chunk: the runs before the segment.
-        span: first step, last step, and steps of a complete run.
+        span: first and last step.
         scored: whether the runs are scored after the segment; there they are recorded too.
         runs: number of runs.
     """
-    begin, end, _ = span
+    begin, end = span
     wanted = {*recorded_steps(begin + (begin > 0), end), *([end] if scored else [])}
     numbers = {}
     for stop in sorted(wanted | {end}):
@@ -48,7 +47,8 @@ def recorded_closely(
     advance: Advance,
     record: Record,
     again: Callable[[], Any],
-    span: tuple[int, int, int],
+    span: tuple[int, int],
+    stride: int,
     losses: np.ndarray,
     records: Records,
 ) -> Records:
@@ -60,12 +60,12 @@ def recorded_closely(
         advance: trains the chunk.
         record: observes it.
         again: returns the runs before the segment.
-        span: first step, last step, and steps of a complete run.
+        span: first and last step.
+        stride: steps in a point of the loss.
         losses: the points of the loss after the segment, one row for each run.
         records: what `recorded` has found.
     """
-    begin, end, steps = span
-    stride, finite = stride_of(steps), np.isfinite(losses)
+    (begin, end), finite = span, np.isfinite(losses)
     firsts = {run: int(np.argmin(row)) for run, row in enumerate(finite) if not row.all()}
     out = list(records)
     if not firsts:

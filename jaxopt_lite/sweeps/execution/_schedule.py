@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jaxopt_lite.diagnostics import Record
-from jaxopt_lite.sweeps.execution._work import Answer, Failed, Work, finite_loss
+from jaxopt_lite.sweeps.execution._work import Answer, Failed, Span, Work, finite_loss
 from jaxopt_lite.sweeps.programs._group import Member, stacked
 from jaxopt_lite.sweeps.programs._program import Chunk
 from jaxopt_lite.sweeps.programs._width import Widths
@@ -86,6 +86,7 @@ class Scheduler:
         objective: str,
         ledger: Ledger,
         keeps: Callable[[float], bool] | None = None,
+        unit: int = 1,
     ) -> None:
         """Prepare to run jobs.
 
@@ -96,14 +97,16 @@ class Scheduler:
             objective: name of the score that must be finite.
             ledger: what the outcomes are written to.
             keeps: says whether the final state of a run of some objective is kept; None if no final state is.
+            unit: the steps in a point of the curves are a multiple of it.
         """
         self._executor, self._widths = executor, widths
-        self._steps, self._objective = steps, objective
+        self._steps, self._stride, self._objective = steps, stride_of(steps, unit), objective
         self._ledger, self._keeps = ledger, keeps
         self._pace: dict[int, float] = {}  # seconds of a step of a chunk, by group
         self.score_seconds = 0.0  # of all evaluations, summed over workers
         self._failures: list[tuple[Job, Failed]] = []  # not written yet
-        self._proven = any(row.status in ("done", "diverged") for row in ledger.rows())  # that runs can be made
+        # that runs can be made
+        self._proven = bool(ledger.scores_by_step(objective)) or any(row.status == "diverged" for row in ledger.rows())
         self._slots = [0, 0]  # steps of runs, steps that the chunks had room for
 
     @property
@@ -151,7 +154,7 @@ class Scheduler:
             seeds=np.array([r.seed for r in _repeated(job.runners, width)], np.uint32),
             state=job.state and _padded(job.state, width),
             copied=job.copied,
-            span=(job.step, end, self._steps),
+            span=Span(job.step, end, self._steps, self._stride),
             score=end == job.end,
             keep=end < self._steps or self._keeps is not None,
             runs=len(job.runners),
@@ -161,7 +164,7 @@ class Scheduler:
         """The step at which the next segment ends."""
         pace = self._pace.get(job.group)
         length = _PROBE_STEPS if pace is None else int(SECONDS_A_SEGMENT / pace)
-        return segment_end(job.step, job.end, length, stride_of(self._steps))
+        return segment_end(job.step, job.end, length, self._stride)
 
     def _settle(
         self,
@@ -182,15 +185,15 @@ class Scheduler:
         self._ledger.record(outcomes)
         self._pace[job.group] = answer.seconds_a_step
         self.score_seconds += answer.score_seconds
-        steps = work.span[1] - work.span[0]
+        steps = work.span.end - work.span.begin
         self._slots[0] += steps * work.runs
         self._slots[1] += steps * self._widths[job.group]
         done(outcomes, steps * work.runs)
         self._proven = self._proven or bool(answer.scores) or any(o.status == "diverged" for o in outcomes)
         self._write_failures(done)
-        if work.span[1] < job.end and alive:
+        if work.span.end < job.end and alive:
             state = Chunk([x[alive] for x in answer.carry], {name: p[alive] for name, p in answer.points.items()})
-            rest = Job(job.group, tuple(job.runners[i] for i in alive), work.span[1], job.end, state)
+            rest = Job(job.group, tuple(job.runners[i] for i in alive), work.span.end, job.end, state)
             # a chunk that is more than half full continues at once, so that few states are in memory; the trials of
             # another wait for trials of other chunks at the same step
             full = 2 * len(rest.runners) > self._widths[rest.group]
@@ -216,7 +219,7 @@ class Scheduler:
 
     def _outcomes(self, job: Job, work: Work, answer: Answer, alive: list[int]) -> list[Outcome]:
         """What to write of each run: it has diverged if its loss or its objective is not finite."""
-        last = work.span[1] == self._steps
+        last = work.span.end == self._steps
         outcomes = []
         for i, runner in enumerate(job.runners):
             curve = {name: p[i] for name, p in answer.points.items()}
@@ -229,7 +232,7 @@ class Scheduler:
             records = {}
             if answer.labels is not None:
                 records = {step: Record(answer.labels, numbers) for step, numbers in answer.records[i].items()}
-            outcomes.append(Outcome(runner.row, status, work.span[1], scores, curve, arrays, records))
+            outcomes.append(Outcome(runner.row, status, work.span.end, scores, curve, arrays, records))
         return outcomes
 
 

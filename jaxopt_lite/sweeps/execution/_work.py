@@ -12,6 +12,15 @@ from jaxopt_lite.sweeps.programs._program import Chunk, Programs
 from jaxopt_lite.training import StreamError
 
 
+class Span(NamedTuple):
+    """The steps `begin <= i < end` of runs of `steps` steps; a point of their curves has `stride` steps."""
+
+    begin: int
+    end: int
+    steps: int
+    stride: int
+
+
 class Work(NamedTuple):
     """A segment of a chunk, as plain arrays that can be sent to another process.
 
@@ -22,7 +31,7 @@ class Work(NamedTuple):
         seeds: the seed of each slot.
         state: the state before, one row for each slot; None to start the runs.
         copied: whether the state is that of other runs, with other settings inside.
-        span: the steps `span[0] <= i < span[1]` of runs of `span[2]` steps.
+        span: its steps.
         score: whether the runs are scored after the segment.
         keep: whether the state after the segment is part of the answer.
         runs: the number of slots that hold a run; the others repeat the last one.
@@ -34,7 +43,7 @@ class Work(NamedTuple):
     seeds: np.ndarray
     state: Chunk | None
     copied: bool
-    span: tuple[int, int, int]
+    span: Span
     score: bool
     keep: bool
     runs: int
@@ -110,31 +119,31 @@ def perform(programs: Programs, data: Any, work: Work) -> Answer:
         return programs.with_settings(*inputs, chunk) if work.copied else chunk
 
     def advance(chunk: Chunk, first: int, last: int) -> Chunk:
-        return programs.advanced(*inputs, chunk, data, (first, last, work.span[2]))
+        return programs.advanced(*inputs, chunk, data, (first, last), work.span.stride)
 
     def record(chunk: Chunk) -> Any:
         return programs.recorded(work.branches, work.numbers, chunk, data)
 
     records: Records = [{} for _ in range(work.runs)]
     if programs.labels is None:
-        chunk = advance(started(), *work.span[:2])
+        chunk = advance(started(), work.span.begin, work.span.end)
     else:
-        chunk, records = recorded(advance, record, started(), work.span, work.score, work.runs)
+        chunk, records = recorded(advance, record, started(), work.span[:2], work.score, work.runs)
     jax.block_until_ready(chunk)  # without metrics there are no points to wait for
     points = jax.device_get(chunk.points)
-    seconds_a_step = (time.perf_counter() - begin) / (work.span[1] - work.span[0])
+    seconds_a_step = (time.perf_counter() - begin) / (work.span.end - work.span.begin)
     scores: dict[str, np.ndarray] = {}
     score_seconds = 0.0
     alive = any(finite_loss(points, i) for i in range(work.runs))
     if work.score and alive:
         begin = time.perf_counter()
-        chunk, found = programs.scored(*inputs, chunk, data, work.span[1] == work.span[2])
+        chunk, found = programs.scored(*inputs, chunk, data, work.span.end == work.span.steps)
         scores = jax.device_get(found)
         score_seconds = time.perf_counter() - begin
     carry = [np.asarray(x) for x in jax.device_get(chunk.carry)] if work.keep and alive else []
     if programs.labels is not None and "loss" in points:
         losses = points["loss"][: work.runs]
-        records = recorded_closely(advance, record, started, work.span, losses, records)
+        records = recorded_closely(advance, record, started, work.span[:2], work.span.stride, losses, records)
     return Answer(points, scores, carry, seconds_a_step, score_seconds, records, programs.labels)
 
 

@@ -70,8 +70,30 @@ def _update(
         return run
 
     branches = [branch(tx, shape) for tx, shape in zip(alternatives, shapes, strict=True)]
-    hold = lambda grads, state, params, extra: (jax.tree.map(jnp.zeros_like, grads), state)  # noqa: E731
-    return jax.lax.switch(index + 1, [hold, *branches], grads, state, params, extra)
+    given = (grads, state, params, extra)
+    updated = _updated(branches, given)
+
+    def widened(run: Any) -> Any:
+        def wide(*given: Any) -> tuple[Any, list[Array]]:
+            updates, new = run(*given)
+            return jax.tree.map(lambda u, like: u.astype(like.dtype), updates, updated), new
+
+        return wide
+
+    hold = lambda grads, state, params, extra: (jax.tree.map(jnp.zeros_like, updated), state)  # noqa: E731
+    return jax.lax.switch(index + 1, [hold, *map(widened, branches)], *given)
+
+
+def _updated(branches: Sequence[Any], given: tuple[Any, ...]) -> Any:
+    """Shapes of the updates, each of the widest type that an alternative returns.
+
+    If all parameters and gradients are of float32, so are their updates, and nothing is traced to know it.
+    """
+    grads, _, params, _ = given
+    if {x.dtype for x in jax.tree.leaves((grads, params))} == {jnp.dtype("float32")}:
+        return jax.eval_shape(lambda x: x, grads)
+    shapes = [jax.eval_shape(run, *given)[0] for run in branches]
+    return jax.tree.map(lambda *all: jax.ShapeDtypeStruct(all[0].shape, jnp.result_type(*all)), *shapes)
 
 
 def _room(shapes: list[Any]) -> list[tuple[tuple[int, ...], Any]]:

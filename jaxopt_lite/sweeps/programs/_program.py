@@ -10,7 +10,6 @@ import numpy as np
 from jaxopt_lite.diagnostics._conclude import Labels
 from jaxopt_lite.sweeps.programs._executables import Lowered
 from jaxopt_lite.sweeps.programs._recording import Recording
-from jaxopt_lite.training._run import stride_of
 from jaxopt_lite.training.streams._stream import Feed
 
 Array = jax.Array
@@ -72,15 +71,16 @@ class Programs(NamedTuple):
         seeds: Any,
         chunk: Chunk,
         data: Any,
-        span: tuple[int, int, int],
+        span: tuple[int, int],
+        stride: int,
     ) -> Chunk:
-        """The trials after the steps `span[0] <= i < span[1]` of a run of `span[2]`. Donates the chunk."""
-        stretches: Iterable[tuple[Any, ...]] = [span[:2]]
+        """The trials after the steps `span[0] <= i < span[1]`; a point has `stride` steps. Donates the chunk."""
+        stretches: Iterable[tuple[Any, ...]] = [span]
         if self.feed is not None:
-            stretches = self.feed.windows(seeds, *span[:2])
+            stretches = self.feed.windows(seeds, *span)
         leaves = jax.tree.leaves(data)
         for begin, end, *window in stretches:
-            bounds = np.array([begin, end, stride_of(span[2]), 0], np.int32)
+            bounds = np.array([begin, end, stride, 0], np.int32)
             inputs = (_indices(branches), numbers, seeds, *jax.block_until_ready(chunk), leaves, bounds)
             carry, points, _ = self.segment(*inputs, *window)
             chunk = Chunk(carry, points)

@@ -65,14 +65,15 @@ def paired(score: str, a: Sequence[float], b: Sequence[float], seeds: Sequence[i
 def resolution_of(scores: Sequence[float]) -> float:
     """The smallest step in which a score is seen to vary: 1/360 for an accuracy on 360 examples.
 
-    It is the smallest distance between two of the given scores that exceeds rounding (a relative 1e-6), or the rounding
-    if no two differ.
+    It is the smallest distance between two of the given scores that exceeds their rounding (a relative 1e-6), or the
+    rounding if no two differ.
     """
     values = np.unique(np.asarray(scores, float))
     values = values[np.isfinite(values)]
-    rounding = _ROUNDING * float(np.abs(values).max(initial=0.0) or 1.0)
+    sizes = np.abs(values)
     gaps = np.diff(values)
-    return float(gaps[gaps > rounding].min(initial=math.inf)) if (gaps > rounding).any() else rounding
+    seen = gaps[gaps > _ROUNDING * np.maximum(sizes[1:], sizes[:-1])]
+    return float(seen.min()) if len(seen) else _ROUNDING * float(sizes.max(initial=0.0) or 1.0)
 
 
 @cache

@@ -13,9 +13,8 @@ from jaxopt_lite.sweeps.strategies import Population
 def growth(ledger: Ledger, planned: Plan, facts: dict[str, Any]) -> Growth:
     """What a larger plan of the same sweep has more than a ledger; what is finished keeps its numbers.
 
-    With more steps, finished runs continue from their final state if it is stored (`keep`) and the curve's stride is a
-    multiple of what it was; the others begin again and repeat the same numbers. Runs that confirmed a trial become runs
-    of the sweep if their seed is now among its seeds.
+    With more steps, finished runs continue from their final state if it is stored (`keep`); the others begin again and
+    repeat the same numbers. Runs that confirmed a trial become runs of the sweep if their seed is now among its seeds.
 
     Args:
         ledger: the ledger.
@@ -42,33 +41,32 @@ def growth(ledger: Ledger, planned: Plan, facts: dict[str, Any]) -> Growth:
             if row.batch == CONFIRM and row.seed in planned.seeds
         ],
         again=[],
-        continued={},
+        continued=[],
+        curves={},
         facts={key: facts[key] for key in ("steps", "stride", "seeds", "settings", "structures")},
     )
     if planned.steps > stored["steps"]:
-        times, rest = divmod(facts["stride"], stored["stride"])
-        stored_states = set(ledger.stored()) if not rest else set()
-        done = [row.id for row in rows if row.status == "done"]
-        points = ledger.points(stored_states & set(done))
-        curves = {row: {name: wider(p, times) for name, p in named.items()} for row, named in points.items()}
-        continued = {row: curves.get(row, {}) for row in done if row in stored_states}
-        found = found._replace(continued=continued, again=[row for row in done if row not in continued])
+        with_state, times = set(ledger.stored()), facts["stride"] // stored["stride"]
+        begun = [row.id for row in rows if row.status in ("done", "running")]
+        again = [row for row in begun if row not in with_state]
+        kept = {row.id for row in rows} - set(again) if times > 1 else ()
+        found = found._replace(
+            again=again,
+            continued=[row for row in begun if row in with_state],
+            curves={
+                row: {name: wider(points, times) for name, points in named.items()}
+                for row, named in ledger.points(kept).items()
+            },
+        )
     if found.again and isinstance(planned.stop, Population):
-        examples = " or ".join(map(str, _steps(stored["steps"], stored["stride"])))
         raise StoreError(
             f"the population in {ledger.store} cannot get {planned.steps} steps: its members continue from their final "
-            "states, which keep='all' stores from the start, and from "
-            f"{stored['steps']} steps only to such numbers as {examples}"
+            "states, which keep='all' stores from the start"
         )
     return found
 
 
 def wider(points: np.ndarray, times: int) -> np.ndarray:
     """The points of a curve whose stride is `times` as long; a point is a sum over its stride divided by the stride."""
-    sums = points[: len(points) // times * times].reshape(-1, times).sum(axis=1, dtype=points.dtype) / times
-    return np.concatenate([sums, np.zeros(len(points) - len(sums))]).astype(points.dtype)
-
-
-def _steps(steps: int, stride: int) -> list[int]:
-    """Examples of more steps than `steps`, at which the points of curves are a multiple of `stride` steps apart."""
-    return [longer for longer in (100 * stride * times for times in (1, 2, 3)) if longer > steps]
+    sums = np.pad(points, (0, -len(points) % times)).reshape(-1, times).sum(axis=1, dtype=points.dtype) / times
+    return np.pad(sums, (0, len(points) - len(sums))).astype(points.dtype)

@@ -20,7 +20,6 @@ from jaxopt_lite.sweeps.spaces._ranges import drawn_ranges
 from jaxopt_lite.sweeps.spaces._trials import OTHER_COLUMNS
 from jaxopt_lite.sweeps.store._ledger import Ledger, Row, StoreError
 from jaxopt_lite.sweeps.strategies import Population
-from jaxopt_lite.training._run import stride_of
 
 # Names of facts that a note of the user cannot replace.
 RESERVED = (
@@ -40,7 +39,7 @@ def facts_of(planned: Plan) -> dict[str, Any]:
         "mode": task.mode,
         "modes": {**task.modes, task.objective: task.mode},
         "steps": planned.steps,
-        "stride": stride_of(planned.steps),
+        "stride": planned.stride,
         "seeds": list(planned.seeds),
         "columns": planned.make.columns,
         "ranges": drawn_ranges(planned.space),

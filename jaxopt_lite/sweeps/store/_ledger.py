@@ -260,7 +260,7 @@ class Ledger:
             db.executemany("UPDATE trials SET status = 'running' WHERE id = ?", continued)
             for table in ("curves", "carries", "records", "errors"):
                 db.executemany(f"DELETE FROM {table} WHERE trial = ?", again)
-            write_curves(db, growth.continued.items())
+            write_curves(db, growth.curves.items())
             _write_facts(db, growth.facts)
 
     def forget(self, rows: Sequence[int]) -> None:

@@ -40,14 +40,16 @@ class Growth(NamedTuple):
         added: new runs.
         selected: runs that confirmed a trial and now belong to the batch of their trial.
         again: rows of finished runs that begin again.
-        continued: rows of finished runs that continue from their final state, with the points of their curves.
+        continued: rows of runs that continue from their state.
+        curves: the points of curves with a larger stride, by row.
         facts: what has changed of the sweep.
     """
 
     added: list[Row]
     selected: list[Row]
     again: list[int]
-    continued: dict[int, dict[str, np.ndarray]]
+    continued: list[int]
+    curves: dict[int, dict[str, np.ndarray]]
     facts: dict[str, Any]
 
 

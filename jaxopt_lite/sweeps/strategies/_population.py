@@ -39,22 +39,23 @@ class Population(_Fields, Stop):
         self, space: Any, seed: int, history: History, trials: Sequence[int], point: Callable[[int], Picks]
     ) -> list[Adoption]:
         """The worst members, and all that diverged, take over the state of one of the best and other numbers."""
-        step, own = self._next(history, trials), history.seeds[0]
+        step, member_seed = self._next(history, trials), history.seeds[0]
         costs = {trial: history.mean_cost(trial, history.seeds, step) for trial in trials}
         ranked = sorted((trial for trial in trials if math.isfinite(costs[trial])), key=lambda t: (costs[t], t))
         if step == history.steps or not ranked:
             return []
         count = max(1, round(self.quantile * self.size))
-        best, worst = ranked[:count], {*ranked[-count:], *(t for t in trials if t not in ranked)}
+        best = ranked[:count]
+        worst = {*ranked[-count:], *(t for t in trials if t not in ranked)} - set(best)
         rng = np.random.default_rng([seed, step])
         leaves = {place.path: place.leaf for place in places(space)}
         out = []
         for trial in trials:
             source = best[rng.integers(len(best))]
             if trial in worst and costs[source] < costs[trial]:
-                out.append(Adoption(trial, own, source, self._explored(point(source), leaves, rng)))
+                out.append(Adoption(trial, member_seed, source, self._explored(point(source), leaves, rng)))
             else:
-                out.append(Adoption(trial, own, trial, point(trial)))
+                out.append(Adoption(trial, member_seed, trial, point(trial)))
         return out
 
     def _next(self, history: History, trials: Iterable[int]) -> int:
