@@ -1,9 +1,11 @@
 """Many runs: from a task and a space to a table of results."""
 
 import json
+import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -270,7 +272,9 @@ def _opened(
         if grow:  # what is added may belong to any group
             remaining = planned.used
         if previous is not None:
-            comparable = check_versions(previous, facts, bool(remaining))
+            comparable = check_versions(
+                previous, facts, bool(remaining) or Rounds(planned, previous, Best(planned, previous)).adds()
+            )
         failed = _failed(previous, comparable) if previous is not None else []
         remaining = [*remaining, *(groups[row.trial] for row in failed)]
         if comparable:  # otherwise no run remains
@@ -344,7 +348,9 @@ def _trained(
             "workers_lost": executor.lost,
         }
         total = {k: before.get(k, 0.0) + last[k] for k in ("compile_seconds", "run_seconds")}
-        ledger.note(**total, last=last)
+        # where writing has failed the error says so; a second one would take its place
+        with nullcontext() if sys.exc_info()[0] is None else suppress(_ledger.StoreError):
+            ledger.note(**total, last=last)
 
 
 def _without_failed(

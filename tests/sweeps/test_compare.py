@@ -103,3 +103,11 @@ def test_errors_of_compare():
     with pytest.raises(ValueError, match="not a setting of this table"):
         results.compare(a, b._replace(columns={"rate": 7.0}))
     assert table([[math.nan]], status=["waiting"]).tied() == []
+
+
+def test_one_large_score_does_not_hide_the_others():
+    scores = [[0.10, 0.11, 0.12], [0.90, 0.91, 0.92], [1e8, 1.1e8, 1.2e8]]
+    results = table(scores, mode="min")
+    found = results.compare(*results.settings()[:2])
+    assert found.distinct and found.half_width < 0.05
+    assert results.tied() == []

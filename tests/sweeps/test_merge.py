@@ -44,3 +44,25 @@ def test_the_state_has_room_for_the_largest_alternative_and_no_more():
     params = {"w": jnp.zeros((5, 5))}
     either = Either(jnp.int32(0), [optimizers.sgd(0.1), optimizers.adam(0.1), optimizers.sgd(0.1, momentum=0.9)])
     assert sum(x.shape == (5, 5) for x in either.init(params)) == 2
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: [optimizers.split_master(optimizers.sgd(0.1))],
+        lambda: [optimizers.sgd(0.1), optimizers.stochastic_rounding(optimizers.sgd(0.1), seed=0)],
+        lambda: [optimizers.sgd(0.1), optimizers.adam(0.1)],
+    ],
+    ids=["split_master", "stochastic_rounding", "plain"],
+)
+@pytest.mark.parametrize("dtypes", [("bfloat16",) * 2, ("float32", "bfloat16"), ("bfloat16", "float32")], ids=str)
+def test_updates_have_the_widest_type_of_the_alternatives(make, dtypes):
+    params = {"w": jnp.ones((2, 3), dtypes[0]), "none": None}
+    grads = {"w": jnp.full((2, 3), 0.5, dtypes[1]), "none": None}
+    alternatives = make()
+    own = [tx.update(grads, tx.init(params), params)[0]["w"] for tx in alternatives]
+    for index, expected in enumerate(own):
+        either = Either(jnp.int32(index), alternatives)
+        updates, _ = jax.jit(either.update)(grads, either.init(params), params)
+        assert updates["w"].dtype == jnp.result_type(*own) and updates["none"] is None
+        np.testing.assert_array_equal(updates["w"].astype("float32"), expected.astype("float32"))

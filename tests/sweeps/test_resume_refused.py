@@ -71,6 +71,29 @@ def test_finished_results_are_read_by_other_versions(tmp_path, monkeypatch, capf
     assert again.facts["last"] == dict.fromkeys(first.facts["last"], 0) | {"slots": 1.0}
 
 
+@pytest.mark.parametrize("missing", ["a batch of a search", "the seeds of confirm"])
+def test_other_versions_cannot_add_runs(tmp_path, monkeypatch, missing):
+    """A process may end when all runs are final, before those that come next are in the ledger."""
+    space = {"rate": sweeps.log_uniform(0.1, 1.0)}
+    confirmed = {"confirm": (1, 2)} if missing == "the seeds of confirm" else {}
+    name = "_add_confirming" if confirmed else "_add_batch"
+    options = {"steps": 5, "trials": 20, "search": "tpe", "store": tmp_path / "s", "progress": False} | confirmed
+    with monkeypatch.context() as until:
+        until.setattr(f"jaxopt_lite.sweeps.execution._rounds.Rounds.{name}", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            sweeps.run(task(), space, **options)
+    assert set(sweeps.Results.load(tmp_path / "s").columns["status"]) == {"done"}
+    with monkeypatch.context() as other:
+        other.setattr("jaxopt_lite.sweeps.store._identity.optax.__version__", "0.0.1")
+        with pytest.raises(sweeps.StoreError, match="in its versions"):
+            sweeps.run(task(), space, resume=True, **options)
+    assert len(sweeps.run(task(), space, resume=True, **options)) == 20 + 2 * bool(confirmed)
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
 def test_another_cpu_is_a_warning_if_runs_remain(tmp_path, monkeypatch):
     def interrupt(progress):
         if progress.phase == "run" and progress.trials_done:

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from jaxopt_lite.sweeps import halving, hyperband, median
+from jaxopt_lite.sweeps import halving, hyperband, log_uniform, median, population
 from jaxopt_lite.sweeps.strategies import History, Never, Order, Run
 from jaxopt_lite.sweeps.strategies._halving import cost_of_one, divided, rungs_of
 from jaxopt_lite.sweeps.strategies._simulate import simulated_steps
@@ -174,3 +174,18 @@ def test_errors(make, message):
 def test_an_order_names_a_run_and_a_step():
     history = History(100, (7,), True, ((0, 1),), {(0, 7): Run(False, 11, {11: 0.5})})
     assert halving().orders(history, (0, 1)) == [Order(1, 7, 11)]
+
+
+@pytest.mark.parametrize("members, diverged", [(8, (0, 1, 2, 3, 4)), (3, ()), (7, ())])
+def test_a_member_that_is_copied_is_not_replaced(members, diverged):
+    rule = population(members, every=10, quantile=0.5)
+    scores = {trial: {} if trial in diverged else {10: float(trial)} for trial in range(members)}
+    runs = {(trial, 0): Run(trial in diverged, 10, found) for trial, found in scores.items()}
+    history = History(40, (0,), True, (tuple(range(members)),), runs)
+    space = {"rate": log_uniform(1e-3, 1.0)}
+    for seed in range(20):
+        found = rule.adoptions(space, seed, history, range(members), lambda trial: {})
+        sources = {one.source for one in found if one.source != one.trial}
+        replaced = {one.trial for one in found if one.source != one.trial}
+        assert sources and not sources & replaced
+        assert replaced >= set(diverged)

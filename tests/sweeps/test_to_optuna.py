@@ -85,6 +85,19 @@ def test_settings_to_do_are_left_out_and_the_name_is_that_of_the_store(tmp_path)
         assert study.trials[0].distributions["width"] == optuna.distributions.IntDistribution(8, 16)
 
 
+def test_a_setting_with_a_failed_seed_is_a_failed_trial():
+    columns = {
+        "rate": [0.1, 0.2, 0.3],
+        "seed": [0] * 3,
+        "status": ["done", "failed", "diverged"],
+        "loss": [0.5, 0.4, 0.3],
+    }
+    results = sweeps.Results(columns, ("rate",), "loss", "min", {"seeds": [0]}, [{}] * 3, None, errors={1: "OSError"})
+    study = results.to_optuna(study_name="failed")
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "FAIL", "FAIL"]
+    assert study.user_attrs["settings not ended"] == 0
+
+
 def test_without_optuna_the_extra_is_named(results, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(ModuleNotFoundError, match=r"to_optuna needs Optuna: pip install 'jaxopt-lite\[optuna\]'"):

@@ -140,6 +140,12 @@ class Rounds:
         if pruned:
             self._ledger.prune(pruned)
 
+    def adds(self) -> bool:
+        """Whether runs of further trials or with further seeds are still to be added, if no run remains."""
+        rows = self._ledger.rows()
+        missing = self._plan.search is not None and len({row.trial for row in rows}) < self._plan.most
+        return missing or bool(self._further(rows, self._history(rows)))
+
     def _add_batch(self, rows: Sequence[Row], history: History) -> bool:
         """Add the trials that the search proposes next, if it does."""
         search = self._plan.search
@@ -152,8 +158,15 @@ class Rounds:
 
     def _add_confirming(self, rows: Sequence[Row], history: History) -> bool:
         """Add the runs of the best settings with seeds that took no part in their selection, if they are not there."""
+        new = self._further(rows, history)
+        if new:
+            self._ledger.add(new)
+        return bool(new)
+
+    def _further(self, rows: Sequence[Row], history: History) -> list[Row]:
+        """The runs of the best settings with seeds that took no part in their selection that are not there."""
         if self._plan.confirm is None:
-            return False
+            return []
         most, further = self._plan.confirm
         by_trial, there = {row.trial: row for row in rows}, {(row.trial, row.seed) for row in rows}
         new: list[Row] = []
@@ -162,9 +175,7 @@ class Rounds:
                 if (trial, seed) not in there:
                     first = len(rows) + len(new)
                     new.append(by_trial[trial]._replace(id=first, seed=seed, status="waiting", step=0, batch=CONFIRM))
-        if new:
-            self._ledger.add(new)
-        return bool(new)
+        return new
 
     def _ranked(self, rows: Sequence[Row], history: History) -> list[int]:
         """The trials that are done with all seeds, the best first."""

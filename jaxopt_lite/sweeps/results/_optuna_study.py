@@ -47,7 +47,7 @@ def study_of(
             f"the storage has a study {name!r} already, and its trials would be there twice: "
             "give another study_name, or delete that study with optuna.delete_study"
         ) from None
-    ended = [s for s in settings if s.done + s.diverged + s.pruned == s.seeds]
+    ended = [s for s in settings if s.done + s.diverged + s.failed + s.pruned == s.seeds]
     distributions = _distributions(optuna, settings, ranges)
     study.add_trials([_trial(optuna, setting, objective, distributions) for setting in ended])
     described = {key: facts[key] for key in ("task", "steps", "seeds", "search", "stop") if key in facts}

@@ -85,14 +85,16 @@ class Results:
 
         Args:
             store: the folder of the ledger.
-            task: the training problem of the sweep, which `model` needs. Default: none.
-            space: the space of the sweep, which `model` needs. Default: none.
+            task: the training problem of the sweep, which `model` needs, with `space`. Default: none.
+            space: the space of the sweep. Default: none.
 
         Returns:
             The table.
 
         Raises:
-            StoreError: there is no ledger in the folder, or it is damaged or of another format. A `ValueError`.
+            StoreError: there is no ledger in the folder, it is damaged or of another format, or the space is not that
+                of the sweep. A `ValueError`.
+            ValueError: only one of task and space is given.
 
         Example:
             >>> from jaxopt_lite import sweeps
@@ -101,6 +103,8 @@ class Results:
                 ...
             jaxopt_lite.sweeps.store._store.StoreError: nowhere holds no sweep: there is no ledger.sqlite in it
         """
+        if (task is None) != (space is None):
+            raise ValueError("load needs task and space together: model() is rebuilt from both")
         ledger = Ledger.open(Path(store), write=False)
         try:
             return read(ledger, task, space)
@@ -378,10 +382,10 @@ class Results:
 
         The value of a trial is the mean of the objective over the seeds, and its intermediate values are the means over
         the seeds that were scored at a rung (with `race=True` the first seed alone). A setting that is done with all
-        seeds is COMPLETE, one that was stopped early is PRUNED, and one with a diverged seed is FAIL, since the mean of
-        the other seeds would be biased. Settings that are still to be run are left out. Distributions are those of
-        the space; listed numbers become a range from the lowest to the highest. Half-widths of intervals, other scores,
-        and the means over the seeds of `confirm` are user attributes.
+        seeds is COMPLETE, one that was stopped early is PRUNED, and one with a diverged or failed seed is FAIL, since
+        the mean of the other seeds would be biased. Settings that are still to be run are left out. Distributions are
+        those of the space; listed numbers become a range from the lowest to the highest. Half-widths of intervals,
+        other scores, and the means over the seeds of `confirm` are user attributes.
 
         Args:
             storage: a storage of Optuna, or its URL as `"sqlite:///study.db"`. Default: in memory.

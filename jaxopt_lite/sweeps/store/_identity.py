@@ -4,10 +4,10 @@ import hashlib
 import json
 import platform
 import warnings
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import flax
 import jax
 import jaxlib.version
 import optax
@@ -62,7 +62,7 @@ def facts_of(planned: Plan) -> dict[str, Any]:
             "python": ".".join(platform.python_version_tuple()[:2]),
             "jax": jax.__version__,
             "jaxlib": jaxlib.version.__version__,
-            "flax": flax.__version__,
+            "flax": version("flax"),
             "optax": optax.__version__,
         },
     }

@@ -143,7 +143,7 @@ class Ledger:
 
     def note(self, **facts: Any) -> None:
         """Add to or change what is known of the sweep."""
-        with transaction(self._db) as db:
+        with self._writing() as db:
             _write_facts(db, facts)
 
     def rows(self) -> list[Row]:
@@ -170,18 +170,18 @@ class Ledger:
 
     def add(self, rows: Sequence[Row]) -> None:
         """Add runs, all or none."""
-        with transaction(self._db) as db:
+        with self._writing() as db:
             insert(db, rows)
 
     def prune(self, rows: Sequence[int]) -> None:
         """Give runs the status `pruned`; their states are deleted."""
-        with transaction(self._db) as db:
+        with self._writing() as db:
             db.executemany("UPDATE trials SET status = 'pruned' WHERE id = ?", [(row,) for row in rows])
             db.executemany("DELETE FROM carries WHERE trial = ?", [(row,) for row in rows])
 
     def revive(self, rows: Sequence[int]) -> None:
         """Let pruned or failed runs begin again."""
-        with transaction(self._db) as db:
+        with self._writing() as db:
             db.executemany("UPDATE trials SET status = 'waiting', step = 0 WHERE id = ?", [(row,) for row in rows])
             for table in ("curves", "records", "errors"):
                 db.executemany(f"DELETE FROM {table} WHERE trial = ?", [(row,) for row in rows])
@@ -218,7 +218,7 @@ class Ledger:
             step: the step that all have reached.
             runs: rows with their new settings, and the row from whose state each continues.
         """
-        with transaction(self._db) as db:
+        with self._writing() as db:
             db.executemany(
                 "INSERT INTO adoptions SELECT id, ?, ?, columns, picks FROM trials WHERE id = ?",
                 [(step, source, row.id) for row, source in runs],
@@ -252,7 +252,7 @@ class Ledger:
 
     def extend(self, growth: Growth) -> None:
         """Let a sweep grow, all or nothing."""
-        with transaction(self._db) as db:
+        with self._writing() as db:
             insert(db, growth.added)
             db.executemany("UPDATE trials SET batch = ? WHERE id = ?", [(r.batch, r.id) for r in growth.selected])
             again, continued = [(row,) for row in growth.again], [(row,) for row in growth.continued]
@@ -265,7 +265,7 @@ class Ledger:
 
     def forget(self, rows: Sequence[int]) -> None:
         """Delete the states of runs."""
-        with transaction(self._db) as db:
+        with self._writing() as db:
             db.executemany("DELETE FROM carries WHERE trial = ?", [(row,) for row in rows])
 
     def points(self, rows: Iterable[int]) -> dict[int, dict[str, np.ndarray]]:
@@ -330,18 +330,10 @@ class Ledger:
         A run that is done is made again for its final state alone: of it nothing is written before it is done again.
 
         Raises:
-            StoreError: the disk is full, or the file is no longer there to be written.
+            StoreError: the disk is full, or the file is no longer there to be written. All that writes raises it.
         """
-        try:
-            self._record(outcomes)
-        except sqlite3.OperationalError as error:
-            raise StoreError(
-                f"cannot write to the store {self.store}: {error}; what was written before is kept"
-            ) from error
-
-    def _record(self, outcomes: Sequence[Outcome]) -> None:
         outcomes = [o for o in outcomes if o.status != "running" or self.row(o.id).status != "done"]
-        with transaction(self._db) as db:
+        with self._writing() as db:
             db.executemany(
                 "UPDATE trials SET status = ?, step = ? WHERE id = ?", [(o.status, o.step, o.id) for o in outcomes]
             )
@@ -357,6 +349,17 @@ class Ledger:
             for o in outcomes:
                 if o.arrays is not None:
                     db.executemany("INSERT INTO carries VALUES (?, ?, ?, ?, ?)", parts_of(o.id, o.step, o.arrays))
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """Write everything inside, or nothing if it raises."""
+        try:
+            with transaction(self._db) as db:
+                yield db
+        except sqlite3.OperationalError as error:
+            raise StoreError(
+                f"cannot write to the store {self.store}: {error}; what was written before is kept"
+            ) from error
 
     def close(self) -> None:
         """Close the file and release the lock; a ledger that was written is then one file, readable where nothing can
