@@ -1,4 +1,4 @@
-"""Words of messages: what is offered in the place of an unknown name, and nouns with their number."""
+"""Words of messages: what is offered in the place of an unknown name, scores, and nouns with their number."""
 
 import difflib
 from collections.abc import Iterable
@@ -21,6 +21,15 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     similar = nearest(name, known)
     suggestion = f"did you mean {similar!r}? " if similar else ""
     return f"unknown {kind} {name!r}: {suggestion}valid names are {', '.join(known)}"
+
+
+def digits_of(score: float) -> str:
+    """How a score is formatted: with 4 decimals, or 3 digits where these would show little of it.
+
+    >>> f"{0.97211:{digits_of(0.97211)}} {2.4e-5:{digits_of(2.4e-5)}}"
+    '0.9721 2.4e-05'
+    """
+    return ".4f" if score == 0 or 1e-3 <= abs(score) < 1e6 else ".3g"
 
 
 def count(number: int, noun: str) -> str:

@@ -36,9 +36,7 @@ def export(options: argparse.Namespace) -> int:
     _written(folder, model)
     best = results.best()[0]
     named = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in best.columns.items())
-    print(
-        f"model       {named}\nscore       {results.objective} {best.scores[results.objective]:.4f} (mean over seeds)"
-    )
+    print(f"model       {named}\nscore       {results.objective} {best.scores[results.objective]} (mean over seeds)")
     print(f"checkpoint  {folder}")
     return 0
 

@@ -112,7 +112,7 @@ def _rule(text: str, flag: str, kind: str, known: dict[str, dict[str, Any]]) -> 
             raise Usage(f"{flag} {name}: {unknown('setting', key, settings)}")
         try:
             settings[key] = {"true": True, "false": False}[value] if key == "race" else float(Fraction(value))
-        except (ValueError, KeyError, ZeroDivisionError):
+        except (ValueError, KeyError, ZeroDivisionError, OverflowError):
             wanted = "true or false" if key == "race" else "a number such as 3 or 1/9"
             raise Usage(f"{flag} {text}: {key} takes {wanted}, got {value!r}") from None
     return name, settings
@@ -185,7 +185,10 @@ def rates(text: str, trials: int | None) -> list[float] | tuple[float, float]:
     if not (math.isfinite(count) and count == int(count) and count >= 2):
         raise Usage(f"--learning-rate {text}: the count must be a whole number of at least 2; {_RATES}")
     ratio = numbers[1] / numbers[0]
-    return [float(f"{numbers[0] * ratio ** (i / (count - 1)):.6g}") for i in range(int(count))]
+    found = [float(f"{numbers[0] * ratio ** (i / (count - 1)):.6g}") for i in range(int(count))]
+    if len(set(found)) < len(found):
+        raise Usage(f"--learning-rate {text}: the rates would not differ in six digits; give a wider range or fewer")
+    return found
 
 
 def store_name(task: str) -> str:

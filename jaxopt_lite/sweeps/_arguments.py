@@ -103,6 +103,17 @@ def keep(keep: Any) -> int | Literal["all"]:
     return int(keep)
 
 
+def seed(seed: Any) -> int:
+    """What decides which points are drawn.
+
+    Raises:
+        ValueError: it is no whole number of at least 0.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"seed must be a whole number of at least 0, got {seed!r}")
+    return int(seed)
+
+
 def seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
     """The seeds.
 

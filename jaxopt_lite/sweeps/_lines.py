@@ -3,7 +3,7 @@
 import sys
 import time
 
-from jaxopt_lite._names import count
+from jaxopt_lite._names import count, digits_of
 from jaxopt_lite.sweeps._progress import Progress
 
 SECONDS_BETWEEN_LINES = 5.0
@@ -34,7 +34,8 @@ def _best(progress: Progress, objective: str, at_step: bool) -> list[str]:
     named += [f"{rate:.3g}"] if isinstance(rate, float) else []
     settings = f" ({' '.join(named)})" if named else ""
     step = f" at step {progress.best['step']:,}" if at_step else ""
-    return [f"best run {progress.best[objective]:.4f}{step}{settings}"]
+    score = progress.best[objective]
+    return [f"best run {score:{digits_of(score)}}{step}{settings}"]
 
 
 def _alive(progress: Progress) -> str:

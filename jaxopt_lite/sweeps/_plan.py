@@ -252,7 +252,11 @@ def plan(
     _checked.check(task)
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
         raise ValueError(f"steps must be a whole number of at least 1, got {steps!r}")
-    _checked.check_steps(task, int(steps))
+    try:
+        _checked.check_steps(task, int(steps))
+    except ValueError as error:
+        raise TaskError(str(error)) from error
+    seed = _arguments.seed(seed)
     if task.mode not in ("min", "max"):
         raise TaskError(f'the mode of task {task.name!r} must be "min" or "max", got {task.mode!r}')
     if any(mode not in ("min", "max") for mode in task.modes.values()):
@@ -292,7 +296,7 @@ def plan(
         stop=rule,
         confirm=_arguments.confirm(confirm, most),
         keep=_arguments.keep(keep),
-        seed=int(seed),
+        seed=seed,
         grouping=grouping,
         widths=Widths(task, grouping.groups, chosen, _runs_at_a_time(len(grouping.groups), branches, first, sampler)),
         layout=chosen,

@@ -178,3 +178,16 @@ def test_results_loaded_from_a_live_sweep_are_of_one_moment(tmp_path, monkeypatc
     monkeypatch.undo()
     assert Results.load(tmp_path / "s").columns["test_loss"][:2] == [0.125, 0.25]
     writer.close()
+
+
+def test_a_full_disk_is_one_error_whatever_is_written(tmp_path):
+    rows = [Row(i, {}, i, "waiting", 0) for i in range(4)]
+    ledger = Ledger.create(tmp_path / "s", {"objective": "loss"}, rows)
+    (pages,) = ledger._db.execute("PRAGMA page_count").fetchone()
+    ledger._db.execute(f"PRAGMA max_page_count={pages}")
+    more = [Row(i, {"long": "x" * 9000}, i, "waiting", 0) for i in range(4, 9)]
+    for write in (lambda: ledger.add(more), lambda: ledger.note(long="x" * 90_000)):
+        with pytest.raises(StoreError, match=r"cannot write to the store .* full; what was written before is kept"):
+            write()
+    assert ledger.rows() == rows
+    ledger.close()

@@ -107,6 +107,8 @@ def test_the_address_of_another_cluster_is_refused(cluster):
 def test_a_cluster_without_room_is_refused(cluster):
     with pytest.raises(ValueError, match="has no room for a worker of 1 GPU"):
         sweeps.plan(small.task(), small.space(), steps=5, on=sweeps.ray(cluster.address, resources={"GPU": 1}))
+    with pytest.warns(UserWarning, match=r"no room for a worker of 1 gpu: .* waits until a node with room joins"):
+        assert sweeps.ray("auto", workers=2, resources={"gpu": 1}).workers() == 2
 
 
 @pytest.mark.parametrize(

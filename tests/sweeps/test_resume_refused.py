@@ -1,5 +1,7 @@
 """What differs from the sweep in a store is refused, and the store does not change."""
 
+import functools
+
 import jax.numpy as jnp
 import pytest
 
@@ -107,3 +109,17 @@ def test_another_cpu_is_a_warning_if_runs_remain(tmp_path, monkeypatch):
     with pytest.warns(UserWarning, match="continues on another"):
         sweeps.run(task(), space, resume=True, **given)
     sweeps.run(task(), space, resume=True, **given)  # nothing remains: no warning
+
+
+def test_a_rule_is_compared_in_full_precision(tmp_path):
+    space = {"rate": sweeps.values([0.1, 0.2, 0.3])}
+    options = {"steps": 100, "store": tmp_path / "s", "progress": False}
+    sweeps.run(task(), space, stop=sweeps.halving(first=0.50001), **options)
+    with pytest.raises(sweeps.StoreError, match=r"in its stop: the store has .*0.50001, .*, requested .*0.50004"):
+        sweeps.run(task(), space, stop=sweeps.halving(first=0.50004), resume=True, **options)
+    sweeps.run(task(), space, stop=sweeps.halving(first=0.50001), resume=True, **options)
+
+
+def test_a_sampler_with_arguments_is_named_without_its_address():
+    pytest.importorskip("optuna")
+    assert repr(sweeps.optuna(functools.partial(interrupted, n=3))) == "optuna(interrupted(n=3), batch=16)"

@@ -34,6 +34,7 @@ def test_quantiles_follow_their_distributions():
         (lambda: integers(0.5, 2), "whole"),
         (lambda: values([]), "at least one number"),
         (lambda: values(["a"]), "choice"),
+        (lambda: values([1, 3_000_000_000]), "a whole number of more than 32 bits"),
         (lambda: values([True]), "choice"),
         (lambda: choice([]), "at least one alternative"),
         (lambda: choice("relu"), "list of alternatives"),

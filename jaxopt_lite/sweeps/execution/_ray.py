@@ -2,6 +2,7 @@
 
 import math
 import socket
+import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from threading import Event
@@ -56,15 +57,22 @@ class RayCluster(NamedTuple):
         return Pool([partial(_Actor, library, actor, sent, recipes, self.patience)] * self.workers())
 
     def workers(self) -> int:
-        """The number of workers: as given, or as many as the cluster has room for."""
+        """The number of workers: as given, or as many as the cluster has room for.
+
+        Warns if the number is given and there is no room yet, since nodes may join later.
+
+        Raises:
+            TaskError: no number is given, and the cluster has no room for a worker.
+        """
         there = _connected(self.address).cluster_resources()
-        if self.number is not None:
-            return self.number
         room = min(math.floor(there.get(name, 0) / amount) for name, amount in self.resources if amount)
         if room < 1:
             wanted = ", ".join(f"{amount:g} {name}" for name, amount in self.resources)
-            raise TaskError(f"the Ray cluster at {self.address!r} has no room for a worker of {wanted}: it has {there}")
-        return room
+            missing = f"the Ray cluster at {self.address!r} has no room for a worker of {wanted}: it has {there}"
+            if self.number is None:
+                raise TaskError(missing)
+            warnings.warn(f"{missing}. The sweep waits until a node with room joins it", stacklevel=2)
+        return self.number or room
 
     def __str__(self) -> str:
         number = "all workers" if self.number is None else count(self.number, "worker")

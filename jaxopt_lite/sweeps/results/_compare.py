@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxopt_lite._names import digits_of
+
 # Scores whose relative difference is below this differ by rounding only.
 _ROUNDING = 1e-6
 
@@ -42,7 +44,7 @@ class Difference(NamedTuple):
         return abs(self.mean) > self.half_width  # False for NaN
 
     def __format__(self, spec: str) -> str:
-        spec = spec or ".4f"
+        spec = spec or digits_of(self.mean)
         interval = f" ± {self.half_width:{spec}}" if math.isfinite(self.half_width) else ""
         return f"{self.mean:+{spec}}{interval}"
 

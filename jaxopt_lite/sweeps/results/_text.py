@@ -23,7 +23,7 @@ def text_of(heading: str, settings: Sequence[Setting], objective: str) -> str:
 
 def _score(setting: Setting, objective: str) -> str:
     score = setting.scores.get(objective)
-    return f"{score:.4f}" if score is not None and math.isfinite(score.mean) else setting.status
+    return f"{score}" if score is not None and math.isfinite(score.mean) else setting.status
 
 
 def _columns(columns: dict[str, Any]) -> str:

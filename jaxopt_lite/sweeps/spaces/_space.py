@@ -225,7 +225,7 @@ def values(numbers: Iterable[float]) -> Distribution:
         A distribution, for a leaf of a space.
 
     Raises:
-        ValueError: no number is given, or one twice.
+        ValueError: no number is given, one twice, or only whole numbers of which one has more than 32 bits.
         TypeError: one of them is not a number; use `choice` for other alternatives.
 
     Example:
@@ -240,7 +240,11 @@ def values(numbers: Iterable[float]) -> Distribution:
             raise TypeError(f"values takes numbers, got {x!r}; use choice([...]) for alternatives that are not numbers")
     if len(set(given)) < len(given):
         raise ValueError(f"values({list(given)}) has a number twice, which would train the same trial twice")
-    return Values(tuple(map(float, given)) if any(isinstance(x, float) for x in given) else given)
+    if any(isinstance(x, float) for x in given):
+        return Values(tuple(map(float, given)))
+    if not all(-(1 << 31) <= x < 1 << 31 for x in given):
+        raise ValueError(f"values({list(given)}) has a whole number of more than 32 bits; write numbers as 3e9 instead")
+    return Values(given)
 
 
 def choice(alternatives: Sequence[Any] | Mapping[str, Any], *more: Any) -> Choice:

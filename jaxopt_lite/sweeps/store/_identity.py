@@ -19,14 +19,14 @@ from jaxopt_lite.sweeps.programs._program import Traced
 from jaxopt_lite.sweeps.spaces._ranges import drawn_ranges
 from jaxopt_lite.sweeps.spaces._trials import OTHER_COLUMNS
 from jaxopt_lite.sweeps.store._ledger import Ledger, Row, StoreError
-from jaxopt_lite.sweeps.strategies import Population
+from jaxopt_lite.sweeps.strategies import Population, Stop
 
 # Names of facts that a note of the user cannot replace.
 RESERVED = (
     *("task", "objective", "mode", "modes", "steps", "stride", "seeds", "columns", "settings", "structures", "widths"),
     *("forms", "group_widths"),
     *("numbers", "data", "device", "processor", "workers", "versions", "digests", "format", "last", "compile_seconds"),
-    *("run_seconds", "programs", "search", "stop", "confirm", "merge", "ranges", "diagnose"),
+    *("run_seconds", "programs", "search", "stop", "rule", "confirm", "merge", "ranges", "diagnose"),
 )
 
 
@@ -46,6 +46,7 @@ def facts_of(planned: Plan) -> dict[str, Any]:
         "settings": planned.most,
         "search": repr(planned.search),
         "stop": repr(planned.stop),
+        "rule": _in_full(planned.stop),
         "confirm": list(planned.confirm) if planned.confirm else None,
         "structures": planned.structures,
         "widths": list(widths.values()),
@@ -68,6 +69,11 @@ def facts_of(planned: Plan) -> dict[str, Any]:
     }
 
 
+def _in_full(rule: Stop) -> list[Any]:
+    """The settings of a rule, which its text rounds; none of a rule that is not a tuple of them."""
+    return json.loads(json.dumps(rule if isinstance(rule, tuple) else [], default=repr))
+
+
 def check_same(ledger: Ledger, planned: Plan, facts: dict[str, Any], extend: bool = False) -> None:
     """Check that a ledger holds the sweep of a plan and its facts.
 
@@ -80,7 +86,7 @@ def check_same(ledger: Ledger, planned: Plan, facts: dict[str, Any], extend: boo
     Raises:
         StoreError: it does not; the message names the first difference.
     """
-    stored = {"diagnose": False} | ledger.facts()
+    stored = {"diagnose": False, "rule": facts["rule"]} | ledger.facts()  # which older ledgers do not have
     for key in ("steps", "settings", "seeds") if extend else ():
         old, new = stored[key], facts[key]
         if new[: len(old)] != old if key == "seeds" else new < old:
@@ -96,13 +102,15 @@ def check_same(ledger: Ledger, planned: Plan, facts: dict[str, Any], extend: boo
         "settings",
         "search",
         "stop",
+        "rule",
         "confirm",
         "diagnose",
         "data",
     ):
         if stored.get(key) != facts[key]:
             values = "" if key == "data" else f": the store has {stored.get(key)}, requested {facts[key]}"
-            name = "search" if key == "stop" and isinstance(planned.stop, Population) else key
+            name = "stop" if key == "rule" else key
+            name = "search" if name == "stop" and isinstance(planned.stop, Population) else name
             raise _differs(ledger, f"in its {name}{values}")
     points = dict(enumerate(planned.rows(planned.points, planned.seeds[:1], 0, 0, 0)))
     began = {one.id: one for one in reversed(ledger.adopted())}  # the settings before the first generation

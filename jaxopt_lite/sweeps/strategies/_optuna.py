@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from jaxopt_lite._names import unknown
-from jaxopt_lite.sweeps.spaces._space import Choice, Distribution, Integers, LogUniform, Uniform
+from jaxopt_lite.sweeps.spaces._space import Choice, Distribution, Integers, LogUniform, Uniform, label
 from jaxopt_lite.sweeps.spaces._trials import Picks, key_of, leaves
 from jaxopt_lite.sweeps.strategies._history import History
 
@@ -44,8 +44,7 @@ class Optuna(NamedTuple):
         return asked[len(picks) - begun :]
 
     def __repr__(self) -> str:
-        name = self.sampler if isinstance(self.sampler, str) else getattr(self.sampler, "__name__", repr(self.sampler))
-        return f"optuna({name}, batch={self.batch})"
+        return f"optuna({label(self.sampler)}, batch={self.batch})"
 
 
 def optuna(sampler: Callable[..., Any] | str = "tpe", batch: int = 16) -> Optuna:
