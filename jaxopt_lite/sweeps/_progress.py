@@ -19,7 +19,7 @@ class Progress(NamedTuple):
         phase: `"compile"` or `"run"`.
         programs: number of programs to compile, on all devices.
         programs_ready: number of them that are compiled.
-        trials: number of runs.
+        trials: number of runs, as in the JSON of the command; the argument `trials` of a sweep counts settings.
         trials_done: number of runs that are done, diverged, failed or pruned.
         trials_diverged: number of runs that diverged.
         trials_ran: number of runs that ended since this call began.
