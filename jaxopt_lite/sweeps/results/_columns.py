@@ -15,7 +15,7 @@ class Generation(NamedTuple):
 
     Attributes:
         step: the step of the generation.
-        source: the row from whose state it continued; its own if it continued as it was.
+        source: the row from whose state it continued; the run's row if it continued as it was.
         columns: its settings from then on, by name.
     """
 

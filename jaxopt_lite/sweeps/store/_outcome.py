@@ -59,7 +59,7 @@ class Adopted(NamedTuple):
     Attributes:
         id: the run's row.
         step: the step of the generation.
-        source: the row of the run from whose state it continued; its own if it continued as it was.
+        source: the row of the run from whose state it continued; the run's row if it continued as it was.
         columns: its settings until then, by name.
         picks: the point of the space until then.
     """

@@ -48,10 +48,9 @@ class Hyperband(_Geometric):
         brackets = [rungs[nth:] for nth in range(len(rungs))]
         members = divided(trials, brackets, self.eta)
         orders, winners = [], []
-        for own, bracket in zip(members, brackets, strict=True):
-            found, best = rung_orders(
-                history, own, bracket, self.eta, history.seeds[:1] if self.race else history.seeds
-            )
+        seeds = history.seeds[:1] if self.race else history.seeds
+        for in_bracket, bracket in zip(members, brackets, strict=True):
+            found, best = rung_orders(history, in_bracket, bracket, self.eta, seeds)
             orders += found
             winners += best
         return orders or (raced(history, winners, self.eta) if self.race else [])
@@ -170,7 +169,7 @@ def divided(trials: Sequence[int], brackets: Sequence[Sequence[int]], eta: float
     weights = [1 / cost / sum(1 / c for c in costs) for cost in costs]
     members: list[list[int]] = [[] for _ in brackets]
     for nth, trial in enumerate(trials, start=1):
-        lacks = [weight * nth - len(own) for weight, own in zip(weights, members, strict=True)]
+        lacks = [weight * nth - len(dealt) for weight, dealt in zip(weights, members, strict=True)]
         members[lacks.index(max(lacks))].append(trial)
     return members
 

@@ -29,7 +29,7 @@ class Optuna(NamedTuple):
         number = hashlib.sha256(f"{seed} {begun}".encode()).digest()
         sampler = _sampler(package, self.sampler, int.from_bytes(number[:4], "big") >> 1)
         study = package.create_study(sampler=sampler, direction="minimize")
-        study.add_trials([_told(package, space, history, nth, picks[nth]) for nth in range(begun)])
+        study.add_trials([_optuna_trial(package, space, history, nth, picks[nth]) for nth in range(begun)])
         known = {key_of(picked) for picked in picks[:begun]}
         asked: list[Picks] = []
         wanted = min(self.batch, len(picks) - begun + most)
@@ -111,7 +111,7 @@ def _sampler(package: Any, sampler: Callable[..., Any] | str, seed: int) -> Any:
     return (getattr(package.samplers, SAMPLERS[sampler]) if isinstance(sampler, str) else sampler)(seed=seed)
 
 
-def _told(package: Any, space: Any, history: History, nth: int, picked: Picks) -> Any:
+def _optuna_trial(package: Any, space: Any, history: History, nth: int, picked: Picks) -> Any:
     """Trial number `nth` as Optuna's record."""
     fixed = package.trial.FixedTrial({_name(path): _number(space, path, value) for path, value in picked.items()})
     _suggested(space, fixed)
