@@ -28,7 +28,7 @@ class Adoption(NamedTuple):
     Attributes:
         trial: number of the trial.
         seed: seed of the run.
-        source: number of the trial whose state it continues from, with its seed; the trial itself if it continues as it is.
+        source: number of the trial whose state it continues from, with its seed; the same trial to continue as it is.
         picks: the point of the space from now on.
     """
 
