@@ -102,8 +102,8 @@ def with_settings(state: Any, /, **changes: Any) -> Any:
     Raises:
         ValueError: if the state does not have a name, or has it more than once, or a number is out of its range, or
             the state is that of several members under `jax.vmap` and a setting is not given for each.
-        TypeError: if a value is `None` or a plain function, or if the state has no settings or is one of
-            `optax.inject_hyperparams`.
+        TypeError: if a value is `None`, a plain function, or a schedule for `seed` or `loss_scale`; if the state has
+            no settings or is one of `optax.inject_hyperparams`.
 
     Example:
         >>> state = with_settings(adam(0.1).init(jnp.ones(3)), learning_rate=0.5)
@@ -135,7 +135,7 @@ def with_settings(state: Any, /, **changes: Any) -> Any:
         checked = key == "learning_rate" or not getattr(node, "foreign", False)
         if checked:
             check_constant("with_settings", key, value)
-        members = np.shape(node.count)  # those of a state made under vmap
+        members = np.shape(getattr(node, "count", 0))  # those of a state made under vmap
         scalar = declared(key) is not None and not members
         new = _copy("with_settings", key, value, scalar, allowed=declared(key) if checked else None)
         if any(x.shape[: len(members)] != members for x in jax.tree.leaves(new)):
