@@ -60,8 +60,8 @@ def _mixed(x: jax.Array) -> jax.Array:
 def rounded(x: jax.Array, dtype: Any, bits: jax.Array) -> jax.Array:
     """Stochastic rounding of float32 to bfloat16 or float16: up or down at random, with mean `x`.
 
-    As many random bits as are cut off are added to the bits of the number, then cut. Other dtypes, and numbers that
-    are not finite, are converted as usual.
+    As many random bits as are cut off are added to the bits of the number, then cut. Other dtypes, numbers that are
+    not finite, and those that rounding up would make infinite are converted as usual.
 
     Args:
         x: a floating array.
@@ -71,11 +71,13 @@ def rounded(x: jax.Array, dtype: Any, bits: jax.Array) -> jax.Array:
     Returns:
         `x` in `dtype`.
     """
-    cut = 23 - jnp.finfo(dtype).nmant
+    info = jnp.finfo(dtype)
+    cut = 23 - info.nmant
     if x.dtype != jnp.float32 or cut <= 0:
         return x.astype(dtype)
-    mask = jnp.uint32(2**cut - 1)
-    raised = jax.lax.bitcast_convert_type(x, jnp.uint32) + (bits & mask)
-    kept = jax.lax.bitcast_convert_type(raised & ~mask, jnp.float32)
-    # Near the largest number the addition may reach infinity, which rounding down would not.
-    return jnp.where(jnp.isfinite(x) & jnp.isfinite(kept), kept, x).astype(dtype)
+    mask, tiny = jnp.uint32(2**cut - 1), jnp.float32(info.tiny)
+    # Below its smallest normal number float16 has the last digit of the octave above: x is rounded there.
+    shift = jnp.where(jnp.abs(x) < tiny, jnp.copysign(tiny, x), 0) if info.nexp < 8 else 0
+    raised = jax.lax.bitcast_convert_type(x + shift, jnp.uint32) + (bits & mask)
+    kept = jax.lax.bitcast_convert_type(raised & ~mask, jnp.float32) - shift
+    return jnp.where(jnp.isfinite(x) & (jnp.abs(kept) <= float(info.max)), kept, x).astype(dtype)

@@ -116,6 +116,9 @@ _BY_NAME: dict[str, Allowed] = {
     **dict.fromkeys(("max_norm", "max_delta", "threshold", "max_spike", "loss_scale"), Positive()),
 }
 
+# Settings of the wrappers that cannot be schedules, and why.
+_CONSTANT = {"seed": "one seed serves all steps", "loss_scale": "it halves and doubles during the run"}
+
 
 def declare(ranges: Mapping[str, Range]) -> None:
     """Let `with_settings` check the settings of a rule of this package; a name of two rules has the wider range."""
@@ -164,6 +167,16 @@ def number(where: str, name: str, value: Any, allowed: Allowed | None = None) ->
     return value if allowed is None else allowed.check(where, name, value)
 
 
+def check_constant(where: str, name: str, value: Any) -> None:
+    """Refuse a schedule for a setting that cannot be one.
+
+    Raises:
+        TypeError: if `value` is a schedule or a function.
+    """
+    if name in _CONSTANT and callable(value):
+        raise TypeError(f"{where}: {name}={value!r} must be a number: {_CONSTANT[name]}")
+
+
 def check_scalar(where: str, name: str, value: Any) -> None:
     """Refuse an array of several numbers, which would give each column of a parameter its own setting.
 
@@ -194,7 +207,7 @@ def split_arguments(
         The data, and the static arguments.
 
     Raises:
-        TypeError: for `None` where a number is needed, and for what is no number.
+        TypeError: for `None` where a number is needed, a schedule where there can be none, and for what is no number.
         ValueError: for a number outside of its range, or an array with axes.
     """
     data: dict[str, Any] = {}
@@ -202,6 +215,8 @@ def split_arguments(
     ranges = ranges or {}
     known: Mapping[str, Any] = {"learning_rate": RATE} if foreign else ranges or _BY_NAME
     for name, value in arguments.items():
+        if not ranges and not foreign:
+            check_constant(where, name, value)
         allowed = ranges.get(name)
         if (
             value is None
@@ -221,6 +236,20 @@ def split_arguments(
             if name in known or name in _BY_NAME:
                 check_scalar(where, name, value)
     return data, fixed
+
+
+def flag(where: str, name: str, value: Any) -> bool:
+    """A static argument that is true or false.
+
+    Raises:
+        TypeError: if it is something else, as a choice of a sweep, which would count as true.
+    """
+    if not isinstance(value, bool | int | np.bool_ | np.ndarray | jax.Array):
+        raise TypeError(
+            f"{where}: {name}={value!r} is a {type(value).__name__}: give True or False. For both in one sweep, write "
+            f"choice([{where}(..., {name}=False), {where}(..., {name}=True)])"
+        )
+    return bool(value)
 
 
 def dtype(name: str, value: Any) -> np.dtype | None:

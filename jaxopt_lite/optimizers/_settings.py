@@ -5,9 +5,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxopt_lite import _names
-from jaxopt_lite.optimizers._ranges import Allowed, check_scalar, declared, number
+from jaxopt_lite.optimizers._ranges import Allowed, check_constant, check_scalar, declared, number
 from jaxopt_lite.optimizers._structure import PlainFunction
 
 
@@ -99,9 +100,10 @@ def with_settings(state: Any, /, **changes: Any) -> Any:
         The new state.
 
     Raises:
-        ValueError: if the state does not have a name, or has it more than once, or a number is out of its range.
-        TypeError: if a value is `None` or a plain function, or if the state has no settings or is one of
-            `optax.inject_hyperparams`.
+        ValueError: if the state does not have a name, or has it more than once, or a number is out of its range, or
+            the state is that of several members under `jax.vmap` and a setting is not given for each.
+        TypeError: if a value is `None`, a plain function, or a schedule for `seed` or `loss_scale`; if the state has
+            no settings or is one of `optax.inject_hyperparams`.
 
     Example:
         >>> state = with_settings(adam(0.1).init(jnp.ones(3)), learning_rate=0.5)
@@ -131,8 +133,17 @@ def with_settings(state: Any, /, **changes: Any) -> Any:
                 "this package, or build another optimizer and call swap(tx, state, params)"
             )
         checked = key == "learning_rate" or not getattr(node, "foreign", False)
-        allowed = declared(key) if checked else None
-        new = _copy("with_settings", key, value, scalar=declared(key) is not None, allowed=allowed)
+        if checked:
+            check_constant("with_settings", key, value)
+        members = np.shape(getattr(node, "count", 0))  # those of a state made under vmap
+        scalar = declared(key) is not None and not members
+        new = _copy("with_settings", key, value, scalar, allowed=declared(key) if checked else None)
+        if any(x.shape[: len(members)] != members for x in jax.tree.leaves(new)):
+            raise ValueError(
+                f"with_settings: {name} has the shape {members} in this state, one number for each member under vmap: "
+                f"give an array of that shape, or one number for all by jax.vmap(lambda state: with_settings(state, "
+                f"{name}=...))(state)"
+            )
         state = _replaced(state, path, node.settings | {key: new})
         places = list(_places(state, ()))
     return state

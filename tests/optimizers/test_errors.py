@@ -1,13 +1,16 @@
 """Wrong input: one clear error at the call, saying what was given, why it cannot work and what to do."""
 
+import inspect
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import pytest
 
 from jaxopt_lite import optimizers as opt
+from jaxopt_lite import sweeps
 
 CALLS: dict[str, tuple[Any, type[Exception], str]] = {
     "negative rate": (lambda: opt.sgd(-0.1), ValueError, "sgd: learning_rate=-0.1 is negative.*give its size"),
@@ -17,6 +20,8 @@ CALLS: dict[str, tuple[Any, type[Exception], str]] = {
     "b1": (lambda: opt.adam(0.1, b1=1.0), ValueError, r"adam: b1=1 is outside \[0, 1\)"),
     "b2": (lambda: opt.adamw(0.1, b2=-0.5), ValueError, r"adamw: b2=-0.5 is outside \[0, 1\)"),
     "momentum": (lambda: opt.sgd(0.1, momentum=1.5), ValueError, r"momentum=1.5 is outside \[0, 1\)"),
+    "nesterov": (lambda: opt.sgd(0.1, nesterov=True), ValueError, "sgd: nesterov=True .* without momentum: give one"),
+    "nesterov, rmsprop": (lambda: opt.rmsprop(0.1, nesterov=True), ValueError, "rmsprop: nesterov=True .*=0.9"),
     "eps": (lambda: opt.rmsprop(0.1, eps=-1), ValueError, "eps=-1 is negative"),
     "dtype": (lambda: opt.adam(0.1, mu_dtype=jnp.int8), ValueError, "mu_dtype=.* cannot store a moment"),
     "steps": (lambda: opt.exponential_decay(0.1, 0, 0.5), ValueError, "transition_steps=0 must be above 0"),
@@ -96,6 +101,27 @@ def test_wrong_arguments(call: tuple[Any, type[Exception], str]) -> None:
     function, kind, message = call
     with pytest.raises(kind, match=message):
         function()
+
+
+FLAGS = [
+    (row.function, name)
+    for row in opt.CATALOGUE.values()
+    for name, parameter in inspect.signature(row.function).parameters.items()
+    if isinstance(parameter.default, bool)
+]
+
+
+@pytest.mark.parametrize("function, name", FLAGS + [(opt.exponential_decay, "staircase")])
+def test_flags_are_true_or_false(function: Any, name: str) -> None:
+    numbers = (0.1,) if function is not opt.exponential_decay else (0.1, 10, 0.5)
+    for value in (None, "no", sweeps.choice([True, False])):
+        with pytest.raises(TypeError, match=rf"{name}=.* is a .*: give True or False.*choice\(\["):
+            function(*numbers, **{name: value})
+
+
+def test_flags_may_be_arrays() -> None:
+    for true in (1, np.True_, jnp.array(True)):
+        assert opt.sgd(0.1, momentum=0.5, nesterov=true) == opt.sgd(0.1, momentum=0.5, nesterov=True)
 
 
 def test_integer_parameters() -> None:

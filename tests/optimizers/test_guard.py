@@ -42,6 +42,15 @@ def test_guard_skips_spikes_but_not_for_ever_and_each_member_for_itself() -> Non
     assert state.nonfinite.tolist() == [0, 0]
 
 
+def test_the_running_mean_starts_at_the_first_gradient_that_is_not_zero() -> None:
+    tx = opt.guard(opt.sgd(1.0), max_spike=5.0, warmup=3)
+    state, steps = tx.init(jnp.zeros(1)), []
+    for value in [0.0] * 30 + [1.0] * 3 + [10.0]:
+        updates, state = tx.update(jnp.full(1, value), state)
+        steps.append(float(updates[0]))
+    assert steps == [0] * 30 + [-1] * 3 + [0] and int(state.spikes) == 1
+
+
 def test_guard_scales_the_loss() -> None:
     tx = opt.guard(opt.sgd(1.0), loss_scale=8.0, growth_interval=3)
     state = tx.init(jnp.ones(1))

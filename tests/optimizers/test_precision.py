@@ -1,5 +1,6 @@
 """Half precision: nothing turns to NaN that need not, moments mean something, parameters move."""
 
+import inspect
 from typing import Any
 
 import jax
@@ -71,12 +72,34 @@ def test_second_moment_follows_a_falling_gradient(nu_dtype: Any) -> None:
 @pytest.mark.parametrize("name", [n for n, row in opt.CATALOGUE.items() if "adam" in n or n == "lion"])
 def test_dtypes_of_moments(name: str) -> None:
     function = opt.CATALOGUE[name].function
-    settings = {"mu_dtype": "bfloat16"} | ({} if name == "lion" else {"nu_dtype": jnp.float16})
+    settings = {"mu_dtype": "float16"} | ({} if name == "lion" else {"nu_dtype": jnp.bfloat16})
     state = function(0.1, **settings).init(jnp.ones(3))
     kinds = {key: str(value.dtype) for key, value in state.moments.items()}
-    expected = {"mu": "bfloat16", "nu": "float16", "nu_max": "float16"}
+    expected = {"mu": "float16", "nu": "bfloat16", "nu_max": "bfloat16"}
     assert kinds == {key: expected[key] for key in kinds}
     assert {str(m.dtype) for m in function(0.1).init(jnp.ones(3, jnp.bfloat16)).moments.values()} == {"float32"}
+
+
+@pytest.mark.parametrize("g", [1e-6, 1e-4, 1e-2, 1.0, 1e2, 1e4])
+def test_steps_with_a_second_moment_in_bfloat16_are_right(g: float) -> None:
+    tx, grads = opt.adam(1.0, nu_dtype=jnp.bfloat16), jnp.full(256, g)
+
+    def step(state: Any, _: Any) -> Any:
+        updates, state = tx.update(grads, state)
+        return state, updates
+
+    _, updates = jax.jit(lambda: jax.lax.scan(step, tx.init(grads), length=1000))()
+    np.testing.assert_allclose(updates, -g / (g + 1e-8), rtol=0.1)
+    np.testing.assert_allclose(updates.mean(), -g / (g + 1e-8), rtol=1e-2)
+
+
+NU = [name for name, row in opt.CATALOGUE.items() if "nu_dtype" in inspect.signature(row.function).parameters]
+
+
+@pytest.mark.parametrize("name", NU)
+def test_float16_is_too_narrow_for_squares(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name}: nu_dtype=float16 has too small a range.* Give jax.numpy.bfloat16"):
+        opt.CATALOGUE[name].function(0.1, nu_dtype=jnp.float16)
 
 
 def test_random_bits_are_even_and_independent() -> None:
@@ -103,6 +126,32 @@ def test_rounding_is_right_on_average(dtype: Any) -> None:
     special = jnp.array([jnp.inf, -jnp.inf, jnp.nan, float(jnp.finfo(dtype).max), 0.0], jnp.float32)
     same = rounded(special, dtype, jnp.full(5, 2**32 - 1, jnp.uint32))
     np.testing.assert_array_equal(np.asarray(same, np.float32), np.asarray(special.astype(dtype), np.float32))
+
+
+# Multiples of the smallest number of float16, 2⁻²⁴, around its smallest normal one, 1024 times as large.
+SMALL = [0.01, 0.3, 0.5, 0.99, 1.0, 1.5, 700.3, 1023.7, 1024.4, 2049.0]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_rounding_to_small_numbers_is_right_on_average(sign: int) -> None:
+    digits = sign * np.asarray(SMALL, np.float32)
+    wide = jnp.broadcast_to(digits * np.float32(2.0**-24), (100_000, len(SMALL)))
+    out = rounded(wide, jnp.float16, random_bits(stream(jnp.int32(3), 1, "codes"), wide.shape))
+    units = np.asarray(out, np.float64) * 2.0**24
+    assert np.all(np.abs(units - digits) < np.where(np.abs(digits) < 2048, 1, 2))
+    np.testing.assert_allclose(units.mean(0), digits, atol=0.01)
+
+
+def test_rounding_makes_no_number_infinite_that_rounds_to_a_finite_one() -> None:
+    x = jnp.array([65472.5, 65503.9, 65504.0, 65519.0], jnp.float32)
+    for bits in (0, 2**32 - 1):
+        assert float(rounded(x, jnp.float16, jnp.full(4, bits, jnp.uint32)).max()) == 65504
+
+
+def test_small_float16_parameters_move_on_average() -> None:
+    tx, params = opt.stochastic_rounding(opt.sgd(1.0)), jnp.full(20_000, 4e-7, jnp.float16)
+    updates, _ = tx.update(jnp.full(20_000, 1e-8), tx.init(params), params)
+    assert float(updates.mean()) == pytest.approx(-1e-8, rel=0.05)
 
 
 WRAPPERS = {"stochastic_rounding": opt.stochastic_rounding, "split_master": opt.split_master}

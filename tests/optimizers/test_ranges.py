@@ -1,7 +1,9 @@
 """Ranges of settings: a rule changes no range of others, and `with_settings` checks what constructors check."""
 
+import inspect
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import optax
 import pytest
@@ -49,6 +51,52 @@ def test_constructors_and_with_settings_refuse_the_same_numbers(make: Any, setti
         make(**setting)
     with pytest.raises(ValueError, match=f"with_settings: {name}="):
         opt.with_settings(make().init(P), **setting)
+
+
+SETTINGS: list[tuple[Any, dict[str, Any]]] = [
+    (opt.accumulate, {"steps": 1}),
+    (opt.average, {"decay": 0.5, "begin": 0}),
+    (opt.compress, {"min_size": 1}),
+    (opt.guard, {"max_spike": 9.0, "loss_scale": 2.0, "decay": 0.5, "warmup": 1, "patience": 1, "growth_interval": 9}),
+    (opt.stochastic_rounding, {"seed": 1}),
+]
+CONSTANT = {"min_size", "loss_scale", "seed"}
+
+
+@pytest.mark.parametrize("make, name", [(make, name) for make, given in SETTINGS for name in given])
+def test_a_setting_of_a_wrapper_takes_a_schedule_or_refuses_it(make: Any, name: str) -> None:
+    given = dict(SETTINGS)[make]
+    assert given.keys() == inspect.signature(make).parameters.keys() - {"tx"}
+    plain, schedule = make(opt.sgd(0.1), **given), opt.linear_schedule(given[name], given[name], 5)
+    if name not in CONSTANT:
+        tx = make(opt.sgd(0.1), **given | {name: schedule})
+        assert jnp.array_equal(tx.update(P, tx.init(P), P)[0], plain.update(P, plain.init(P), P)[0])
+        return
+    for refused in (schedule, lambda count: 1):
+        with pytest.raises(TypeError, match=f"{make.__name__}: {name}=.* must be a"):
+            make(opt.sgd(0.1), **given | {name: refused})
+    if name != "min_size":
+        with pytest.raises(TypeError, match=f"with_settings: {name}=.* must be a number"):
+            opt.with_settings(plain.init(P), **{name: schedule})
+
+
+def stacked() -> Any:
+    return jax.vmap(lambda rate: opt.chain(opt.clip(1.0), opt.sgd(rate)).init(P))(jnp.array([0.1, 0.2, 0.3]))
+
+
+@pytest.mark.parametrize("value", [0.5, jnp.ones(()), jnp.ones(2), opt.constant_schedule(0.5)], ids=str)
+def test_settings_of_a_vmapped_state_stay_one_for_each_member(value: Any) -> None:
+    with pytest.raises(ValueError, match=r"learning_rate has the shape \(3,\) in this state.*jax.vmap\(lambda state"):
+        opt.with_settings(stacked(), learning_rate=value)
+
+
+@pytest.mark.parametrize("value", [jnp.arange(3.0), jax.vmap(opt.constant_schedule)(jnp.arange(3.0))], ids=["a", "s"])
+def test_settings_of_a_vmapped_state_change_all_at_once(value: Any) -> None:
+    tx = opt.chain(opt.clip(1.0), opt.sgd(0.1))
+    step = jax.vmap(lambda state: tx.update(P, state)[0][0])
+    assert step(opt.with_settings(stacked(), learning_rate=value)).tolist() == [0, -1, -2]
+    same = jax.vmap(lambda state: opt.with_settings(state, learning_rate=0.5))(stacked())
+    assert step(same).tolist() == [-0.5] * 3
 
 
 def test_of_a_lifted_factory_only_the_learning_rate_is_checked() -> None:

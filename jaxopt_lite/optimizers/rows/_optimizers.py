@@ -1,5 +1,6 @@
 """The three row optimizers: the rules of the whole tree, for tables of which a step touches few rows."""
 
+from jaxopt_lite.optimizers._ranges import flag
 from jaxopt_lite.optimizers._types import Setting
 from jaxopt_lite.optimizers.rows._table import RowTransform, row_transform
 from jaxopt_lite.optimizers.rules import _adagrad, _adam, _sgd
@@ -108,4 +109,4 @@ def adam(
     """
     fixed = (("mu_dtype", None), ("nu_dtype", None), ("nesterov", False))
     data = {"learning_rate": learning_rate, "b1": b1, "b2": b2, "eps": eps, "eps_root": eps_root}
-    return row_transform("adam", _adam.ADAM, data, fixed, exact=bool(catch_up))
+    return row_transform("adam", _adam.ADAM, data, fixed, exact=flag("rows.adam", "catch_up", catch_up))

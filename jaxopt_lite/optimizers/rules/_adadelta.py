@@ -69,14 +69,15 @@ def adadelta(
         weight_decay_mask: which parameters have the penalty: a tree of booleans, a prefix of one, or a function
             from the parameters to it. Default: all. Static.
         nu_dtype: dtype of both means. Default: float32 for half precision, otherwise the dtype of the parameters.
-            In half precision they are rounded stochastically.
+            bfloat16 is rounded stochastically; float16, whose range is too small, is refused.
 
     Returns:
         A transform. Its `update(grads, state, params)` returns the updates to add to the parameters and the next
         state. With a weight decay it needs `params`.
 
     Raises:
-        ValueError: if a Python number is out of its range, or if `update` is not given the parameters.
+        ValueError: if a Python number is out of its range, `nu_dtype` is float16, or `update` is not given the
+            parameters.
         TypeError: if a setting is not a number, a leaf of the mask is not a boolean, or the gradients are not
             floating.
 

@@ -47,13 +47,14 @@ def adagrad(
             Number or schedule, of which `init` reads the value at 0.
         eps: added to the sum under the root, ≥ 0. Default: 1e-7. Number or schedule.
         nu_dtype: dtype of the sum. Default: float32 for half precision, otherwise the dtype of the parameters.
+            bfloat16 is rounded stochastically; float16, whose range is too small, is refused.
 
     Returns:
         A transform. Its `update(grads, state, params)` returns the updates to add to the parameters and the next
         state.
 
     Raises:
-        ValueError: if a Python number is out of its range.
+        ValueError: if a Python number is out of its range or `nu_dtype` is float16.
         TypeError: if a setting is not a number, or a dtype or the gradients are not floating.
 
     Example:

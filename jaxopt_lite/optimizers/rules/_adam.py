@@ -6,7 +6,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from jaxopt_lite.optimizers._arithmetic import one_minus_power, root, square
-from jaxopt_lite.optimizers._ranges import AT_LEAST_0, FRACTION, RATE
+from jaxopt_lite.optimizers._ranges import AT_LEAST_0, FRACTION, RATE, flag
 from jaxopt_lite.optimizers._transform import Transform
 from jaxopt_lite.optimizers._types import Setting
 from jaxopt_lite.optimizers.rules._rule import Moment, Rule
@@ -66,8 +66,8 @@ def adam(
         eps_root: added inside the root, ≥ 0; needed only to differentiate through the optimizer with respect to
             gradients. Default: 0. Number or schedule.
         mu_dtype: dtype of the mean. Default: float32 for half precision, otherwise the dtype of the parameters.
-        nu_dtype: dtype of the mean of squares. Default: as `mu_dtype`. In half precision it is rounded
-            stochastically.
+        nu_dtype: dtype of the mean of squares. Default: as `mu_dtype`. bfloat16 is rounded stochastically; float16,
+            whose range is too small, is refused.
         nesterov: whether the mean is one step ahead, `b1·mu/(1 − b1ᵗ⁺¹) + (1 − b1)·g/(1 − b1ᵗ)`. Default: False.
             Static.
 
@@ -76,7 +76,7 @@ def adam(
         state.
 
     Raises:
-        ValueError: if a Python number is out of its range.
+        ValueError: if a Python number is out of its range or `nu_dtype` is float16.
         TypeError: if a setting is not a number, or a dtype or the gradients are not floating.
 
     Example:
@@ -95,7 +95,7 @@ def adam(
         eps_root=eps_root,
         mu_dtype=mu_dtype,
         nu_dtype=nu_dtype,
-        nesterov=bool(nesterov),
+        nesterov=flag("adam", "nesterov", nesterov),
     )
 
 
@@ -131,8 +131,8 @@ def adamw(
             to 1e-1 is common for transformers. Default: 1e-4. Number or schedule.
         mask: which parameters decay: a tree of booleans, a prefix of one, or a function from the parameters to it.
             Usually biases and norms do not. Default: all. Static.
-        nu_dtype: dtype of the mean of squares. Default: as `mu_dtype`. In half precision it is rounded
-            stochastically.
+        nu_dtype: dtype of the mean of squares. Default: as `mu_dtype`. bfloat16 is rounded stochastically; float16,
+            whose range is too small, is refused.
         nesterov: whether the mean is one step ahead, `b1·mu/(1 − b1ᵗ⁺¹) + (1 − b1)·g/(1 − b1ᵗ)`. Default: False.
             Static.
 
@@ -141,7 +141,8 @@ def adamw(
         state. It needs `params`.
 
     Raises:
-        ValueError: if a Python number is out of its range, or if `update` is not given the parameters.
+        ValueError: if a Python number is out of its range, `nu_dtype` is float16, or `update` is not given the
+            parameters.
         TypeError: if a setting is not a number, a leaf of the mask is not a boolean, or the gradients are not
             floating.
 
@@ -164,5 +165,5 @@ def adamw(
         weight_decay=weight_decay,
         mask=mask,
         nu_dtype=nu_dtype,
-        nesterov=bool(nesterov),
+        nesterov=flag("adamw", "nesterov", nesterov),
     )

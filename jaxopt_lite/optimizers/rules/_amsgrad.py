@@ -7,7 +7,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from jaxopt_lite.optimizers._arithmetic import one_minus_power, root, square
-from jaxopt_lite.optimizers._ranges import AT_LEAST_0, FRACTION, RATE
+from jaxopt_lite.optimizers._ranges import AT_LEAST_0, FRACTION, RATE, flag
 from jaxopt_lite.optimizers._transform import Transform
 from jaxopt_lite.optimizers._types import Setting
 from jaxopt_lite.optimizers.rules._rule import Moment, Rule
@@ -69,15 +69,15 @@ def amsgrad(
         bias_correction_mu: whether the mean is divided by `1 − b1ᵗ`. Default: True. Static.
         bias_correction_nu: whether the mean of squares is divided by `1 − b2ᵗ` before the maximum. Default: True.
             Static.
-        nu_dtype: dtype of `nu` and `nu_max`. Default: as `mu_dtype`. In half precision they are rounded
-            stochastically.
+        nu_dtype: dtype of `nu` and `nu_max`. Default: as `mu_dtype`. bfloat16 is rounded stochastically; float16,
+            whose range is too small, is refused.
 
     Returns:
         A transform. Its `update(grads, state, params)` returns the updates to add to the parameters and the next
         state.
 
     Raises:
-        ValueError: if a Python number is out of its range.
+        ValueError: if a Python number is out of its range or `nu_dtype` is float16.
         TypeError: if a setting is not a number, or a dtype or the gradients are not floating.
 
     Example:
@@ -95,7 +95,7 @@ def amsgrad(
         eps=eps,
         eps_root=eps_root,
         mu_dtype=mu_dtype,
-        bias_correction_mu=bool(bias_correction_mu),
-        bias_correction_nu=bool(bias_correction_nu),
+        bias_correction_mu=flag("amsgrad", "bias_correction_mu", bias_correction_mu),
+        bias_correction_nu=flag("amsgrad", "bias_correction_nu", bias_correction_nu),
         nu_dtype=nu_dtype,
     )

@@ -7,7 +7,7 @@ import numpy as np
 from jax import Array
 from jax.typing import DTypeLike
 
-from jaxopt_lite.optimizers._ranges import AT_LEAST_0, FRACTION, RATE
+from jaxopt_lite.optimizers._ranges import AT_LEAST_0, FRACTION, RATE, flag
 from jaxopt_lite.optimizers._transform import Transform
 from jaxopt_lite.optimizers._types import Setting
 from jaxopt_lite.optimizers.rules._rule import Moment, Rule
@@ -99,5 +99,5 @@ def lion(
         weight_decay=weight_decay,
         mu_dtype=mu_dtype,
         mask=mask,
-        _from_new=bool(from_new),
+        _from_new=flag("lion", "from_new", from_new),
     )

@@ -7,10 +7,11 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from jaxopt_lite.optimizers._arithmetic import inverse_root, not_negative, one_minus_power, root, square
-from jaxopt_lite.optimizers._ranges import AT_LEAST_0, FRACTION, RATE
+from jaxopt_lite.optimizers._ranges import AT_LEAST_0, FRACTION, RATE, flag
 from jaxopt_lite.optimizers._transform import Transform
 from jaxopt_lite.optimizers._types import Setting
 from jaxopt_lite.optimizers.rules._rule import Moment, Rule
+from jaxopt_lite.optimizers.rules._sgd import looks_ahead
 from jaxopt_lite.optimizers.rules._values import Values
 
 
@@ -90,18 +91,20 @@ def rmsprop(
             decay)·g`. Default: False. Static.
         momentum: decay of a sum of steps, `trace ← step + momentum·trace`, in [0, 1). Default: `None`, which is
             static and stores no sum. Number or schedule.
-        nesterov: whether the update is `step + momentum·trace`, with momentum only. Default: False. Static.
+        nesterov: whether the update is `step + momentum·trace`. Default: False. Static; needs `momentum`.
         bias_correction: whether `nu` and `mu` are divided by `1 − decayᵗ`. Default: False. Static.
         mu_dtype: dtype of `mu` and `trace`. Default: float32 for half precision, otherwise the dtype of the
             parameters.
-        nu_dtype: dtype of `nu`. Default: as `mu_dtype`. In half precision it is rounded stochastically.
+        nu_dtype: dtype of `nu`. Default: as `mu_dtype`. bfloat16 is rounded stochastically; float16,
+            whose range is too small, is refused.
 
     Returns:
         A transform. Its `update(grads, state, params)` returns the updates to add to the parameters and the next
         state.
 
     Raises:
-        ValueError: if a Python number is out of its range.
+        ValueError: if a Python number is out of its range, `nu_dtype` is float16, or `nesterov` is true without
+            `momentum`.
         TypeError: if a setting is not a number, or a dtype or the gradients are not floating.
 
     Example:
@@ -117,11 +120,11 @@ def rmsprop(
         decay=decay,
         eps=eps,
         initial_scale=initial_scale,
-        eps_in_sqrt=bool(eps_in_sqrt),
-        centered=bool(centered),
+        eps_in_sqrt=flag("rmsprop", "eps_in_sqrt", eps_in_sqrt),
+        centered=flag("rmsprop", "centered", centered),
         momentum=momentum,
-        nesterov=bool(nesterov),
-        bias_correction=bool(bias_correction),
+        nesterov=looks_ahead("rmsprop", nesterov, momentum),
+        bias_correction=flag("rmsprop", "bias_correction", bias_correction),
         mu_dtype=mu_dtype,
         nu_dtype=nu_dtype,
     )

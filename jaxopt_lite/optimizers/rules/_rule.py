@@ -25,7 +25,7 @@ class Moment(NamedTuple):
         dtype: the name of the argument that chooses its dtype. Without one, or if that argument is `None`, it is
             float32 for half precision and the parameters' dtype otherwise.
         signed: whether entries may be negative. `False` for means of squares: they are real for complex parameters
-            and, in half precision, rounded stochastically, because to nearest they would never fall.
+            and, in bfloat16, rounded stochastically, because to nearest they would never fall. float16 is refused.
 
     Example:
         >>> Moment(dtype="nu_dtype", signed=False)
@@ -104,7 +104,8 @@ class Rule:
             The transform.
 
         Raises:
-            ValueError: if a Python number is out of its range, or the setting that a moment starts at is not given.
+            ValueError: if a Python number is out of its range, the setting that a moment starts at is not given, or a
+                mean of squares is to be float16.
             TypeError: if a setting is no number.
         """
         data = {name: arguments.pop(name) for name in self.settings if name in arguments}
@@ -115,6 +116,11 @@ class Rule:
         for moment, slot in self.slots({name for name, x in data.items() if x is not None}, fixed).items():
             if isinstance(slot.start, str) and data.get(slot.start) is None:
                 raise ValueError(f"{self.name}: the moment {moment!r} starts at {slot.start}, which is not given")
+            if not slot.signed and slot.dtype and fixed.get(slot.dtype) == jnp.float16:
+                raise ValueError(
+                    f"{self.name}: {slot.dtype}=float16 has too small a range: squares of gradients below 2e-4 become "
+                    "0 and above 256 infinite. Give jax.numpy.bfloat16, which has the range of float32"
+                )
         return tx
 
     def slots(self, names: Any, fixed: Mapping[str, Any]) -> dict[str, Moment]:

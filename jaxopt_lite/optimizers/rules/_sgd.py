@@ -5,7 +5,7 @@ from __future__ import annotations
 from jax import Array
 from jax.typing import DTypeLike
 
-from jaxopt_lite.optimizers._ranges import FRACTION, RATE
+from jaxopt_lite.optimizers._ranges import FRACTION, RATE, flag
 from jaxopt_lite.optimizers._transform import Transform
 from jaxopt_lite.optimizers._types import Setting
 from jaxopt_lite.optimizers.rules._rule import Moment, Rule
@@ -28,6 +28,19 @@ def _per_leaf(g: Array, p: Array | None, m: Values, s: Values) -> tuple[Array, d
     return s.rate * direction, {"trace": trace}
 
 
+def looks_ahead(where: str, nesterov: bool, momentum: Setting | None) -> bool:
+    """The flag `nesterov`, which needs a momentum.
+
+    Raises:
+        ValueError: if it is true without one.
+        TypeError: if it is not true or false.
+    """
+    ahead = flag(where, "nesterov", nesterov)
+    if ahead and momentum is None:
+        raise ValueError(f"{where}: nesterov=True changes nothing without momentum: give one, as momentum=0.9")
+    return ahead
+
+
 RULE = Rule(
     "sgd", {"learning_rate": RATE, "momentum": FRACTION._replace(optional=True)}, _moments, _per_leaf, _per_step
 )
@@ -48,7 +61,7 @@ def sgd(
         momentum: decay of the sum of gradients, in [0, 1). Default: `None`, which is static and stores no sum.
             Number or schedule.
         nesterov: whether the step is `−learning_rate·(g + momentum·trace)`, the gradient as if one step ahead.
-            Default: False. Static.
+            Default: False. Static; needs `momentum`.
         accumulator_dtype: dtype of the sum. Default: float32 for half precision, otherwise the dtype of the
             parameters.
 
@@ -57,7 +70,7 @@ def sgd(
         state.
 
     Raises:
-        ValueError: if a Python number is out of its range.
+        ValueError: if a Python number is out of its range, or `nesterov` is true without `momentum`.
         TypeError: if a setting is not a number, or a dtype or the gradients are not floating.
 
     Example:
@@ -72,6 +85,6 @@ def sgd(
     return RULE(
         learning_rate=learning_rate,
         momentum=momentum,
-        nesterov=bool(nesterov),
+        nesterov=looks_ahead("sgd", nesterov, momentum),
         accumulator_dtype=accumulator_dtype,
     )

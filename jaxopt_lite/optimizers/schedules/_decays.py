@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxopt_lite.optimizers._ranges import flag
 from jaxopt_lite.optimizers._types import Number
 from jaxopt_lite.optimizers.schedules._schedule import half_cosine, numbers, power, schedule, share_done, time
 
@@ -197,7 +198,7 @@ def exponential_decay(
         transition_begin=transition_begin,
     )
     bound = None if end_value is None else numbers("exponential_decay", end_value=end_value)["end_value"]
-    return ExponentialDecay(**given, staircase=bool(staircase), end_value=bound)
+    return ExponentialDecay(**given, staircase=flag("exponential_decay", "staircase", staircase), end_value=bound)
 
 
 @schedule("cosine_decay_schedule")

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxopt_lite.optimizers._ranges import flag
 from jaxopt_lite.optimizers._types import Number
 from jaxopt_lite.optimizers.schedules._decays import ExponentialDecay
 from jaxopt_lite.optimizers.schedules._schedule import half_cosine, numbers, schedule, share_done, time
@@ -187,7 +188,9 @@ def warmup_exponential_decay_schedule(
     bound = (
         None if end_value is None else numbers("warmup_exponential_decay_schedule", end_value=end_value)["end_value"]
     )
-    return WarmupExponentialDecay(**given, staircase=bool(staircase), end_value=bound)
+    return WarmupExponentialDecay(
+        **given, staircase=flag("warmup_exponential_decay_schedule", "staircase", staircase), end_value=bound
+    )
 
 
 @schedule("warmup_stable_decay_schedule")

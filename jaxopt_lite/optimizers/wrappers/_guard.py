@@ -90,7 +90,7 @@ def _unscaled(grads: Any, scale: jax.Array) -> Any:
 def _is_spike(norm: jax.Array, state: GuardState, s: Mapping[str, jax.Array]) -> jax.Array:
     """Whether the norm is far above its running mean; after `patience` spikes in a row it counts as the new normal."""
     made = (state.count - state.skipped).astype(jnp.float32)
-    known = made >= s["warmup"].astype(jnp.float32)
+    known = (made >= s["warmup"].astype(jnp.float32)) & (state.norm > 0)
     high = norm > s["max_spike"].astype(jnp.float32) * state.norm
     return known & high & (state.in_a_row.astype(jnp.float32) < s["patience"].astype(jnp.float32))
 
@@ -99,6 +99,7 @@ def _counted(state: GuardState, s: Mapping[str, jax.Array], norm: Any, finite: A
     take = finite & ~spike
     made = (state.count - state.skipped).astype(jnp.float32)
     rate = jnp.maximum(1 / (1 + made), 1 - s["decay"].astype(jnp.float32))
+    rate = jnp.where(state.norm > 0, rate, 1)  # the mean starts at the first gradient that is not 0
     return state._replace(
         count=next_count(state.count),
         skipped=state.skipped + (~take).astype(jnp.int32),
@@ -143,7 +144,8 @@ def guard(
     Args:
         tx: the transform to guard, one of this package or of optax.
         max_spike: a number above 0, usually 5 to 20, or a schedule. A step is skipped if its gradient norm is more
-            than so many times the running mean of the norms. `None` (static): spikes are not skipped.
+            than so many times the running mean of the norms, which starts at the first one above 0. `None` (static):
+            spikes are not skipped.
         loss_scale: the first scale of the loss, above 0, usually 2.0**15 for float16. Multiply the loss by
             `loss_scale_of(state)`: gradients are divided by it, best in float32, as float16 loses the smallest ones.
             It halves at a non-finite gradient, down to 1, and doubles up to 2**24; `optax.inject_hyperparams` sets
@@ -170,8 +172,6 @@ def guard(
     Reference:
         Loss scale: Micikevicius et al. 2018.
     """
-    if callable(loss_scale):
-        raise TypeError(f"guard: loss_scale={loss_scale!r} must be a number: it halves and doubles during the run")
     required("guard", decay=decay, warmup=warmup, patience=patience, growth_interval=growth_interval)
     data = {"max_spike": max_spike, "loss_scale": loss_scale, "decay": decay}
     counts = {"warmup": warmup, "patience": patience, "growth_interval": growth_interval}

@@ -77,7 +77,7 @@ def stochastic_rounding(tx: optax.GradientTransformation, seed: Number = 0) -> T
         parameter: add them with `apply_updates` or `optax.apply_updates`. Its `update` needs the parameters.
 
     Raises:
-        TypeError: `tx` is not a transform, or `seed` is not a number.
+        TypeError: `tx` is not a transform, or `seed` is not a number but, for example, a schedule.
         ValueError: `seed` is too large; from `update`, the parameters are missing.
 
     Example:
