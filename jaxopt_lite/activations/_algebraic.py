@@ -9,14 +9,20 @@ from jaxopt_lite.activations._rule.arguments import not_negative
 from jaxopt_lite.activations._rule.elementwise import elementwise
 
 _TINY = 1e-37  # in place of 0 / 0 for b = 0
-_FAR = 1e10  # beyond it x² + b is x², and x² might overflow
+_FAR = 1e10  # beyond it x² might overflow
 
 
 def _radius(x: jax.Array, b: jax.Array) -> jax.Array:
-    """sqrt(x² + b)."""
-    a = jnp.abs(x)
-    near = jnp.minimum(a, _FAR)
-    return jnp.where(a > _FAR, a, jnp.sqrt(near * near + b))
+    """sqrt(x² + b); far out of x and b scaled by powers of two, which rounds nothing."""
+    power = 520 if x.dtype == jnp.float64 else 66
+    far = jnp.abs(x) > _FAR
+    down, up = choice(far, 2.0**-power, 1.0, x), choice(far, 2.0**power, 1.0, x)
+    a = x * down
+    return jnp.sqrt(a * a + b * down * down) * up
+
+
+def _finite(x: jax.Array) -> jax.Array:
+    return jnp.minimum(x, float(jnp.finfo(x.dtype).max))
 
 
 def _value(x: jax.Array, b: jax.Array) -> jax.Array:
@@ -25,12 +31,12 @@ def _value(x: jax.Array, b: jax.Array) -> jax.Array:
 
 def _slope(x: jax.Array, b: jax.Array) -> jax.Array:
     r = jnp.maximum(_radius(x, b), _TINY)
-    return jnp.where(x < 0, (0.5 * b / r) / (r + jnp.abs(x)), 0.5 + 0.5 * (jnp.minimum(x, _FAR) / jnp.minimum(r, _FAR)))
+    return jnp.where(x < 0, (0.5 * b * (1.0 / r)) / (r + jnp.abs(x)), 0.5 + 0.5 * (_finite(x) / _finite(r)))
 
 
 def _curvature(x: jax.Array, b: jax.Array) -> jax.Array:
-    r = jnp.maximum(_radius(x, b), _TINY)
-    return (0.5 * b / r) / r / r
+    share = 1.0 / jnp.maximum(_radius(x, b), _TINY)  # XLA turns b / r / r into b / (r × r), which overflows
+    return (0.5 * b * share) * share * share
 
 
 _squareplus = elementwise(

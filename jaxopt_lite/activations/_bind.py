@@ -7,6 +7,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxopt_lite.activations._shaping.function import name_of
+
 
 class Bound:
     """An activation with settings, as `bind` returns it: call it with x; read `.name`, `.function` and `.settings`.
@@ -40,7 +42,7 @@ class Bound:
     @property
     def name(self) -> str:
         """The name of the function, as in the catalogue."""
-        return self.function.__name__
+        return name_of(self.function)
 
     def __call__(self, x: Any) -> Any:
         return self.function(x, **self.settings)
@@ -78,7 +80,7 @@ def bind(function: Callable[..., Any], **settings: Any) -> Bound:
     Args:
         function: an activation, or any function of (x, **settings).
         **settings: numbers, arrays, tracers or placeholders of a sweep, which are leaves of the pytree; or flags, axes
-            and counts (bool, int, str, None), which are static.
+            and counts (bool, int, str, None), which are static. An int where the default is a float becomes a float.
 
     Returns:
         The bound function, to be called with x.
@@ -104,13 +106,15 @@ def bind(function: Callable[..., Any], **settings: Any) -> Bound:
             if given not in list(allowed)[1:]:
                 known = ", ".join(list(allowed)[1:]) or "none"
                 raise TypeError(
-                    f"bind: {function.__name__} has no setting {given!r}; its settings are: {known}. "
+                    f"bind: {name_of(function)} has no setting {given!r}; its settings are: {known}. "
                     "Remove it or correct its name"
                 )
-    for name, value in settings.items():
+    for name, value in list(settings.items()):
         default = allowed[name].default if name in allowed else None
         if isinstance(value, str) and isinstance(default, int | float):
-            raise TypeError(f"bind: {function.__name__}: {name}={value!r} is a text; give a value like {default!r}")
+            raise TypeError(f"bind: {name_of(function)}: {name}={value!r} is a text; give a value like {default!r}")
+        if isinstance(value, int | np.integer) and not isinstance(value, bool) and isinstance(default, float):
+            settings[name] = float(value)
     return Bound(function, settings, tuple(sorted(name for name, value in settings.items() if not _static(value))))
 
 

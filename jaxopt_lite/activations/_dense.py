@@ -27,6 +27,8 @@ def act_dense(fn: Callable[..., jax.Array], z: jax.Array, w: jax.Array, b: jax.A
         ValueError: the shapes do not fit.
 
     Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxopt_lite.activations import act_dense, gelu
         >>> act_dense(gelu, jnp.ones((5, 3)), jnp.ones((3, 2)), jnp.zeros(2)).shape
         (5, 2)
 
@@ -64,23 +66,30 @@ def gated_dense(
         ValueError: gate and up have different shapes, or the weights do not fit them.
 
     Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxopt_lite.activations import gated_dense, silu
         >>> gated_dense(silu, jnp.ones((5, 3)), jnp.ones((5, 3)), jnp.ones((3, 2))).shape
         (5, 2)
 
     Reference:
         Shazeer, 2020, GLU variants improve transformer.
     """
-    if gate.shape != up.shape:
-        raise ValueError(
-            f"gated_dense: gate has shape {gate.shape} and up {up.shape}, but they are multiplied entry by entry; "
-            "give both the same shape"
-        )
+    check_gate("gated_dense", gate, up)
     _fits("gated_dense", gate, w, b)
 
     def block(gate: jax.Array, up: jax.Array, w: jax.Array, b: jax.Array | None) -> jax.Array:
         return _affine(fn(gate) * up, w, b)
 
     return jax.checkpoint(block)(gate, up, w, b)
+
+
+def check_gate(where: str, gate: jax.Array, up: jax.Array) -> None:
+    """Raise a ValueError if gate and up do not have one shape."""
+    if gate.shape != up.shape:
+        raise ValueError(
+            f"{where}: gate has shape {gate.shape} and up {up.shape}, but they are multiplied entry by entry; "
+            "give both the same shape"
+        )
 
 
 def _affine(x: jax.Array, w: jax.Array, b: jax.Array | None) -> jax.Array:

@@ -15,8 +15,13 @@ _SCALE = 1.0507009873554804934193349852946
 _END = 1500.0  # exp(-1500) is zero in every dtype
 
 
+def _negative(x: jax.Array) -> jax.Array:
+    """min(x, 0), with the derivative 1 at 0, where that of jnp.minimum is 1/2."""
+    return jnp.where(x > 0, 0.0, x)
+
+
 def _below(x: jax.Array) -> jax.Array:
-    return jnp.clip(x, -_END, 0.0)
+    return jnp.maximum(_negative(x), -_END)
 
 
 def _bend(x: jax.Array, factor: jax.Array | float) -> jax.Array:
@@ -26,7 +31,7 @@ def _bend(x: jax.Array, factor: jax.Array | float) -> jax.Array:
 
 def _ratio(x: jax.Array, scale: jax.Array) -> TwoTerms:
     """min(x, 0) / scale as two terms, stopped where its exponential is zero."""
-    x, share = jnp.maximum(jnp.minimum(x, 0.0), -_END * scale), 1.0 / scale
+    x, share = jnp.maximum(_negative(x), -_END * scale), 1.0 / scale
     high = x * share
     back = product(scale, high)
     return TwoTerms(high, ((x - back.high) - back.low) * share)
@@ -64,7 +69,7 @@ _celu = elementwise(
     Pieces(
         lambda x, alpha: x > 0,
         0.0,
-        lambda x, alpha: _floor(x, alpha) - _decay(x, alpha, jnp.minimum(x, 0.0) / alpha),
+        lambda x, alpha: _floor(x, alpha) - _decay(x, alpha, _negative(x) / alpha),
     ),
     curvature=lambda x, alpha: jnp.where(x > 0, 0.0, _decay(x, alpha, 1.0 / alpha)),
 )
@@ -117,7 +122,7 @@ def celu(x: ArrayLike, alpha: ArrayLike = 1.0) -> jax.Array:
         An array like x, in [-1, inf) with the default settings.
 
     Raises:
-        ValueError: if alpha is a Python number that is not positive.
+        ValueError: if alpha is a Python number that is not positive, or too close to 0 or infinity for its reciprocal.
         TypeError: if x is complex, boolean or no array.
 
     Example:
@@ -170,7 +175,8 @@ def pelu(x: ArrayLike, alpha: ArrayLike = 1.0, beta: ArrayLike = 1.0) -> jax.Arr
         An array like x, in [-1, inf) with the default settings.
 
     Raises:
-        ValueError: if alpha or beta is a Python number that is not positive.
+        ValueError: if alpha or beta is a Python number that is not positive, or too close to 0 or infinity for its
+            reciprocal.
         TypeError: if x is complex, boolean or no array.
 
     Example:

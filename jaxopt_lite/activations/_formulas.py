@@ -9,6 +9,7 @@ import jax
 
 from jaxopt_lite.activations._rule.elementwise import elementwise as from_formulas
 from jaxopt_lite.activations._rule.pieces import Slope
+from jaxopt_lite.activations._shaping.function import name_of
 
 Function: TypeAlias = Callable[..., jax.Array]
 
@@ -29,7 +30,8 @@ def elementwise(slope: Slope, *by_setting: Slope, curvature: Function | None = N
         A decorator of a formula of (x, *settings); all of them get float32 or float64 arrays.
 
     Raises:
-        TypeError: if the formula has not one argument for each derivative.
+        TypeError: if the formula has not one argument for each derivative, or one that cannot be given both by position
+            and by name, such as those after a `*`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -41,13 +43,19 @@ def elementwise(slope: Slope, *by_setting: Slope, curvature: Function | None = N
     """
 
     def decorated(value: Function) -> Function:
-        signature = inspect.signature(value)
+        name, signature = name_of(value), inspect.signature(value)
+        for argument in signature.parameters.values():
+            if argument.kind is not argument.POSITIONAL_OR_KEYWORD:
+                raise TypeError(
+                    f"elementwise: {name}{signature}: the argument {str(argument)!r} is {argument.kind.description}; "
+                    "write it as an argument that can be given both by position and by name, without *, ** and /"
+                )
         if len(signature.parameters) != 1 + len(by_setting):
             raise TypeError(
-                f"elementwise: {value.__name__}{signature} needs {len(signature.parameters)} derivatives, one for each "
+                f"elementwise: {name}{signature} needs {len(signature.parameters)} derivatives, one for each "
                 f"argument, but {1 + len(by_setting)} are given"
             )
-        activation = from_formulas(value.__name__, value, slope, *by_setting, curvature=curvature)
+        activation = from_formulas(name, value, slope, *by_setting, curvature=curvature)
 
         @functools.wraps(value)
         def called(*args: Any, **settings: Any) -> jax.Array:

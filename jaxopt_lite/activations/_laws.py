@@ -11,6 +11,7 @@ import numpy as np
 from jaxopt_lite.activations._catalogue import CATALOGUE, Activation
 from jaxopt_lite.activations._facts import differences, measure
 from jaxopt_lite.activations._register import unmeasured
+from jaxopt_lite.activations._shaping.function import name_of
 
 Function = Callable[[jax.Array], jax.Array]
 
@@ -38,7 +39,7 @@ def check(activation: str | Callable[..., jax.Array], **settings: Any) -> list[s
         >>> "nan_stays_nan" in check("tanh")
         True
     """
-    name = activation if isinstance(activation, str) else getattr(activation, "__name__", repr(activation))
+    name = activation if isinstance(activation, str) else name_of(activation)
     row = _row(activation, settings)
     for law, test in LAWS.items():
         try:
@@ -60,13 +61,14 @@ def _row(activation: str | Callable[..., jax.Array], settings: dict[str, Any]) -
         row = unmeasured(activation, "elementwise", {"formula": "", "use": "", "weakness": "", "reference": ""})
     if (known and not settings) or (isinstance(activation, str) and not settings):
         return row
-    row = row._replace(settings={**row.settings, **settings})
+    initial = {name: value for name, value in row.initial.items() if name not in settings}
+    row = row._replace(settings={**row.settings, **settings}, initial=initial)
     return row._replace(**measure(row)._asdict())
 
 
 def transformations_agree(row: Activation) -> None:
     """Eager, jit, vmap, jvp, linearize, vjp, remat and scan give the same numbers."""
-    f = partial(row.function, **row.settings)
+    f = partial(row.function, **row.settings, **row.initial)
     x = jnp.asarray(np.random.default_rng(0).normal(size=(3, 8)) * 2 + 0.037, jnp.float32)
     y = f(x)
     t = jnp.cos(jnp.arange(x.size, dtype=jnp.float32)).reshape(x.shape)
@@ -143,7 +145,7 @@ def _orders(f: Function, modes: Sequence[str]) -> Callable[[jax.Array], tuple[ja
 
 def dtypes_are_kept(row: Activation) -> None:
     """Value, tangent and cotangent have the dtype of x in bfloat16, float16 and float32."""
-    f = partial(row.function, **row.settings)
+    f = partial(row.function, **row.settings, **row.initial)
 
     def parts(x: jax.Array) -> tuple[jax.Array, ...]:
         y, back = jax.vjp(f, x)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxopt_lite.activations._rectified import relu
-from jaxopt_lite.activations._rule.arguments import axis_of, real
+from jaxopt_lite.activations._rule.arguments import axis_of, integer, real
 from jaxopt_lite.activations._rule.axis import along_axis
 
 _FEW = 8  # up to so many pieces are compared one after the other, which takes a few per cent of the time of a gather
@@ -39,7 +39,7 @@ def maxout(x: ArrayLike, pieces: int = 2, axis: int = -1) -> jax.Array:
 
     Raises:
         ValueError: if the axis does not exist or pieces does not divide its length.
-        TypeError: if x is complex, boolean or no array.
+        TypeError: if x is complex, boolean or no array, or pieces or axis is no integer.
 
     Example:
         >>> import jax.numpy as jnp
@@ -51,6 +51,7 @@ def maxout(x: ArrayLike, pieces: int = 2, axis: int = -1) -> jax.Array:
     """
     x = real("maxout", x)
     axis = axis_of("maxout", x, axis)
+    pieces = integer("maxout", "pieces", pieces)
     if pieces < 1 or x.shape[axis] % pieces:
         raise ValueError(
             f"maxout: axis {axis} of x of shape {x.shape} cannot be cut in groups of {pieces}; "
@@ -75,9 +76,8 @@ def crelu(x: ArrayLike, axis: int = -1) -> jax.Array:
 
     Example:
         >>> import jax.numpy as jnp
-        >>> print(crelu(jnp.array([1.0, 2.0, -1.0, 3.0])).round(3))
-        [1.        2.        0.        3.0000002 0.        0.        1.
-         0.       ]
+        >>> crelu(jnp.array([1.0, 2.0, -1.0, 3.0])).tolist()
+        [1.0, 2.0, 0.0, 3.0, 0.0, 0.0, 1.0, 0.0]
 
     Reference:
         Shang, Sohn, Almeida and Lee 2016.

@@ -86,7 +86,7 @@ def snake(x: ArrayLike, alpha: ArrayLike = 1.0) -> jax.Array:
         An array like x, in (-inf, inf) with the default settings.
 
     Raises:
-        ValueError: if alpha is a Python number that is not positive.
+        ValueError: if alpha is a Python number that is not positive, or too close to 0 or infinity for its reciprocal.
         TypeError: if x is complex, boolean or no array.
 
     Example:

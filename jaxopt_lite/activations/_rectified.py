@@ -189,7 +189,7 @@ def threshold(x: ArrayLike, threshold: ArrayLike, value: ArrayLike) -> jax.Array
             differentiated.
 
     Returns:
-        An array like x, in [0, inf) with the default settings.
+        An array like x: each entry is `value` or above the threshold.
 
     Raises:
         TypeError: if x is complex, boolean or no array.

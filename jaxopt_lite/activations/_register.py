@@ -47,7 +47,8 @@ def register(
 
     Raises:
         ValueError: if the name is built in, or that of another function, a text is empty, or the kind is unknown.
-        TypeError: if the catalogue has no such field, or the function does not map an array to an array.
+        TypeError: if the catalogue has no such field, the function has no name, or it does not map an array to an
+            array.
 
     Example:
         >>> import jax.numpy as jnp
@@ -59,7 +60,9 @@ def register(
         >>> CATALOGUE["bent"].kinks
         (0.0,)
     """
-    name = name or function.__name__
+    name = name or getattr(function, "__name__", None)
+    if not name:
+        raise TypeError(f"register: {function!r} has no name; give name=")
     known = CATALOGUE.get(name)
     if known is not None and (name in BUILT_IN or _identity(known.function) != _identity(function)):
         raise ValueError(f"register: {name!r} is the name of {known.function!r}; give another name")

@@ -68,4 +68,4 @@ def sparsemax(x: ArrayLike, axis: int = -1) -> jax.Array:
     """
     x = real("sparsemax", x)
     axis = axis_of("sparsemax", x, axis)
-    return _sparsemax(x, (axis,))
+    return _sparsemax(x, (axis,)) if x.size else x

@@ -21,9 +21,9 @@ _srelu = elementwise(
     _value,
     _by_side(lambda x, tl, al, tr, ar: al, 1.0, lambda x, tl, al, tr, ar: ar),
     _by_side(lambda x, tl, al, tr, ar: 1.0 - al, 0.0, 0.0),
-    _by_side(lambda x, tl, al, tr, ar: jnp.minimum(x - tl, 0.0), 0.0, 0.0),
+    _by_side(lambda x, tl, al, tr, ar: jnp.where(x > tl, 0.0, x - tl), 0.0, 0.0),
     _by_side(0.0, 0.0, lambda x, tl, al, tr, ar: 1.0 - ar),
-    _by_side(0.0, 0.0, lambda x, tl, al, tr, ar: jnp.maximum(x - tr, 0.0)),
+    _by_side(0.0, 0.0, lambda x, tl, al, tr, ar: jnp.where(x < tr, 0.0, x - tr)),
 )
 
 

@@ -192,8 +192,8 @@ def swish(x: ArrayLike, beta: ArrayLike = 1.0) -> jax.Array:
 
     Args:
         x: real array of shape (..., channels); integers become floats.
-        beta: sharpness: 1 for silu, 0 for x / 2, infinity for relu. Scalar or shape (channels,); may be traced and
-            learned.
+        beta: sharpness, a finite number: 1 for silu, 0 for x / 2 of finite x, the larger the closer to relu. Scalar or
+            shape (channels,); may be traced and learned.
 
     Returns:
         An array like x, in [-0.278, inf) with the default settings.

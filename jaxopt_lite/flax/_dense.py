@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from flax.nnx.nn import dtypes
 
+from jaxopt_lite.activations._dense import check_gate
 from jaxopt_lite.flax._signature import Signature
 
 Function = Callable[[jax.Array], jax.Array]
@@ -43,6 +44,7 @@ class ActDense(Signature, nnx.Linear):
         TypeError: `fn` is not callable.
 
     Example:
+        >>> from jaxopt_lite.activations import gelu
         >>> layer = ActDense(3, 2, gelu, rngs=nnx.Rngs(0))
         >>> layer(jnp.ones((5, 3))).shape
         (5, 2)
@@ -134,6 +136,7 @@ class GatedDense(ActDense):
         TypeError: `fn` is not callable.
 
     Example:
+        >>> from jaxopt_lite.activations import silu
         >>> layer = GatedDense(3, 2, silu, rngs=nnx.Rngs(0))
         >>> layer(jnp.ones((5, 3)), jnp.ones((5, 3))).shape
         (5, 2)
@@ -194,12 +197,3 @@ def check_activation(where: str, fn: Any) -> None:
     if not callable(fn):
         example = fn if isinstance(fn, str) else "relu"
         raise TypeError(f"{where}: the activation {fn!r} is not callable; give a function, as activations.{example}")
-
-
-def check_gate(where: str, gate: jax.Array, up: jax.Array) -> None:
-    """Raise a ValueError if gate and up do not have one shape."""
-    if gate.shape != up.shape:
-        raise ValueError(
-            f"{where}: gate has shape {gate.shape} and up {up.shape}, but they are multiplied entry by entry; "
-            "give both the same shape"
-        )

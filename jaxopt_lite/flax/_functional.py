@@ -16,7 +16,8 @@ class Weights(NamedTuple):
 
     Attributes:
         params: what is learned: `nnx.Param`s, or the collection "params" of Linen.
-        state: everything else that changes: running statistics, random counters, other collections.
+        state: other arrays: running statistics, other variables of NNX, other collections of Linen. Random keys and
+            counters are left out, for each call of `outputs` has a key.
 
     Example:
         >>> weights = initialise(lambda _, rngs: nnx.Linear(4, 3, rngs=rngs), None, jnp.ones((2, 4)), jax.random.key(0))
@@ -76,7 +77,7 @@ def outputs(
             `train`, `training`, `is_training` or (negated) `deterministic`, if their `__call__` has such an argument.
 
     Returns:
-        The outputs, and the module's state afterwards: new statistics and counters if `train`, else unchanged.
+        The outputs, and the module's state afterwards: with new statistics if `train`, else unchanged.
 
     Example:
         >>> build, x = lambda _, rngs: nnx.Linear(4, 3, rngs=rngs), jnp.ones((2, 4))
@@ -153,12 +154,15 @@ def arrays_of(model: Any) -> Any:
 def _weights(module: nnx.Module) -> Weights:
     """The arrays of an NNX module, without what it has sown, which is not state of the next step.
 
-    The numbers inside callable pytrees, such as bound activations, are left out: Flax cannot set them, and `build`
-    makes them anew from the trial.
+    Random keys and counters are left out, for `build` gets new ones; and so are the numbers inside callable pytrees,
+    such as bound activations, unless they are variables: Flax cannot set them, and `build` makes them anew from the
+    trial.
     """
     nnx.pop(module, nnx.Intermediate)
 
-    def in_bound(path: tuple[Any, ...], _: Any) -> bool:
+    def made_anew(path: tuple[Any, ...], leaf: Any) -> bool:
+        if isinstance(leaf, nnx.Variable):
+            return isinstance(leaf, nnx.RngState)
         node: Any = module
         for key in path[:-1]:
             try:
@@ -169,7 +173,7 @@ def _weights(module: nnx.Module) -> Weights:
                 return True
         return False
 
-    parts: Any = nnx.split(module, nnx.Param, in_bound, ...)
+    parts: Any = nnx.split(module, nnx.Param, made_anew, ...)
     return Weights(parts[1], parts[3])
 
 

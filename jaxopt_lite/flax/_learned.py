@@ -123,7 +123,7 @@ class Snake(Learned):
 
     Raises:
         TypeError: `features` is not an integer.
-        ValueError: `features` is less than 1, or `alpha` has another shape.
+        ValueError: `features` is less than 1, or `alpha` has another shape or is not positive.
 
     Example:
         >>> Snake(3)(jnp.zeros((2, 3))).shape
@@ -233,7 +233,7 @@ class PELU(Learned):
 
     Raises:
         TypeError: `features` is not an integer.
-        ValueError: `features` is less than 1, or a parameter has another shape.
+        ValueError: `features` is less than 1, or a parameter has another shape or is not positive.
 
     Example:
         >>> PELU(alpha=2.0)(jnp.array([0.0, 1.0]))

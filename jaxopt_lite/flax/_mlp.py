@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxopt_lite.activations import CATALOGUE
+from jaxopt_lite.activations._shaping.function import name_of
 from jaxopt_lite.flax._dense import attribute, check_activation
 from jaxopt_lite.flax._signature import Signature
 
@@ -20,15 +21,17 @@ class MLP(Signature, nnx.Module):
 
     Args:
         sizes: units of the input, of each hidden layer and of the output, at least two numbers, e.g. `(64, 64, 10)`.
-        activation: a function of arrays, a `bind`, or a module. A function of the catalogue with learnable settings
-            gets them as parameters, a set for each hidden layer; a `bind` of it keeps its settings fixed.
+        activation: a function of arrays, a `bind`, or a module, which all hidden layers share. A function of the
+            catalogue with learnable settings gets them as parameters, a set for each hidden layer; a `bind` of it keeps
+            its settings fixed.
         rngs: random streams; the stream "params" draws the weights.
 
     Raises:
         TypeError: `activation` is not callable.
-        ValueError: `sizes` has fewer than two numbers.
+        ValueError: `sizes` has fewer than two numbers, or `activation` changes the number of units, as `glu` does.
 
     Example:
+        >>> from jaxopt_lite.activations import swish
         >>> model = MLP((4, 16, 3), swish, rngs=nnx.Rngs(0))
         >>> model(jnp.ones((2, 4))).shape
         (2, 3)
@@ -40,6 +43,8 @@ class MLP(Signature, nnx.Module):
             raise ValueError(
                 f"MLP: sizes={sizes!r}; give the units of input and output, with hidden layers between them"
             )
+        for units in sizes[1:-1]:
+            _check_width(activation, units)
         self.layers = _list([nnx.Linear(m, n, rngs=rngs) for m, n in pairwise(sizes)])
         self.activation = attribute(activation)
         self.learned = _list([_parameters(activation) for _ in sizes[2:]])
@@ -56,6 +61,19 @@ class MLP(Signature, nnx.Module):
         for layer, learned in zip(self.layers, self.learned, strict=False):
             x = self.activation(layer(x), **{name: number[...] for name, number in learned.items()})
         return self.layers[-1](x)
+
+
+def _check_width(activation: Callable[..., Array], units: int) -> None:
+    """Raise a ValueError if a function of the catalogue, or a `bind` of one, does not give as many units as it gets."""
+    function = getattr(activation, "function", activation)
+    if not any(row.function is function and row.kind != "elementwise" for row in CATALOGUE.values()):
+        return
+    width = jax.eval_shape(activation, jax.ShapeDtypeStruct((1, units), jnp.float32)).shape[-1]
+    if width != units:
+        raise ValueError(
+            f"MLP: {name_of(activation)} makes {width} units of the {units} of a hidden layer; give an activation that "
+            "keeps their number, such as relu, or write a module of your own"
+        )
 
 
 def _parameters(activation: Callable[..., Array]) -> Any:

@@ -8,6 +8,7 @@ import mpmath
 import numpy as np
 import pytest
 
+from jaxopt_lite import activations as act
 from jaxopt_lite.activations import CATALOGUE
 from jaxopt_lite.bench._activation_accuracy import (
     Error,
@@ -72,6 +73,27 @@ def test_float32_stays_within_its_bounds(name: str) -> None:
         in_units = [np.abs(a[len(SPECIAL) :] - t).max() * 2.0**23 for a, t in zip(y, true, strict=True)]
         found = [found[0], *(Error(error, 0.0, 0) for error in in_units[1:])]
     assert all(e.ulp <= bound and e.broken == 0 for e, bound in zip(found, bounds, strict=True)), found
+
+
+def test_squareplus_of_any_width() -> None:
+    """Value, slope and curvature, and the derivative in b, for inputs of all sizes."""
+    sizes = np.logspace(-30, 38, 501).astype(np.float32)
+    x, b = np.concatenate([-sizes, sizes]), np.array([[1e-30], [4.0], [1e10], [1e20], [1e30], [3e38]], np.float32)
+    wide = np.broadcast_to(x, (len(b), len(x))).astype(np.longdouble)
+    r = np.sqrt(wide * wide + b.astype(np.longdouble))
+    below = b / (2 * (r + np.abs(wide)))
+    true = (np.maximum(wide, 0) + below, np.where(wide < 0, below / r, 0.5 + wide / r / 2), b / 2 / r**3, 1 / (4 * r))
+
+    @functools.partial(jax.jit, compiler_options=FUSED)
+    def at(x: jax.Array, b: jax.Array) -> tuple[jax.Array, ...]:
+        slope = jax.grad(act.squareplus)
+        orders = act.squareplus, slope, jax.grad(slope), jax.grad(act.squareplus, 1)
+        return tuple(jax.vmap(order)(x, b) for order in orders)
+
+    pairs = jnp.asarray(wide.ravel(), jnp.float32), jnp.repeat(jnp.asarray(b)[:, 0], len(x))
+    for got, expected in zip(at(*pairs), map(np.ravel, true), strict=True):
+        normal = (expected > 2e-38) & (expected < 3.4e38)
+        np.testing.assert_allclose(got[normal], expected[normal].astype(np.float64), rtol=6e-7)
 
 
 @pytest.mark.parametrize("name", LEARNED)

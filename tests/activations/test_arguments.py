@@ -1,5 +1,7 @@
 """What activations refuse, and how they say it."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 
 from jaxopt_lite import activations as act
 from jaxopt_lite.activations import CATALOGUE
+from jaxopt_lite.bench._activation_truth import truth
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
@@ -47,6 +50,37 @@ def test_negative_numbers_are_refused_where_the_formula_needs_positive_ones(call
         with pytest.raises(ValueError, match=r"needs .* number; give \w+ >"):
             call(bad)
     jax.jit(call)(-1.0)  # a tracer cannot be checked
+
+
+@pytest.mark.parametrize(
+    ("function", "setting"), [(act.celu, "alpha"), (act.pelu, "alpha"), (act.pelu, "beta"), (act.snake, "alpha")]
+)
+def test_positive_numbers_that_float32_cannot_divide_by_are_refused(function, setting: str) -> None:
+    for bad in (1e-46, 1e-40, 1e38, np.inf):
+        with pytest.raises(ValueError, match=rf"{setting}=.*give {setting} > 0, from 1.2e-38 to 8.5e\+37"):
+            function(-1.0, **{setting: bad})
+    for good in (1.2e-38, 8e37):
+        assert np.isfinite(float(function(-1.0, **{setting: good})))
+    assert float(act.celu(-1.0, 8e37)) == pytest.approx(-1.0, rel=1e-6)
+
+
+def test_counts_and_axes_are_integers() -> None:
+    x = jnp.ones((2, 4))
+    with pytest.raises(TypeError, match=r"maxout: pieces=2.0 is not an integer"):
+        act.maxout(x, pieces=2.0)
+    for f in (act.softmax, act.sparsemax, act.crelu, act.maxout, act.glu):
+        with pytest.raises(TypeError, match=r"axis=1.0 is not an integer"):
+            f(x, axis=1.0)
+    np.testing.assert_array_equal(act.maxout(x, pieces=np.int64(2)), jnp.ones((2, 2)))
+
+
+@pytest.mark.parametrize("name", [name for name, row in CATALOGUE.items() if row.kind != "gated"])
+@pytest.mark.parametrize("shape", [(0,), (3, 0), (0, 3)])
+def test_empty_arrays_give_empty_arrays(name: str, shape: tuple[int, ...]) -> None:
+    if CATALOGUE[name].kind == "axis" and shape[-1]:
+        shape = (0, 4)
+    y, back = jax.vjp(lambda x: CATALOGUE[name].function(x, **CATALOGUE[name].settings), jnp.zeros(shape))
+    assert y.size == 0 and back(y)[0].shape == shape
 
 
 def test_axes_and_lengths_that_do_not_fit_are_refused() -> None:
@@ -118,3 +152,16 @@ def test_none_is_refused_by_name(name: str) -> None:
     row = CATALOGUE[name]
     with pytest.raises(TypeError, match=r"x is None, but \w+ needs an array of real numbers"):
         row.function(None, **row.settings, **row.initial)
+
+
+def test_rational_without_a_fourth_power_below_is_right_to_the_documented_size() -> None:
+    for above, below in [
+        ((0, 1, 0, 0, 0, 0), (0, 1, 0, 0)),
+        ((0, 1, 0, 0, 0, 0), (0,) * 4),
+        ((1, 0, 0, 0, 0, 0), (1, 0, 0, 0)),
+    ]:
+        numbers = {"numerator": tuple(map(float, above)), "denominator": tuple(map(float, below))}
+        f = functools.partial(act.rational, **numbers)
+        for order, (g, size) in enumerate([(f, 1e6), (jax.grad(f), 1e4), (jax.grad(jax.grad(f)), 1e3)]):
+            true = truth("rational", np.asarray([size]), **numbers)[order]
+            np.testing.assert_allclose(g(size), np.ravel(true)[0], rtol=1e-5)

@@ -1,5 +1,6 @@
 """A bound activation is a callable pytree whose settings are its leaves."""
 
+import functools
 import pickle
 
 import jax
@@ -103,3 +104,22 @@ def test_what_replaces_a_leaf_stays_a_leaf(value) -> None:
     assert jax.tree.leaves(mapped, is_leaf=is_leaf) == [value, value]
     again = jax.tree.map(lambda _, leaf: leaf, mapped, bound, is_leaf=is_leaf)
     assert again == bound and jax.tree.structure(again) == jax.tree.structure(bound)
+
+
+def test_functions_without_a_name() -> None:
+    bound = bind(functools.partial(pelu, alpha=2.0), beta=3.0)
+    assert "functools.partial" in bound.name and bound.name in repr(bound)
+    assert float(bound(-1.0)) == float(pelu(-1.0, 2.0, 3.0))
+    with pytest.raises(TypeError, match=r"functools.partial.* has no setting 'slope'"):
+        bind(functools.partial(pelu), slope=1.0)
+    with pytest.raises(TypeError, match=r"functools.partial.*beta='b' is a text"):
+        bind(functools.partial(pelu), beta="b")
+    assert bind(bind(leaky_relu, negative_slope=0.5)).name == "leaky_relu"
+
+
+@pytest.mark.parametrize("two", [2, np.int64(2)])
+def test_an_integer_in_place_of_a_float_is_a_number_of_the_formula(two) -> None:
+    bound = bind(pelu, alpha=two)
+    assert jax.tree.leaves(bound) == [2.0] and type(bound.settings["alpha"]) is float
+    assert bound == bind(pelu, alpha=2.0) and repr(bound) == "bind(pelu, alpha=2.0)"
+    assert float(jax.grad(lambda f: f(1.0))(bound).settings["alpha"]) == 1.0

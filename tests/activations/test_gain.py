@@ -38,3 +38,16 @@ def test_what_is_not_elementwise_is_refused() -> None:
         gain(swiglu)
     with pytest.raises(TypeError, match=r"gain: 'relu' is not a function; give activations\.relu"):
         gain("relu")
+
+
+def test_inside_jit_it_is_a_float_unless_a_number_is_traced() -> None:
+    @jax.jit
+    def inside(slope: jax.Array) -> jax.Array:
+        assert type(gain(relu)) is float and gain(relu) == gain(relu)
+        with pytest.raises(ValueError, match="not constant"):
+            gain(softmax)
+        traced = gain(bind(leaky_relu, negative_slope=slope))
+        assert isinstance(traced, jax.core.Tracer)
+        return gain(relu) + traced
+
+    assert float(inside(0.3)) == pytest.approx(2**0.5 + (2 / 1.09) ** 0.5, rel=1e-6)

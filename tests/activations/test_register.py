@@ -1,5 +1,6 @@
 """A new activation: registered, checked, given a slope; inside a copy of the package and outside of it."""
 
+import functools
 import os
 import pickle
 import re
@@ -18,6 +19,7 @@ import jaxopt_lite
 from jaxopt_lite import activations as act
 from jaxopt_lite.activations import CATALOGUE
 from jaxopt_lite.activations._facts import Facts, differences, measure
+from jaxopt_lite.activations._laws import LAWS, _row
 from jaxopt_lite.activations._register import unmeasured
 
 TEXTS = {"formula": "x / 2", "use": "Tests.", "weakness": "None.", "reference": "Nobody 2025"}
@@ -78,6 +80,37 @@ def test_a_given_slope_is_used_rounded_once_and_pickles() -> None:
         @act.elementwise(lambda x: x, lambda x: x)
         def cube(x):
             return x
+
+
+@pytest.mark.parametrize(
+    ("function", "argument"),
+    [
+        (lambda x, *, s=1.0: s * x, "'s=1.0' is keyword-only"),
+        (lambda x, *s: x, r"'\*s' is variadic positional"),
+        (lambda x, **s: x, r"'\*\*s' is variadic keyword"),
+        (lambda x, s, /: s * x, "'x' is positional-only"),
+        (functools.partial(scaled_sine, scale=2.0), "'scale=2.0' is keyword-only"),
+    ],
+)
+def test_arguments_that_the_decorator_could_not_pass_on_are_refused(function, argument: str) -> None:
+    with pytest.raises(TypeError, match=rf"elementwise: .* the argument {argument}; write it as an argument"):
+        act.elementwise(1.0, lambda x, s: x)(function)
+
+
+def scaled(x, scale):
+    return scale * jnp.tanh(x)
+
+
+def test_check_gives_arguments_without_a_default_their_initial_numbers() -> None:
+    act.register(scaled, initial={"scale": 0.5}, **TEXTS)
+    for law in ("transformations_agree", "dtypes_are_kept", "nan_stays_nan"):
+        LAWS[law](CATALOGUE["scaled"])
+    assert CATALOGUE["scaled"].range == pytest.approx((-0.5, 0.5))
+
+
+def test_check_measures_the_settings_that_it_is_given() -> None:
+    (low, _) = _row("pelu", {"alpha": 3.0}).range
+    assert low == pytest.approx(-3.0)
 
 
 def wrong_slope(x):
@@ -157,6 +190,9 @@ def test_register_refuses_what_it_cannot_use() -> None:
         act.register(steps, kind="pairs", **TEXTS)
     with pytest.raises(TypeError, match="no field kink; the fields are function, formula"):
         act.register(steps, kink=(0.0,), **TEXTS)
+    for nameless in (functools.partial(steps), act.bind(steps)):
+        with pytest.raises(TypeError, match="has no name; give name="):
+            act.register(nameless, **TEXTS)
     with pytest.raises(TypeError, match="does not map an array to an array"):
         act.register(lambda x: "no", name="text", **TEXTS)
 

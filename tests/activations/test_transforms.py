@@ -1,5 +1,6 @@
 """Every row under every transformation; dtypes; jit and eager bit for bit."""
 
+import inspect
 import pickle
 from collections.abc import Iterator
 from functools import partial
@@ -125,3 +126,30 @@ def test_functions_pickle_and_are_hashable() -> None:
     for row in CATALOGUE.values():
         assert pickle.loads(pickle.dumps(row.function)) is row.function
         hash(row.function)
+
+
+def numbers_of(row: Activation) -> dict[str, float]:
+    """The settings of a row that are single numbers, with their values."""
+    defaults = {name: p.default for name, p in inspect.signature(row.function).parameters.items()}
+    values = {**defaults, **row.settings, **row.initial}
+    return {name: value for name, value in values.items() if isinstance(value, float)}
+
+
+@pytest.mark.parametrize("name", [name for name, row in CATALOGUE.items() if numbers_of(row)])
+def test_mixed_second_derivatives_agree_at_kinks_too(name: str) -> None:
+    row = CATALOGUE[name]
+    start = jnp.asarray(list(numbers_of(row).values()))
+
+    def f(point: jax.Array) -> jax.Array:
+        return row.function(point[0], **dict(zip(numbers_of(row), point[1:], strict=True)))
+
+    points = jnp.stack([jnp.concatenate([jnp.asarray([x]), start]) for x in {0.0, *row.kinks}])
+    found = jax.jit(jax.vmap(jax.hessian(f)))(points)
+    np.testing.assert_allclose(found, found.swapaxes(1, 2), rtol=1e-6)
+
+
+@pytest.mark.parametrize("f", [act.elu, act.pelu])
+def test_the_slope_of_elu_at_zero_moves_with_alpha(f) -> None:
+    """As in jax.nn.elu: the slope at 0 is alpha."""
+    for by_x_first in (jax.grad(jax.grad(f), 1), jax.grad(jax.grad(f, 1))):
+        assert float(by_x_first(0.0, 1.5)) == 1.0

@@ -208,3 +208,24 @@ def test_what_is_no_model_is_refused() -> None:
         network(nn.Dense(3))
     module, variables = linen(nn.Dense(3), ROWS)
     assert network(module.bind(variables)).layers == network((module, variables)).layers == {"(model)": ""}
+
+
+def test_linen_parameters_with_partitioning() -> None:
+    """The same layers and signals as of the model without the boxes around its parameters."""
+
+    class Net(nn.Module):
+        @nn.compact
+        def __call__(self, x: jax.Array) -> jax.Array:
+            init = nn.with_partitioning(nn.initializers.lecun_normal(), (None, "model"))
+            return nn.Dense(2, kernel_init=init)(nn.relu(nn.Dense(4, kernel_init=init)(x)))
+
+    x = jnp.ones((3, 5))
+    boxed = Net().init(jax.random.key(0), x)
+    plain = nn.meta.unbox(boxed)
+    assert jax.tree_util.tree_structure(boxed) != jax.tree_util.tree_structure(plain)
+    found, expected = seen((Net(), boxed), x), seen((Net(), plain), x)
+    assert [(c.type, c.curved) for c in found.calls] == [("Dense", True), ("Dense", False)]
+    assert found.calls == expected.calls and found.absent == {}
+    jax.tree.map(np.testing.assert_array_equal, found.signals, expected.signals)
+    net = network((Net(), boxed))
+    assert set(net.parameters(net.arrays)["Dense_0"]) == {"bias", "kernel"}

@@ -98,3 +98,37 @@ def test_arrays_inside_pytrees_of_a_module_are_its_state(container) -> None:
     weights = initialise(lambda trial, rngs: Holder(rngs), None, X, jax.random.key(0))
     (scale,) = jax.tree.leaves(weights.state)
     np.testing.assert_array_equal(scale, [3.0, 3.0])
+
+
+def test_variables_of_a_callable_pytree_are_state_and_random_keys_are_not() -> None:
+    class Block(nnx.Pytree if hasattr(nnx, "Pytree") else nnx.Object):
+        def __init__(self, rngs: nnx.Rngs) -> None:
+            self.norm = nnx.BatchNorm(3, rngs=rngs)
+            slope = activations.bind(activations.leaky_relu, negative_slope=jnp.asarray(0.5))
+            self.slope = nnx.data(slope) if hasattr(nnx, "data") else slope
+
+        def __call__(self, x: jax.Array) -> jax.Array:
+            return self.slope(self.norm(x))
+
+    class Net(nnx.Module):
+        def __init__(self, rngs: nnx.Rngs) -> None:
+            self.block = Block(rngs)
+            self.dropout = nnx.Dropout(0.5, rngs=rngs)
+
+        def __call__(self, x: jax.Array) -> jax.Array:
+            return self.dropout(self.block(x))
+
+    def build(trial, rngs):
+        return Net(rngs)
+
+    x = jnp.asarray([[0.0, 1.0, 2.0], [2.0, 3.0, 8.0]])
+    weights = initialise(build, None, x, jax.random.key(0))
+    assert sorted(path[-1] for path in nnx.to_flat_state(weights.state).paths) == ["mean", "var"]
+    y, state = outputs(build, None, weights, x, jax.random.key(1), train=True)
+    norm = jax.tree.map(np.asarray, nnx.to_pure_dict(state)["block"]["norm"])
+    np.testing.assert_allclose(norm["mean"], 0.01 * x.mean(0), rtol=1e-4)
+    others = [outputs(build, None, weights, x, jax.random.key(k), train=True)[0] for k in range(1, 6)]
+    assert any(not np.array_equal(y, other) for other in others)  # dropout follows the key
+    again = outputs(build, None, weights._replace(state=state), x, jax.random.key(1), train=False)[0]
+    moved = (np.asarray(x) - norm["mean"]) / np.sqrt(norm["var"] + 1e-5)
+    np.testing.assert_allclose(again, np.where(moved < 0, 0.5 * moved, moved), rtol=1e-4)

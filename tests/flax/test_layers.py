@@ -155,3 +155,28 @@ def test_a_linen_module_cannot_call_an_nnx_layer() -> None:
         Net(layers.PReLU()).init(jax.random.key(0), X)
     wrapped = Net(nnx.bridge.ToLinen(layers.PReLU, skip_rng=True))
     assert "fn" in wrapped.init(jax.random.key(0), X)["params"]
+
+
+@pytest.mark.parametrize(("layer", "name"), LEARNED.items())
+def test_starting_values_without_channels_have_the_shape_of_the_row(layer: str, name: str) -> None:
+    for setting, start in CATALOGUE[name].initial.items():
+        bad = jnp.ones((*np.shape(start), 3))
+        with pytest.raises(ValueError, match=rf"{name}: {setting} has shape .*3.*; with features=None give shape"):
+            getattr(layers, layer)(**{setting: bad})
+        with pytest.raises(ValueError, match=rf"{name}: {setting} has shape .*3.*; with features=None give shape"):
+            getattr(linen, layer)(start={setting: bad}).init(jax.random.key(0), X)
+
+
+@pytest.mark.parametrize(("layer", "setting"), [("Snake", "alpha"), ("PELU", "alpha"), ("PELU", "beta")])
+@pytest.mark.parametrize("bad", [0.0, -1, np.nan, [1.0, 0.0], jnp.asarray([-1.0, 1.0])])
+def test_starting_values_are_positive_where_the_formula_needs_it(layer: str, setting: str, bad: Any) -> None:
+    features = None if np.ndim(bad) == 0 else 2
+    with pytest.raises(ValueError, match=rf"{setting}=.*needs positive numbers; give {setting} > 0"):
+        getattr(layers, layer)(features, **{setting: bad})
+    with pytest.raises(ValueError, match=rf"{setting}=.*needs positive numbers; give {setting} > 0"):
+        getattr(linen, layer)(features, start={setting: bad}).init(jax.random.key(0), X[:, :2])
+
+
+def test_starting_values_may_be_traced() -> None:
+    y = jax.vmap(lambda alpha: layers.Snake(alpha=alpha)(1.0))(jnp.asarray([1.0, 2.0]))
+    np.testing.assert_allclose(y, act.snake(jnp.ones(2), jnp.asarray([1.0, 2.0])), rtol=1e-6)

@@ -55,3 +55,14 @@ def test_wrong_arguments() -> None:
         MLP((6, 8, 3), "relu", rngs=nnx.Rngs(0))
     with pytest.raises(ValueError, match=r"sizes=\(6,\)"):
         MLP((6,), act.relu, rngs=nnx.Rngs(0))
+
+
+@pytest.mark.parametrize("activation", [act.glu, act.swiglu, act.maxout, act.crelu, act.bind(act.maxout, pieces=4)])
+def test_activations_that_change_the_number_of_units_are_refused(activation) -> None:
+    with pytest.raises(ValueError, match=r"MLP: \w+ makes \d+ units of the 8 of a hidden layer"):
+        MLP((4, 8, 2), activation, rngs=nnx.Rngs(0))
+
+
+@pytest.mark.parametrize("activation", [act.softmax, act.bind(act.maxout, pieces=1)])
+def test_functions_of_an_axis_that_keep_its_length_are_taken(activation) -> None:
+    assert MLP((6, 8, 3), activation, rngs=nnx.Rngs(0))(X).shape == (5, 3)

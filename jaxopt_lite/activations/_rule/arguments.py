@@ -44,10 +44,15 @@ def fitting(name: str, parameter: ArrayLike, x: jax.Array) -> jax.Array:
 
 
 def positive(name: str, **settings: ArrayLike) -> None:
-    """A Python number that is not positive is a ValueError; arrays and tracers cannot be checked and pass."""
+    """A Python number that is not positive, or not together with its reciprocal a number of the default dtype, is a
+    ValueError; arrays and tracers cannot be checked and pass."""
+    least = float(jnp.finfo(jnp.result_type(float)).tiny)
     for what, value in settings.items():
-        if isinstance(value, numbers.Real) and not value > 0:
-            raise ValueError(f"{name}: {what}={value!r}, but the formula needs a positive number; give {what} > 0")
+        if isinstance(value, numbers.Real) and not least <= value <= 1 / least:
+            raise ValueError(
+                f"{name}: {what}={value!r}, but the formula needs a positive number; give {what} > 0, from {least:.2g} "
+                f"to {1 / least:.2g}"
+            )
 
 
 def not_negative(name: str, **settings: ArrayLike) -> None:
@@ -57,9 +62,17 @@ def not_negative(name: str, **settings: ArrayLike) -> None:
             raise ValueError(f"{name}: {what}={value!r}, but the formula needs no negative number; give {what} >= 0")
 
 
+def integer(name: str, what: str, value: SupportsIndex) -> int:
+    """`value` as an int; what is no integer is a TypeError."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}: {what}={value!r} is not an integer; give one that is known when compiling") from None
+
+
 def axis_of(name: str, x: jax.Array, axis: SupportsIndex) -> int:
     """`axis` counted from the front; one that x does not have is a ValueError."""
-    axis = operator.index(axis)
+    axis = integer(name, "axis", axis)
     if not -x.ndim <= axis < x.ndim:
         raise ValueError(f"{name}: x of shape {x.shape} has no axis {axis}; give an axis it has")
     return axis % x.ndim

@@ -1,6 +1,7 @@
 """What can be shaped: a function of one number, called in its own dtype."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import jax
@@ -39,3 +40,9 @@ def is_traced(fn: Callable[..., Any]) -> bool:
     """Whether fn has traced numbers, as leaves or from around its definition."""
     program = jax.make_jaxpr(fn)(jax.ShapeDtypeStruct((), jnp.dtype(float)))
     return any(isinstance(constant, jax.core.Tracer) for constant in program.consts)
+
+
+def untraced() -> AbstractContextManager[Any]:
+    """A context in which functions of known numbers give known numbers, inside `jax.jit` too."""
+    inside_jit = isinstance(jnp.zeros(()), jax.core.Tracer)
+    return jax.ensure_compile_time_eval() if inside_jit else nullcontext()

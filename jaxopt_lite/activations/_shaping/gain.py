@@ -5,8 +5,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from jaxopt_lite.activations._shaping.function import check_elementwise, name_of
+from jaxopt_lite.activations._shaping.function import check_elementwise, is_traced, name_of, untraced
 from jaxopt_lite.activations._shaping.normal import normal_grid
 
 
@@ -36,15 +37,21 @@ def gain(fn: Callable[..., Any]) -> float | jax.Array:
         He, Zhang, Ren and Sun, 2015, Delving deep into rectifiers.
     """
     check_elementwise("gain", fn)
-    nodes, weights = normal_grid(1 / 256)
-    values = jax.vmap(fn)(jnp.asarray(nodes, float))
-    square = jnp.dot(jnp.asarray(weights, float), values**2, precision="highest")
-    if isinstance(square, jax.core.Tracer):
-        return 1 / jnp.sqrt(square)
-    if not 0 < square < jnp.inf or values.min() == values.max():
+    if is_traced(fn):
+        return 1 / jnp.sqrt(_sampled(fn)[1])
+    with untraced():
+        values, square = map(np.asarray, _sampled(fn))
+    if not 0 < square < np.inf or values.min() == values.max():
         raise ValueError(
             f"gain: {name_of(fn)} maps single numbers to values from {float(values.min()):g} to "
             f"{float(values.max()):g}, of mean square {float(square):g}; give a function that is elementwise and not "
             "constant"
         )
     return float(square) ** -0.5
+
+
+def _sampled(fn: Callable[..., Any]) -> tuple[jax.Array, jax.Array]:
+    """fn at evenly spaced points, and E fn(z)²."""
+    nodes, weights = normal_grid(1 / 256)
+    values = jax.vmap(fn)(jnp.asarray(nodes, float))
+    return values, jnp.dot(jnp.asarray(weights, float), values**2, precision="highest")

@@ -8,7 +8,7 @@ they are those of the solution, by the implicit function theorem.
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_lite.activations._shaping.conditions import METHODS
-from jaxopt_lite.activations._shaping.function import is_traced
+from jaxopt_lite.activations._shaping.function import is_traced, untraced
 from jaxopt_lite.activations._shaping.moments import Samples, namespace, sample
 from jaxopt_lite.activations._shaping.newton import newton
 from jaxopt_lite.activations._shaping.normal import normal_grid
@@ -70,8 +70,7 @@ def _known(f: Callable[[jax.Array], jax.Array], method: str, depth: float) -> So
     def sampled(x: Array) -> Samples:
         return Samples(*map(np.asarray, program(jnp.asarray(x))))
 
-    inside_jit = isinstance(jnp.zeros(()), jax.core.Tracer)
-    with jax.ensure_compile_time_eval() if inside_jit else nullcontext(), _x64(), np.errstate(all="ignore"):
+    with untraced(), _x64(), np.errstate(all="ignore"):
         start = search(sampled(WIDE), method, depth)
         return _refined(sampled(start[0] * FINE + start[1]), start, method, depth, 8)
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 from flax import linen, nnx
-from flax.core import unfreeze
+from flax.core import meta, unfreeze
 
 from jaxopt_lite.flax._capture.layers import Path, innermost, marked, name_of
 from jaxopt_lite.flax._functional import mode
@@ -127,6 +127,7 @@ def _marking(layer: type) -> type:
 
 
 def _linen(module: linen.Module, variables: Any, train: bool, call: Call | None) -> Network:
+    variables = meta.unbox(variables)  # of what `linen.with_partitioning` wraps arrays in
     leaves = jax.tree_util.tree_flatten_with_path(variables.get("params", {}))[0]
     owners = [tuple(key.key for key in path[:-1]) for path, _ in leaves]
     names = {path: name_of(path) for path in innermost(owners, set())}

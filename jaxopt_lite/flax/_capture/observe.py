@@ -18,7 +18,7 @@ class Signal(NamedTuple):
 
     Attributes:
         z: the output of the layer, the pre-activation.
-        activation: the elementwise function of z that the network goes on with; z itself if there is none.
+        activation: the elementwise function of z that the network computes next; z itself if there is none.
         slope: its derivative at z.
         gradient: the gradient of the objective at z.
 

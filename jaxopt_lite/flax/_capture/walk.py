@@ -17,7 +17,7 @@ from jaxopt_lite.flax._capture.elementwise import called, curved, elementwise, h
 from jaxopt_lite.flax._capture.layers import layer_of
 
 Array = jax.Array
-AtMark = Callable[[int, Array], Array]  # (number of the mark, value) -> the value that the program goes on with
+AtMark = Callable[[int, Array], Array]  # (number of the mark, value) -> the value that the rest of the program gets
 LONGEST_SCAN = 64  # a scan over more steps is not unrolled: the program would become too large
 _RANDOM = ("random_", "threefry", "rng_")
 

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from flax.linen import dtypes
 
-from jaxopt_lite.flax._dense import Function, check_activation, check_gate
+from jaxopt_lite.activations._dense import check_gate
+from jaxopt_lite.flax._dense import Function, check_activation
 
 
 class ActDense(nn.Module):
@@ -35,6 +36,7 @@ class ActDense(nn.Module):
         TypeError: `fn` is not callable (when the module is first called).
 
     Example:
+        >>> from jaxopt_lite.activations import gelu
         >>> layer = linen.ActDense(2, gelu)
         >>> variables = layer.init(jax.random.key(0), jnp.ones((5, 3)))
         >>> layer.apply(variables, jnp.ones((5, 3))).shape
@@ -95,6 +97,7 @@ class GatedDense(nn.Module):
         TypeError: `fn` is not callable (when the module is first called).
 
     Example:
+        >>> from jaxopt_lite.activations import silu
         >>> layer, x = linen.GatedDense(2, silu), jnp.ones((5, 3))
         >>> layer.apply(layer.init(jax.random.key(0), x, x), x, x).shape
         (5, 2)

@@ -101,7 +101,7 @@ class Snake(Learned):
 
     Raises:
         TypeError: `features` is not an integer, or `start` has another name (when the module is first called).
-        ValueError: `features` is less than 1, or a value of `start` has another shape (likewise).
+        ValueError: `features` is less than 1, or a value of `start` has another shape or is not positive (likewise).
 
     Example:
         >>> layer, x = linen.Snake(3), jnp.ones((2, 3))
@@ -179,7 +179,7 @@ class PELU(Learned):
 
     Raises:
         TypeError: `features` is not an integer, or `start` has another name (when the module is first called).
-        ValueError: `features` is less than 1, or a value of `start` has another shape (likewise).
+        ValueError: `features` is less than 1, or a value of `start` has another shape or is not positive (likewise).
 
     Example:
         >>> layer, x = linen.PELU(3), jnp.ones((2, 3))
