@@ -157,7 +157,7 @@ def driver(store: Path, log: Path, size: Size) -> None:
     do = _pool.Pool._do
 
     def logged(self: Any, worker: Any, item: Any) -> None:
-        first, last, _ = item.work.span
+        first, last = item.work.span[:2]
         with log.open("a") as file:
             file.write(f"{item.work.runs * (last - first)}\n")
         do(self, worker, item)

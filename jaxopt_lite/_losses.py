@@ -14,9 +14,9 @@ Array = jax.Array
 
 
 class Loss(NamedTuple):
-    """A loss an example, and for classifiers which examples are right."""
+    """The loss of each example, and for classifiers which examples are right."""
 
-    an_example: Callable[[Array, Array], Array]
+    per_example: Callable[[Array, Array], Array]
     right: Callable[[Array, Array], Array] | None
     classes: int | None = None  # number of outputs that the labels need
 
@@ -24,15 +24,17 @@ class Loss(NamedTuple):
 def _squared_error(outputs: Array, y: Array) -> Array:
     if outputs.shape != y.shape:
         raise ValueError(f"loss 'mse' needs outputs and y of one shape, got {outputs.shape} and {y.shape}")
+    outputs, y = _single_precision(outputs), _single_precision(y)
     return jnp.square(outputs - y).reshape(outputs.shape[0], -1).mean(axis=1)
 
 
 def _binary(outputs: Array, y: Array) -> Array:
     if outputs.size != outputs.shape[0]:
         raise ValueError(
-            "loss 'binary_cross_entropy' needs one output an example; the module's outputs have shape "
+            "loss 'binary_cross_entropy' needs one output per example; the module's outputs have shape "
             f"{outputs.shape}. Give it one output, or use loss 'cross_entropy'"
         )
+    outputs = _single_precision(outputs)
     return optax.sigmoid_binary_cross_entropy(_single(outputs), _single(y).astype(outputs.dtype))
 
 
@@ -40,8 +42,14 @@ def _single(outputs: Array) -> Array:
     return outputs.reshape(outputs.shape[0])
 
 
+def _single_precision(a: Array) -> Array:
+    """Floats of half precision as float32: in half precision a loss may be rounded to 0 or overflow."""
+    half = jnp.issubdtype(a.dtype, jnp.floating) and a.dtype != jnp.promote_types(a.dtype, jnp.float32)
+    return a.astype(jnp.float32) if half else a
+
+
 def _classes(outputs: Array, y: Array) -> Array:
-    return optax.softmax_cross_entropy_with_integer_labels(outputs, y.astype(jnp.int32))
+    return optax.softmax_cross_entropy_with_integer_labels(_single_precision(outputs), y.astype(jnp.int32))
 
 
 LOSSES = {
@@ -94,7 +102,7 @@ def fitted(cost: Loss, name: object, labels: Mapping[str, Array | np.ndarray]) -
 
 
 def per_example(cost: Loss, outputs: Array, y: Array) -> Array:
-    """The loss of each example in float32.
+    """The loss of each example in float32. Losses by name are computed in float32 or more.
 
     Raises:
         ValueError: too few outputs for the labels, or a loss that is not one number per example.
@@ -104,7 +112,7 @@ def per_example(cost: Loss, outputs: Array, y: Array) -> Array:
             f"the labels run up to {cost.classes - 1}, so the module must give {cost.classes} or more outputs an "
             f"example; its outputs have shape {outputs.shape}"
         )
-    values = cost.an_example(outputs, y)
+    values = cost.per_example(outputs, y)
     if values.shape != (len(y),):
         raise ValueError(
             f"the loss must give one number per example, shape ({len(y)},); "

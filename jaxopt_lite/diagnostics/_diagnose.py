@@ -13,11 +13,11 @@ from jaxopt_lite.diagnostics import _identify
 from jaxopt_lite.diagnostics._conclude import Label, check_seen, concluded, labelled
 from jaxopt_lite.diagnostics._diagnosis import Diagnosis
 from jaxopt_lite.diagnostics._layer import NO_ACTIVATION, Layer, Sample, measured
+from jaxopt_lite.diagnostics._model import network_of
 from jaxopt_lite.diagnostics._record import gradient_norm, inputs_of
 from jaxopt_lite.diagnostics._remedies import Inputs
 from jaxopt_lite.diagnostics._update import update_ratios
-from jaxopt_lite.flax import Observed, network, observe
-from jaxopt_lite.optimizers._transform import as_transform
+from jaxopt_lite.flax import Observed, observe
 
 Array = jax.Array
 Loss = str | Callable[[Any, Any], Array]
@@ -62,19 +62,27 @@ def diagnose(
     Raises:
         TypeError: `model` is not a Flax module, or a Linen module without variables; `optimizer` has no `init` and
             `update`.
-        ValueError: fewer than 2 examples, NaN or infinite inputs, labels that the loss cannot have, a loss of another
-            shape, or a model in which no layer is called.
+        ValueError: fewer than 2 examples, inputs that are NaN or infinite, y that is so with a named loss, labels that
+            the loss cannot have, a loss of another shape, or a model in which no layer is called.
 
     Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
         >>> from flax import nnx
+        >>> from jaxopt_lite import activations
+        >>> from jaxopt_lite.diagnostics import diagnose
         >>> from jaxopt_lite.flax import MLP
         >>> x = jax.random.normal(jax.random.key(0), (64, 16))
         >>> diagnose(MLP((16, 32, 32, 4), activations.relu, rngs=nnx.Rngs(0)), x, jnp.arange(64) % 4).verdict
         'healthy'
     """
-    tx = None if optimizer is None else as_transform(optimizer, "diagnose")
+    if optimizer is not None and not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
+        raise TypeError(
+            f"diagnose was given the optimizer {optimizer!r}, which has no init and update: give an optimizer, as "
+            "adam(1e-3)"
+        )
     x = _batch(x)
-    net = network(model, train=train, call=call)
+    net = network_of(model, train, call)
     objective = _objective(loss, y, jax.tree.leaves(x)[0].shape[0])
     traced: list[Observed] = []
 
@@ -83,8 +91,8 @@ def diagnose(
         traced.append(observed)
         rows = measured(observed.signals, observed.references(), [call.curved for call in observed.calls])
         value = objective(observed.outputs, y)
-        if tx is not None:
-            ratios = update_ratios(net, arrays, observed, tx, value)
+        if optimizer is not None:
+            ratios = update_ratios(net, arrays, observed, optimizer, value)
             rows = [row | {"update": ratio} for row, ratio in zip(rows, ratios, strict=True)]
         return rows, inputs_of(x), value, gradient_norm(observed.gradients)
 
@@ -107,10 +115,13 @@ def _batch(x: Any) -> Any:
             f"x has shape {shapes}; give a batch of at least 2 examples along the first axis, better 64 or more: dead "
             "units and collapse show only in different inputs"
         )
-    for leaf in leaves:
-        if jnp.issubdtype(leaf.dtype, jnp.inexact) and not bool(jnp.isfinite(leaf).all()):
-            raise ValueError("x has entries that are NaN or infinite: every layer would be; remove or impute them")
+    if not all(map(_is_finite, leaves)):
+        raise ValueError("x has entries that are NaN or infinite: every layer would be; remove or impute them")
     return x
+
+
+def _is_finite(a: Array) -> bool:
+    return not jnp.issubdtype(a.dtype, jnp.inexact) or bool(jnp.isfinite(a).all())
 
 
 def _objective(loss: Loss, y: Any, examples: int) -> Callable[[Any, Any], Array]:
@@ -122,11 +133,13 @@ def _objective(loss: Loss, y: Any, examples: int) -> Callable[[Any, Any], Array]
         y = jnp.asarray(y)
         if y.ndim == 0 or y.shape[0] != examples:
             raise ValueError(f"x has {examples} examples and y has shape {y.shape}: give one row of y for each")
+        if not _is_finite(y):
+            raise ValueError("y has entries that are NaN or infinite: the loss would be; remove or impute them")
         cost = _losses.fitted(cost, loss, {"given": y})
         return lambda outputs, y: jnp.mean(_losses.per_example(cost, outputs, jnp.asarray(y)))
 
     def mean(outputs: Any, y: Any) -> Array:
-        values = jnp.asarray(cost.an_example(outputs, y))
+        values = jnp.asarray(cost.per_example(outputs, y))
         if values.shape not in ((), (examples,)):
             raise ValueError(
                 f"the loss must give one number per example, shape ({examples},), or one number; it gave {values.shape}"

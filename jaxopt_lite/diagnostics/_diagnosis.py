@@ -9,7 +9,7 @@ from jaxopt_lite._names import count
 from jaxopt_lite.diagnostics import _table
 from jaxopt_lite.diagnostics._layer import Layer
 from jaxopt_lite.diagnostics._remedies import Inputs, Remedy
-from jaxopt_lite.diagnostics._rules import HINTS
+from jaxopt_lite.diagnostics._rules import HINTS, has_dead_units
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,7 +32,10 @@ class Diagnosis(NamedTuple):
         gradient_norm: norm of the gradient of the loss with respect to the model's arrays of floats.
 
     Example:
+        >>> import jax
         >>> from flax import nnx
+        >>> from jaxopt_lite import activations
+        >>> from jaxopt_lite.diagnostics import diagnose
         >>> from jaxopt_lite.flax import MLP
         >>> x = jax.random.normal(jax.random.key(0), (32, 16))
         >>> diagnosis = diagnose(MLP((16, *[32] * 8, 4), activations.sigmoid, rngs=nnx.Rngs(0)), x)
@@ -67,7 +70,8 @@ class Diagnosis(NamedTuple):
             path: a file to write the picture to, `.png`, `.svg` or `.pdf`. Default None: only the figure is returned.
 
         Returns:
-            The matplotlib figure. Flat parts of the activation are shaded.
+            The matplotlib figure. Flat parts of the activation are shaded. Of a diagnosis that was recorded, as in
+            `Trained.diagnoses`, only the gradient is drawn: it has no samples of the pre-activations.
 
         Raises:
             ModuleNotFoundError: matplotlib is not installed.
@@ -117,9 +121,9 @@ def explained(verdict: str, layer: Layer | None, layers: tuple[Layer, ...], inpu
         return f"NaN or infinite values, first in {layer.name}"
     if verdict == "no gradient":
         return "the gradient at the last layer is 0: the loss does not depend on the outputs, or is flat there"
-    if verdict == "dead":
+    if verdict == "dead" and has_dead_units(layer):
         return f"{layer.dead:.0%} of the units of {layer.name} are constant with derivative 0 ({where})"
-    if verdict == "saturated":
+    if verdict in ("dead", "saturated"):
         return f"{layer.saturated:.0%} of the entries of {layer.name} lie where {layer.activation} is flat ({where})"
     if verdict in ("rate high", "rate low"):
         return f"the first step changes the weights of {layer.name} by {layer.update:.2g} times their size ({where})"
@@ -131,11 +135,10 @@ def explained(verdict: str, layer: Layer | None, layers: tuple[Layer, ...], inpu
         )
     if verdict == "exploding":
         largest = max(layers, key=lambda layer: layer.ratio)
-        growth = layers[-1].rms / layers[0].rms
-        return (
-            f"from {layers[-1].name} back to {largest.name} the gradient grows {largest.ratio:.1e} times; "
-            f"signals grow {growth:.1e} times on their way forward"
-        )
+        text = f"from {layers[-1].name} back to {largest.name} the gradient grows {largest.ratio:.1e} times"
+        if layers[0].rms == 0:  # nothing to compare the last layer with
+            return text
+        return f"{text}; signals grow {layers[-1].rms / layers[0].rms:.1e} times on their way forward"
     cause = "; the inputs themselves are" if inputs.alike > 0.9 else ""
     return f"different inputs are alike in {layer.name}: mean |cosine| {layer.alike:.3f} ({where}){cause}"
 

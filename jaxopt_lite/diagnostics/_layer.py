@@ -57,6 +57,15 @@ class Layer(NamedTuple):
         troubles: names of the rules in `RULES` that the layer breaks.
         update: root mean square of the optimizer's first update of the weights relative to that of the weights, the
             parameters with at least two axes; NaN without an optimizer, without weights, and where they are all 0.
+
+    Example:
+        >>> import jax
+        >>> from flax import nnx
+        >>> from jaxopt_lite.diagnostics import diagnose
+        >>> x = jax.random.normal(jax.random.key(0), (64, 16))
+        >>> model = nnx.Sequential(nnx.Linear(16, 8, rngs=nnx.Rngs(0)), nnx.relu, nnx.Linear(8, 4, rngs=nnx.Rngs(1)))
+        >>> [(layer.name, layer.activation, layer.shape) for layer in diagnose(model, x).layers]
+        [('layers.0', 'relu', (64, 8)), ('layers.2', '', (64, 4))]
     """
 
     name: str

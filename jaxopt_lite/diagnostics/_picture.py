@@ -36,8 +36,8 @@ def drawn(diagnosis: Any, path: Path | None) -> "Figure":
 
 
 def _shown(layers: tuple[Layer, ...]) -> list[Layer]:
-    """The layers with an activation; of many the ones at equal distances."""
-    active = [layer for layer in layers if layer.activation and layer.finite]
+    """The layers with an activation and a sample, which records lack; of many the ones at equal distances."""
+    active = [layer for layer in layers if layer.activation and layer.finite and np.size(layer.sample.z)]
     chosen = np.unique(np.linspace(0, len(active) - 1, min(len(active), MOST_PANELS)).astype(int))
     return [active[i] for i in chosen]
 

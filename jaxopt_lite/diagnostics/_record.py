@@ -12,8 +12,9 @@ from jaxopt_lite.diagnostics import _identify, _statistics
 from jaxopt_lite.diagnostics._conclude import Label, Labels, check_seen, concluded, labelled
 from jaxopt_lite.diagnostics._diagnosis import Diagnosis
 from jaxopt_lite.diagnostics._layer import NO_ACTIVATION, Layer, Sample, measured
+from jaxopt_lite.diagnostics._model import network_of
 from jaxopt_lite.diagnostics._remedies import Inputs
-from jaxopt_lite.flax import network, observe
+from jaxopt_lite.flax import observe
 
 Array = jax.Array
 FIELDS = (
@@ -33,7 +34,11 @@ class Record(NamedTuple):
             inputs, and `FIELDS` of each call of a layer.
 
     Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
         >>> from flax import nnx
+        >>> from jaxopt_lite import activations
+        >>> from jaxopt_lite.diagnostics import record
         >>> from jaxopt_lite.flax import MLP
         >>> x = jax.random.normal(jax.random.key(0), (64, 16))
         >>> model = MLP((16, *[32] * 8, 4), activations.sigmoid, rngs=nnx.Rngs(0))
@@ -45,7 +50,10 @@ class Record(NamedTuple):
     numbers: Any
 
     def diagnosis(self) -> Diagnosis:
-        """The diagnosis of these numbers, by the rules of `diagnose`; its layers have no samples for a picture."""
+        """The diagnosis of these numbers, by the rules of `diagnose`.
+
+        Its layers have no samples: `Diagnosis.plot` draws the gradient alone.
+        """
         values = [float(x) for x in np.asarray(self.numbers)]
         first = _WHOLE + len(Inputs._fields)
         rows = [values[i : i + len(FIELDS)] for i in range(first, len(values), len(FIELDS))]
@@ -84,7 +92,7 @@ def record(
         >>> numbers.shape
         (18,)
     """
-    net = network(model, train=train, call=call)
+    net = network_of(model, train, call)
     observed = observe(net, net.arrays, net.random, x, objective)
     names = [_identify.name_of(call.steps) if call.curved else "" for call in observed.calls]
     labels = labelled(observed, names, net.api)

@@ -13,6 +13,7 @@ from jaxopt_lite.diagnostics._layer import Layer
 
 DEEP = 12  # with more activations in a row a gain alone does not keep signals and gradients
 _STANDARDISE = "x = (x - x.mean(0, keepdims=True)) / (x.std(0, keepdims=True) + 1e-6)"
+_GAINS = {"tanh": 1.467, "leaky_relu": 1.414}  # 1 / sqrt(E f'(z)²) for standard normal z
 _NORMS = {"nnx": "norm = nnx.{}(n, rngs=rngs)", "linen": "norm = nn.{}()"}
 
 
@@ -35,6 +36,11 @@ class Remedy(NamedTuple):
     Attributes:
         text: what it does, in a line.
         code: the change in Python.
+
+    Example:
+        >>> remedy = Remedy("standardise the inputs", "x = (x - x.mean(0)) / x.std(0)")
+        >>> remedy.text
+        'standardise the inputs'
     """
 
     text: str
@@ -54,14 +60,14 @@ def remedies(trouble: str, layers: Sequence[Layer], inputs: Inputs, api: str, re
     standardise = Remedy("standardise the inputs", _STANDARDISE)
     normalise = Remedy("normalise between each layer and its activation", _NORMS[api].format("LayerNorm"))
     clip = Remedy("clip gradients and lower the rate", "tx = opt.chain(opt.clip_by_global_norm(1.0), opt.adam(1e-4))")
-    start = _start(layers, inputs)
+    start = _start(layers, inputs, instead="leaky_relu" if trouble == "dead" else "")
     if trouble in ("vanishing", "exploding"):
         return (*((normalise, start) if residual else (start, normalise)), *([clip] if trouble == "exploding" else ()))
     if trouble == "not finite":
         return (start, clip, normalise)
     if trouble == "dead":
         leaky = Remedy("use an activation without a flat piece", "activation = act.leaky_relu")
-        return (_joined(leaky, start), clip, normalise)
+        return (start if _is_deep(layers) else _joined(leaky, start), clip, normalise)
     if trouble == "saturated":
         return (start, normalise, clip)
     if trouble == "collapsed":
@@ -75,14 +81,20 @@ def remedies(trouble: str, layers: Sequence[Layer], inputs: Inputs, api: str, re
     return ()
 
 
-def _start(layers: Sequence[Layer], inputs: Inputs) -> Remedy:
-    """Initial weights, an activation that goes with them and inputs of unit variance."""
+def _start(layers: Sequence[Layer], inputs: Inputs, instead: str) -> Remedy:
+    """Initial weights, an activation that goes with them and inputs of unit variance.
+
+    The weights have the gain of the activation `instead`, if it is not "", which the caller sets; a deep network gets
+    a shaped activation in any case.
+    """
     active = [layer for layer in layers if layer.activation]
     name = Counter(layer.activation for layer in active).most_common(1)[0][0] if active else ""
-    if len(active) > DEEP:
+    if _is_deep(layers):
         fn = _shapeable(name)
         lines = [f"activation = act.shaped(act.{fn}, {len(active)})", "kernel_init = act.initializers.orthogonal()"]
         remedy = Remedy(f"shape the activation for {len(active)} layers", "\n".join(lines))
+    elif instead:
+        remedy = _weights(instead, _GAINS[instead])
     else:
         remedy = _gain(name, next((layer for layer in active if layer.activation == name), None))
     remedy = _joined(remedy, Remedy("", "bias_init = jax.nn.initializers.zeros"))
@@ -91,15 +103,23 @@ def _start(layers: Sequence[Layer], inputs: Inputs) -> Remedy:
 
 def _gain(name: str, layer: Layer | None) -> Remedy:
     """Weights whose variance keeps gradients; with another activation where the mean of this one is large."""
-    gain = 1.0 if layer is None else layer.slope_gain
-    lines = []
     if layer is not None and (layer.mean * layer.gain) ** 2 > 0.5:  # most of its mean square is a constant
-        lines, gain, name = ["activation = act.tanh"], 1.467, "tanh"
+        return _joined(Remedy("", "activation = act.tanh"), _weights("tanh", _GAINS["tanh"]))
+    return _weights(name, 1.0 if layer is None else layer.slope_gain)
+
+
+def _weights(name: str, gain: float) -> Remedy:
+    """Weights of variance gain² / fan_in, where the gain is that of the activation called `name`."""
     scale = f"{gain**2:.2g}"
-    lines.append(f'kernel_init = jax.nn.initializers.variance_scaling({scale}, "fan_in", "normal")')
     return Remedy(
-        f"initial weights of variance {scale}/fan_in, the gain of {name or 'a linear layer'}", "\n".join(lines)
+        f"initial weights of variance {scale}/fan_in, the gain of {name or 'a linear layer'}",
+        f'kernel_init = jax.nn.initializers.variance_scaling({scale}, "fan_in", "normal")',
     )
+
+
+def _is_deep(layers: Sequence[Layer]) -> bool:
+    """Whether so many activations follow each other that they must be shaped."""
+    return sum(bool(layer.activation) for layer in layers) > DEEP
 
 
 def _shapeable(name: str) -> str:

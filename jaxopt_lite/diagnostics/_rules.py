@@ -14,6 +14,10 @@ class Rule(NamedTuple):
         statistic: what is compared, in the words of the table that `diagnose` prints.
         limit: the limit.
         meaning: what it means for training.
+
+    Example:
+        >>> RULES["dead"]
+        Rule(statistic='share of units that are dead', limit=0.5, meaning='they are constant and get no gradient')
     """
 
     statistic: str
@@ -48,17 +52,17 @@ def judged(layers: Sequence[Layer]) -> list[Layer]:
     update = typical(layers)
     fast, slow = update > RULES["rate high"].limit, 0 < update < RULES["rate low"].limit
     for layer in layers:
-        ratio = layer.gradient / last if last else math.nan
+        ratio = layer.gradient / last if last and math.isfinite(last) else math.nan
         largest = max(largest, ratio)  # a query may have little gradient while the value beside it has much
         growth = layer.rms / layers[0].rms if layers[0].rms else 0.0
         flat, off = _excess(layer), layer.can_die and layer.one_sided
         broken = {
             "not finite": not layer.finite,
             "no gradient": last == 0,
-            "dead": (layer.can_die and layer.dead > _dead_limit(layer)) or (off and flat > _OFF),
+            "dead": has_dead_units(layer) or (off and flat > _OFF),
             "saturated": flat > RULES["saturated"].limit and not off,
-            "exploding": max(ratio, growth) > RULES["exploding"].limit,
-            "vanishing": largest < RULES["vanishing"].limit,
+            "exploding": ratio > RULES["exploding"].limit or growth > RULES["exploding"].limit,
+            "vanishing": math.isfinite(ratio) and largest < RULES["vanishing"].limit,
             "collapsed": bool(layer.activation) and layer.alike > RULES["collapsed"].limit,
             "rate high": fast and layer.update > RULES["rate high"].limit,
             "rate low": slow and layer.update < RULES["rate low"].limit,
@@ -75,8 +79,9 @@ def _excess(layer: Layer) -> float:
     return (layer.saturated - usual) / max(1 - usual, 1e-6)
 
 
-def _dead_limit(layer: Layer) -> float:
-    return _ALIKE_DEAD if layer.alike > 0.9 else RULES["dead"].limit
+def has_dead_units(layer: Layer) -> bool:
+    """Whether so many units of a layer are dead that the layer is."""
+    return layer.can_die and layer.dead > (_ALIKE_DEAD if layer.alike > 0.9 else RULES["dead"].limit)
 
 
 def main_trouble(layers: Sequence[Layer], linear: bool) -> tuple[str, Layer | None]:

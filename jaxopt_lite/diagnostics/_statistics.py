@@ -130,7 +130,8 @@ def update_ratio(update: Array, weights: Array) -> Array:
         weights: the weights, of the same shape.
 
     Returns:
-        A float32 scalar: root mean square of the update / that of the weights; infinite for weights that are all 0.
+        A float32 scalar: root mean square of the update / that of the weights. For weights that are all 0 it is
+        infinite, and NaN if the update is 0 too.
 
     Example:
         >>> float(update_ratio(jnp.array([0.5, 0.5]), jnp.array([1.0, 1.0])))

@@ -12,13 +12,13 @@ WIDTH = 80
 _HEAD = ("layer", "activation", "rms z", "dead", "flat", "alike", "gradient", "")
 _WIDTHS = (22, 10, 8, 5, 5, 5, 8, 10)
 _WITH_UPDATE = (14, *_WIDTHS[1:-1], 7, 10)  # of a diagnosis with an optimizer, whose table has one more column
-_ROWS = 24  # of a longer table the rows of the first, the last and the troubled layers are shown
+_ROWS = 24  # of a longer table so many rows are shown, of the first and the last layers, and the first of each trouble
 
 
 def text(diagnosis: Any) -> str:
     """Table, verdict and remedies, at most 80 columns wide."""
     rows = _rows(diagnosis.layers)
-    lines = [_line(_head(diagnosis.layers)), *(_line(row) if row else "..." for row in rows), ""]
+    lines = [_line(_head(diagnosis.layers)), *(_line(row) if row else "…" for row in rows), ""]
     lines += _wrapped(f"{diagnosis.verdict.upper()}: {diagnosis.explanation}.")
     for i, remedy in enumerate(diagnosis.remedies):
         lines += ["", *_wrapped(f"{'Or' if i else 'To do'}: {remedy.text}")]
@@ -30,7 +30,7 @@ def text(diagnosis: Any) -> str:
 
 def html(diagnosis: Any) -> str:
     """The same as HTML."""
-    rows = ["".join(f"<td>{html_.escape(cell)}</td>" for cell in row or ("...",)) for row in _rows(diagnosis.layers)]
+    rows = ["".join(f"<td>{html_.escape(cell)}</td>" for cell in row or ("…",)) for row in _rows(diagnosis.layers)]
     head = "".join(f"<th>{name}</th>" for name in _head(diagnosis.layers))
     table = f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
     rest = text(diagnosis).split("\n\n", 1)[1]
@@ -49,8 +49,18 @@ def _updated(layers: tuple[Layer, ...]) -> bool:
 def _rows(layers: tuple[Layer, ...]) -> list[tuple[str, ...] | None]:
     """The cells of each layer; None where layers are left out."""
     cells = [_cells(layer, _updated(layers)) for layer in layers]
+    if len(cells) <= _ROWS:
+        return [*cells]
     ends = _ROWS // 2
-    return [*cells] if len(cells) <= _ROWS else [*cells[:ends], None, *cells[-ends:]]
+    troubled: dict[str, int] = {}
+    for i, layer in enumerate(layers):
+        for name in set(layer.troubles) - set(HINTS):
+            troubled.setdefault(name, i)
+    shown = sorted({*range(ends), *troubled.values(), *range(len(cells) - ends, len(cells))})
+    rows: list[tuple[str, ...] | None] = []
+    for before, i in zip([-1, *shown], shown, strict=False):
+        rows += [cells[i]] if i == before + 1 else [None, cells[i]]
+    return rows
 
 
 def _cells(layer: Layer, updated: bool) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from jaxopt_lite.diagnostics._layer import Layer, typical
 from jaxopt_lite.diagnostics._remedies import Remedy
 from jaxopt_lite.diagnostics._statistics import update_ratio
 from jaxopt_lite.flax import Network, Observed
-from jaxopt_lite.optimizers._transform import Transform
+from jaxopt_lite.optimizers import Transform
 
 Array = jax.Array
 USUAL = 1e-3  # of update / weights

@@ -4,8 +4,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
-
 from jaxopt_lite._names import count
 from jaxopt_lite.sweeps import _arguments
 from jaxopt_lite.sweeps._arguments import On
@@ -250,8 +248,7 @@ def plan(
         form      vmap over 2 runs
     """
     _checked.check(task)
-    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
-        raise ValueError(f"steps must be a whole number of at least 1, got {steps!r}")
+    _checked.check_number(steps)
     try:
         _checked.check_steps(task, int(steps))
     except ValueError as error:

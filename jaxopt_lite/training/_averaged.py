@@ -2,14 +2,10 @@
 
 from typing import Any
 
-from jaxopt_lite.optimizers import averaged
+from jaxopt_lite.optimizers.wrappers._average import averaged_if_any
 
 
 def evaluated(state: Any, params: Any) -> Any:
     """The averaged parameters if an optimizer's state holds an average (`optimizers.average`), else `params`."""
-    try:
-        return averaged(state, params)
-    except ValueError as error:
-        if "without an average" not in str(error):  # an average of other parameters
-            raise
-        return params
+    mean = averaged_if_any(state, params)
+    return params if mean is None else mean

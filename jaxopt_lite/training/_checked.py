@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import jax
+import numpy as np
 
 from jaxopt_lite._names import nearest
 from jaxopt_lite.diagnostics import Record
@@ -49,6 +50,16 @@ def check(task: Any) -> None:
         )
     if task.stream is not None and not isinstance(task.stream, Stream):
         raise TypeError(f"stream of task {task.name!r} must be a training.Stream, got {task.stream!r}")
+
+
+def check_number(steps: Any) -> None:
+    """Check that `steps` is a number of steps.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or not 1 <= steps < 1 << 31:
+        raise ValueError(f"steps must be a whole number from 1 to 2³¹ − 1, got {steps!r}")
 
 
 def check_steps(task: Task, steps: int) -> None:

@@ -171,7 +171,8 @@ def _optimizer(trial: Any) -> optax.GradientTransformationExtraArgs:
             f'a trial of a supervised task needs an entry "optimizer", as {{"optimizer": adam(1e-3)}}; it has '
             f"{given}{hint}"
         ) from None
-    if not hasattr(found, "update"):
-        hint = ": call it, as adam(1e-3)" if callable(found) else ", not an optimizer such as adam(1e-3)"
+    if not (hasattr(found, "init") and hasattr(found, "update")):
+        hint = ", not an optimizer such as adam(1e-3), which has the functions init and update"
+        hint = ": call it, as adam(1e-3)" if callable(found) else hint
         raise ValueError(f'the entry "optimizer" of a trial is {found!r}{hint}')
     return found

@@ -59,7 +59,7 @@ class Trained(NamedTuple):
     diagnoses: Mapping[int, Diagnosis] = {}
 
     def model(self) -> Any:
-        """The trained model, with the parameters that the scores are those of.
+        """The trained model, with the parameters that were scored.
 
         Returns:
             What the task's `model` makes of the trial and the carry. For `supervised` with an NNX module, that module
@@ -69,6 +69,16 @@ class Trained(NamedTuple):
 
         Raises:
             ValueError: the task has no `model`, or this result was pickled.
+
+        Example:
+            >>> from flax import nnx
+            >>> from jaxopt_lite import optimizers, training
+            >>> x = jnp.linspace(-1, 1, 20)[:, None]
+            >>> build = lambda trial, rngs: nnx.Linear(1, 1, rngs=rngs)
+            >>> task = training.supervised(build, ((x, 2 * x), (x, 2 * x)), "mse", "full")
+            >>> model = training.run(task, {"optimizer": optimizers.adam(0.1)}, steps=200).model()
+            >>> model(x).shape
+            (20, 1)
         """
         if self.model_of is None:
             raise ValueError(
@@ -196,7 +206,7 @@ def run(task: Task, trial: Any, *, steps: int, seed: int = 0) -> Trained:
     Args:
         task: the training problem, from `supervised`, `builtin` or `Task`.
         trial: its settings, any pytree the task accepts; for supervised tasks a dict with an entry `"optimizer"`.
-        steps: number of updates, at least 1.
+        steps: number of updates, from 1 to 2³¹ − 1.
         seed: seed of the initialisation, the order of the data and dropout, from 0 to 2³² − 1.
 
     Returns:
@@ -229,9 +239,9 @@ def run(task: Task, trial: Any, *, steps: int, seed: int = 0) -> Trained:
     _checked.check(task)
     if task.mode not in ("min", "max"):
         raise ValueError(f'the mode of task {task.name!r} must be "min" or "max", got {task.mode!r}')
-    for name, number, least in (("steps", steps, 1), ("seed", seed, 0)):
-        if isinstance(number, bool) or not isinstance(number, int | np.integer) or not least <= number < 1 << 32:
-            raise ValueError(f"{name} must be a whole number of at least {least}, got {number!r}")
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 1 << 32:
+        raise ValueError(f"seed must be a whole number from 0 to 2³² − 1, got {seed!r}")
+    _checked.check_number(steps)
     _checked.check_steps(task, steps)
     leaves, tree = jax.tree.flatten(with_fixed(trial))
     static = tuple(None if is_number(leaf) else (type(leaf), leaf) for leaf in leaves)

@@ -72,8 +72,8 @@ def streamed(
         are the objective where there is no `test`.
 
     Raises:
-        ValueError: the source has fewer examples than a batch, entries that are not numbers, examples of a shape that
-            the others have not, or labels that the loss cannot have (of the examples that are read first; of the others
+        ValueError: the source has fewer examples than a batch, entries that are not numbers, examples of different
+            shapes, or labels that the loss cannot have (of the examples that are read first; of the others
             a `StreamError` where they are read); no part to score runs with; or an argument out of range.
         TypeError: the source has no length or index, or gives something else than pairs or dicts; or `build` or `loss`
             is not what `supervised` takes.

@@ -27,10 +27,13 @@ def is_plain(keys: tuple[Any, ...]) -> bool:
 
 
 def with_fixed(trial: Any) -> Any:
-    """The trial with each Python float in a plain place as a `Fixed`."""
+    """The trial with NumPy scalars in plain places as Python's, and each float there as a `Fixed`."""
 
     def marked(keys: Any, leaf: Any) -> Any:
-        return Fixed(leaf) if type(leaf) is float and is_plain(keys) else leaf
+        if not is_plain(keys):
+            return leaf
+        value = leaf.item() if isinstance(leaf, np.generic) and is_number(leaf) else leaf
+        return Fixed(value) if type(value) is float else value
 
     return jax.tree_util.tree_map_with_path(marked, trial)
 

@@ -136,9 +136,19 @@ def test_mode_and_call(change: Any) -> None:
     assert isinstance(diagnose(mlp(2), X, Y, **change), Diagnosis)
 
 
+def _equinox() -> Any:
+    return pytest.importorskip("equinox").nn.Linear(16, 4, key=jax.random.key(0))
+
+
 WRONG: dict[str, tuple[Any, type[Exception], str]] = {
     "one example": (lambda: diagnose(mlp(2), X[:1]), ValueError, r"x has shape \(1, 16\); give a batch of at least 2"),
     "NaN": (lambda: diagnose(mlp(2), X.at[0, 0].set(jnp.nan)), ValueError, "x has entries that are NaN or infinite"),
+    "infinite targets": (
+        lambda: diagnose(mlp(2), X, jnp.full((64, 4), jnp.inf), "mse"),
+        ValueError,
+        "y has entries that are NaN or infinite",
+    ),
+    "Equinox": (lambda: diagnose(_equinox(), X), TypeError, "an Equinox module, Linear; .*docs/how-to/equinox.md"),
     "no model": (lambda: diagnose(3, X), TypeError, "the model is of type int; give an nnx.Module"),
     "no variables": (lambda: diagnose(nn.Dense(3), X), TypeError, "variables = module.init"),
     "loss per unit": (
@@ -173,7 +183,7 @@ def test_rules_are_the_table_of_the_how_to_page() -> None:
 def test_a_long_table_shows_both_ends_and_the_html_has_the_verdict() -> None:
     diagnosis = diagnose(mlp(26, act.elu, 1.5), X)
     lines = str(diagnosis).splitlines()
-    assert lines[13] == "..." and lines[12].startswith("layers.11 ") and lines[14].startswith("layers.15 ")
+    assert lines[13] == "…" and lines[12].startswith("layers.11 ") and lines[14].startswith("layers.15 ")
     assert f"{diagnosis.verdict.upper()}: " in diagnosis._repr_html_()
 
 

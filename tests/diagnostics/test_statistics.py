@@ -70,3 +70,4 @@ def test_update_ratio_is_that_of_norms(rng: Any) -> None:
     expected = np.linalg.norm(update) / np.linalg.norm(weights)
     assert float(diagnostics.update_ratio(update, weights)) == pytest.approx(expected, rel=1e-5)
     assert float(diagnostics.update_ratio(update, jnp.zeros((3, 4)))) == np.inf
+    assert np.isnan(float(diagnostics.update_ratio(jnp.zeros((3, 4)), jnp.zeros((3, 4)))))

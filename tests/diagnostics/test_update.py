@@ -100,7 +100,7 @@ def test_layers_without_weights_and_weights_of_zero() -> None:
     assert [bool(np.isnan(layer.update)) for layer in layers] == [False, True, True]
 
 
-@pytest.mark.parametrize("tx", [opt.adam, 0.1, "adam"])
+@pytest.mark.parametrize("tx", [opt.adam, 0.1, "adam", {"learning_rate": 0.1}])
 def test_something_that_is_not_a_transformation(tx: Any) -> None:
     with pytest.raises(TypeError, match="diagnose was given"):
         diagnose(mlp(), X, Y, optimizer=tx)

@@ -18,6 +18,7 @@ PACKAGES = (
     "optimizers.rules",
     "flax",
     "flax.linen",
+    "diagnostics",
     "training",
     "sweeps",
     "report",

@@ -81,7 +81,7 @@ def test_csv_parquet_and_pandas_give_the_table_back(results, tmp_path):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"steps": 0}, "steps must be a whole number of at least 1, got 0"),
+        ({"steps": 0}, "steps must be a whole number from 1 to 2³¹ − 1, got 0"),
         ({"steps": 2.5}, "steps must be"),
         ({"seeds": 0}, "seeds must be at least 1"),
         ({"seeds": [1, 1]}, "different"),

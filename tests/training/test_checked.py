@@ -103,9 +103,22 @@ def test_tasks_that_differ_in_their_test_alone_are_scored_by_their_own():
         assert training.run(task, {"rate": 0.5}, steps=1).scores == {"test_loss": 0.0, "test_error": value}
 
 
+def _trial():
+    return {"activation": activations.relu, "optimizer": optimizers.sgd(0.1)}
+
+
 CALLS = {
     "two alternatives": (lambda: sweeps.choice(1, 2), r"write choice\(\[1, 2\]\)"),
     "one parameter": (lambda: training.supervised(lambda trial: 1, small.data()), "two arguments, .*a function of "),
+    "seed": (
+        lambda: training.run(small.task(), _trial(), steps=1, seed=1 << 32),
+        "seed must be a whole number from 0 to 2³² − 1, got 4294967296",
+    ),
+    "steps": (
+        lambda: training.run(small.task(), _trial(), steps=1 << 31),
+        "steps must be a whole number from 1 to 2³¹ − 1, got 2147483648",
+    ),
+    "steps of a sweep": (lambda: sweeps.plan(small.task(), small.space(), steps=1 << 31), "from 1 to 2³¹ − 1"),
     "no such name": (lambda: sweeps.loguniform, "did you mean 'log_uniform'"),
     "row numbers": (
         lambda: sweeps.Results(
@@ -118,5 +131,5 @@ CALLS = {
 
 @pytest.mark.parametrize("call, message", CALLS.values(), ids=CALLS)
 def test_mistakes_in_a_call(call, message):
-    with pytest.raises((TypeError, AttributeError), match=message):
+    with pytest.raises((TypeError, ValueError, AttributeError), match=message):
         call()

@@ -227,6 +227,8 @@ def test_errors_of_supervised(arguments, message):
         (lambda trial, rngs: 5, "cross_entropy", {"optimizer": optimizers.sgd(0.1)}, "not a Flax module"),
         (BUILDS["nnx"], lambda out, y: out.mean(), {"optimizer": optimizers.sgd(0.1)}, "one number per example"),
         (BUILDS["nnx"], "cross_entropy", {}, 'entry "optimizer"'),
+        (BUILDS["nnx"], "cross_entropy", {"optimizer": {"lr": 1.0}}, "has the functions init and update"),
+        (BUILDS["nnx"], "cross_entropy", {"optimizer": optimizers.sgd}, r"call it, as adam\(1e-3\)"),
         (BUILDS["nnx"], "cross_entropy", {"optimiser": optimizers.sgd(0.1)}, "rename its entry 'optimiser'"),
     ],
 )

@@ -126,9 +126,17 @@ def averaged(state: Any, params: Any) -> Any:
         >>> averaged(tx.init(params), params)
         Array([1., 1.], dtype=float32)
     """
+    mean = averaged_if_any(state, params)
+    if mean is None:
+        raise ValueError("averaged was given a state without an average: wrap the optimizer, average(tx, decay=0.999)")
+    return mean
+
+
+def averaged_if_any(state: Any, params: Any) -> Any:
+    """As `averaged`; None if the state has no average."""
     averages = list(_means(state))
     if not averages:
-        raise ValueError("averaged was given a state without an average: wrap the optimizer, average(tx, decay=0.999)")
+        return None
     treedef = jax.tree.structure(params, is_leaf=lambda x: x is None)
     whole = [dict(named_leaves(mean)) for mean in averages]
     # Groups of a partition have separate averages, each with the names of its parameters.
