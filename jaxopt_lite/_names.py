@@ -1,6 +1,7 @@
 """Words of messages: what is offered in the place of an unknown name, scores, and nouns with their number."""
 
 import difflib
+import math
 from collections.abc import Iterable
 
 
@@ -30,6 +31,25 @@ def digits_of(score: float) -> str:
     '0.9721 2.4e-05'
     """
     return ".4f" if score == 0 or 1e-3 <= abs(score) < 1e6 else ".3g"
+
+
+def interval_of(mean: float, half_width: float, spec: str = "", sign: str = "") -> str:
+    """A mean and half the width of its interval, which is omitted if there is none.
+
+    Args:
+        mean: the mean.
+        half_width: half the width, or NaN.
+        spec: how both are formatted. Default: as `digits_of` says.
+        sign: "+" to show the sign of a positive mean.
+
+    >>> interval_of(0.9721, 0.0042), interval_of(0.9721, 1e-5)
+    ('0.9721 ± 0.0042', '0.9721 ± 1e-05')
+    """
+    shown = f"{mean:{sign}{spec or digits_of(mean)}}"
+    if not math.isfinite(half_width):
+        return shown
+    hidden = not spec and 0 < half_width < 5e-5  # four decimals would show none of it
+    return f"{shown} ± {half_width:{spec or ('.3g' if hidden else digits_of(mean))}}"
 
 
 def count(number: int, noun: str) -> str:

@@ -114,7 +114,7 @@ MUTANTS = [
     Mutant(
         "test scores are computed at every rung",
         "jaxopt_lite/sweeps/execution/_work.py",
-        "data, work.span[1] == work.span[2])",
+        "data, work.span.end == work.span.steps)",
         "data, True)",
         "tests/sweeps/test_rounds.py",
     ),

@@ -1,6 +1,7 @@
 """The plain multi-layer perceptron of the built-in tasks."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -66,13 +67,17 @@ class MLP(Signature, nnx.Module):
 def _check_width(activation: Callable[..., Array], units: int) -> None:
     """Raise a ValueError if a function of the catalogue, or a `bind` of one, does not give as many units as it gets."""
     function = getattr(activation, "function", activation)
-    if not any(row.function is function and row.kind != "elementwise" for row in CATALOGUE.values()):
+    row = next((row for row in CATALOGUE.values() if row.function is function and row.kind != "elementwise"), None)
+    if row is None:
         return
-    width = jax.eval_shape(activation, jax.ShapeDtypeStruct((1, units), jnp.float32)).shape[-1]
-    if width != units:
+    if activation is function:
+        activation = partial(function, **{**row.settings, **row.initial})
+    even = units + units % 2  # functions of two halves have an error of their own for odd numbers
+    width = jax.eval_shape(activation, jax.ShapeDtypeStruct((1, even), jnp.float32)).shape[-1]
+    if width != even:
         raise ValueError(
-            f"MLP: {name_of(activation)} makes {width} units of the {units} of a hidden layer; give an activation that "
-            "keeps their number, such as relu, or write a module of your own"
+            f"MLP: {name_of(function)} makes {width} units of {even}; give an activation that keeps their number, such "
+            "as relu, or write a module of your own"
         )
 
 

@@ -22,7 +22,7 @@ def starting_values(name: str, features: int | None, start: dict[str, Any], dtyp
     if features is not None and features < 1:
         raise ValueError(f"{name}: features={features}; give the number of channels, at least 1, or None")
     for setting, value in start.items():
-        known = not isinstance(value, jax.core.Tracer)
+        known = not any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(value))
         if (name, setting) in _POSITIVE and known and not np.all(np.asarray(value, np.float64) > 0):
             raise ValueError(f"{name}: {setting}={value!r}, but the formula needs positive numbers; give {setting} > 0")
     return {

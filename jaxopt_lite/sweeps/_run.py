@@ -1,7 +1,6 @@
 """Many runs: from a task and a space to a table of results."""
 
 import json
-import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -272,9 +271,10 @@ def _opened(
         if grow:  # what is added may belong to any group
             remaining = planned.used
         if previous is not None:
-            comparable = check_versions(
-                previous, facts, bool(remaining) or Rounds(planned, previous, Best(planned, previous)).adds()
-            )
+            rounds = Rounds(planned, previous, Best(planned, previous))
+            comparable = check_versions(previous, facts, lambda: bool(remaining) or rounds.adds())
+            if not comparable:
+                _warn_of_states(previous, len(rounds.without_state()))
         failed = _failed(previous, comparable) if previous is not None else []
         remaining = [*remaining, *(groups[row.trial] for row in failed)]
         if comparable:  # otherwise no run remains
@@ -297,6 +297,15 @@ def _opened(
     else:
         ledger = Ledger.create(store, facts, rows, lock)
     return ledger, sent, comparable
+
+
+def _warn_of_states(ledger: Ledger, missing: int) -> None:
+    if missing:
+        warnings.warn(
+            f"the final states of {count(missing, 'run')} of {ledger.store}, which are to be kept, cannot be made "
+            "here: the sweep was started with other versions, or on another kind of device",
+            stacklevel=2,
+        )
 
 
 def _failed(ledger: Ledger, comparable: bool) -> list[Row]:
@@ -322,6 +331,7 @@ def _trained(
     best = Best(planned, ledger)
     rounds, keeps = Rounds(planned, ledger, best), best.keeps if planned.keep else None
     scheduler = Scheduler(executor, planned.widths, planned.steps, planned.task.objective, ledger, keeps, planned.unit)
+    ended = False
     try:
         while runs := rounds.next():
             coming = [rounds.group_of(row) for row, _ in runs]
@@ -333,6 +343,7 @@ def _trained(
             scheduler.run(jobs, tally)
             del jobs
         tally.end()
+        ended = True
     finally:
         executor.close()
         before = ledger.facts()
@@ -348,8 +359,8 @@ def _trained(
             "workers_lost": executor.lost,
         }
         total = {k: before.get(k, 0.0) + last[k] for k in ("compile_seconds", "run_seconds")}
-        # where writing has failed the error says so; a second one would take its place
-        with nullcontext() if sys.exc_info()[0] is None else suppress(_ledger.StoreError):
+        # where writing has failed an error says so already; a second one would take its place
+        with nullcontext() if ended else suppress(_ledger.StoreError):
             ledger.note(**total, last=last)
 
 

@@ -180,3 +180,4 @@ def test_starting_values_are_positive_where_the_formula_needs_it(layer: str, set
 def test_starting_values_may_be_traced() -> None:
     y = jax.vmap(lambda alpha: layers.Snake(alpha=alpha)(1.0))(jnp.asarray([1.0, 2.0]))
     np.testing.assert_allclose(y, act.snake(jnp.ones(2), jnp.asarray([1.0, 2.0])), rtol=1e-6)
+    np.testing.assert_allclose(jax.jit(lambda a: layers.Snake(2, alpha=[a, 1.0]).alpha[...])(2.0), [2.0, 1.0])

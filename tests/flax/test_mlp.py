@@ -59,10 +59,23 @@ def test_wrong_arguments() -> None:
 
 @pytest.mark.parametrize("activation", [act.glu, act.swiglu, act.maxout, act.crelu, act.bind(act.maxout, pieces=4)])
 def test_activations_that_change_the_number_of_units_are_refused(activation) -> None:
-    with pytest.raises(ValueError, match=r"MLP: \w+ makes \d+ units of the 8 of a hidden layer"):
-        MLP((4, 8, 2), activation, rngs=nnx.Rngs(0))
+    for width in (7, 8):
+        with pytest.raises(ValueError, match=r"MLP: \w+ makes \d+ units of 8; give an activation that keeps"):
+            MLP((4, width, 2), activation, rngs=nnx.Rngs(0))
 
 
 @pytest.mark.parametrize("activation", [act.softmax, act.bind(act.maxout, pieces=1)])
 def test_functions_of_an_axis_that_keep_its_length_are_taken(activation) -> None:
     assert MLP((6, 8, 3), activation, rngs=nnx.Rngs(0))(X).shape == (5, 3)
+
+
+def test_a_registered_function_of_an_axis_learns_its_setting() -> None:
+    def scaled_softmax(x, scale):
+        return scale * act.softmax(x)
+
+    texts = {"formula": "s softmax(x)", "use": "Tests.", "weakness": "None.", "reference": "Nobody, 2025"}
+    act.register(scaled_softmax, kind="axis", initial={"scale": 1.0}, **texts)
+    try:
+        assert MLP((6, 8, 3), scaled_softmax, rngs=nnx.Rngs(0))(X).shape == (5, 3)
+    finally:
+        del act.CATALOGUE["scaled_softmax"]

@@ -101,3 +101,10 @@ def _environment():
     import os
 
     return os.environ | {"PYTHONPATH": str(ROOT)}
+
+
+def test_the_lines_that_the_mutants_break_are_there() -> None:
+    from tests import mutants
+
+    lost = [m.breaks for m in mutants.MUTANTS if (ROOT / m.file).read_text(encoding="utf-8").count(m.old) != 1]
+    assert lost == []

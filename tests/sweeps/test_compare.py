@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jaxopt_lite.sweeps import Results
+from jaxopt_lite.sweeps import Difference, Mean, Results
 
 
 def table(scores, mode="max", status=None):
@@ -103,6 +103,19 @@ def test_errors_of_compare():
     with pytest.raises(ValueError, match="not a setting of this table"):
         results.compare(a, b._replace(columns={"rate": 7.0}))
     assert table([[math.nan]], status=["waiting"]).tied() == []
+
+
+def test_rounding_of_a_small_difference_from_one_is_no_step():
+    errors = [[7 / 360] * 3, [8 * (1 / 360)] * 3, [np.float32(1) - np.float32(352 / 360)] * 3, [0.9] * 3]
+    results = table(np.asarray(errors, float), mode="min")
+    best, other = results.settings()[0], results.settings()[2]
+    assert results.compare(best, other).half_width > 1e-3 and not results.compare(best, other).distinct
+
+
+def test_narrow_intervals_and_small_scores_show_digits():
+    assert f"{Difference('loss', 0.0, 2e-5, (0, 1))}" == "+0.0000 ± 2e-05"
+    assert f"{Difference('loss', 0.5, 0.0123, (0, 1))}" == "+0.5000 ± 0.0123"
+    assert f"{Mean(3.14e-6, 1.2e-7)}" == "3.14e-06 ± 1.2e-07" and f"{Mean(0.97, float('nan'))}" == "0.9700"
 
 
 def test_one_large_score_does_not_hide_the_others():

@@ -168,7 +168,7 @@ def test_modules_that_sow_can_be_trained(build):
         (np.eye(3)[np.arange(20) % 3], "cross_entropy", "argmax"),
         ((np.arange(20) % 3).astype(float), "cross_entropy", "one whole number per example"),
         (np.arange(20) % 2 * 2 - 1, "binary_cross_entropy", "labels 0 and 1"),
-        (np.arange(20) % 2, "binary_cross_entropy", r"one output an example; .* shape \(5, 3\)"),
+        (np.arange(20) % 2, "binary_cross_entropy", r"one output per example; .* shape \(5, 3\)"),
     ],
 )
 def test_labels_that_would_train_on_nonsense_are_refused(y, loss, message):

@@ -92,6 +92,16 @@ def test_other_versions_cannot_add_runs(tmp_path, monkeypatch, missing):
     assert len(sweeps.run(task(), space, resume=True, **options)) == 20 + 2 * bool(confirmed)
 
 
+def test_a_search_without_further_points_is_complete_under_other_versions(tmp_path, monkeypatch):
+    options = {"steps": 5, "trials": 8, "search": "tpe", "store": tmp_path / "s", "progress": False}
+    space = {"rate": sweeps.values([0.1, 0.2, 0.3])}
+    assert len(sweeps.run(task(), space, **options)) == 3
+    monkeypatch.setattr("jaxopt_lite.sweeps.store._identity.optax.__version__", "0.0.1")
+    assert len(sweeps.run(task(), space, resume=True, **options)) == 3
+    with pytest.warns(UserWarning, match="the final states of 2 runs of .*, which are to be kept, cannot be made here"):
+        sweeps.run(task(), space, resume=True, keep="all", **options)
+
+
 def interrupted(*_):
     raise KeyboardInterrupt
 

@@ -87,6 +87,8 @@ def test_errors(tmp_path):
         loaded.model()
     with pytest.raises(sweeps.StoreError, match="has the settings activation, optimizer, learning_rate"):
         sweeps.Results.load(tmp_path / "s", task=small.task(), space={"rate": sweeps.values([0.1])})
+    with pytest.raises(ValueError, match="load was not given the space"):
+        sweeps.Results.load(tmp_path / "s", task=small.task())
     bare = small.task()._replace(model=None)
     with pytest.raises(ValueError, match="says nothing of its model"):
         sweeps.Results.load(tmp_path / "s", task=bare, space=small.space()).model()

@@ -44,8 +44,10 @@ def fitting(name: str, parameter: ArrayLike, x: jax.Array) -> jax.Array:
 
 
 def positive(name: str, **settings: ArrayLike) -> None:
-    """A Python number that is not positive, or not together with its reciprocal a number of the default dtype, is a
-    ValueError; arrays and tracers cannot be checked and pass."""
+    """Refuse Python numbers that are not positive, or whose reciprocal is out of the range of the default dtype.
+
+    They are a ValueError; arrays and tracers cannot be checked and pass.
+    """
     least = float(jnp.finfo(jnp.result_type(float)).tiny)
     for what, value in settings.items():
         if isinstance(value, numbers.Real) and not least <= value <= 1 / least:

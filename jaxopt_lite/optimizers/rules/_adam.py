@@ -66,8 +66,8 @@ def adam(
         eps_root: added inside the root, ≥ 0; needed only to differentiate through the optimizer with respect to
             gradients. Default: 0. Number or schedule.
         mu_dtype: dtype of the mean. Default: float32 for half precision, otherwise the dtype of the parameters.
-        nu_dtype: dtype of the mean of squares. Default: as `mu_dtype`. bfloat16 is rounded stochastically; float16,
-            whose range is too small, is refused.
+        nu_dtype: dtype of the mean of squares. Default: float32 for half precision, otherwise the dtype of the
+            parameters. bfloat16 is rounded stochastically; float16, whose range is too small, is refused.
         nesterov: whether the mean is one step ahead, `b1·mu/(1 − b1ᵗ⁺¹) + (1 − b1)·g/(1 − b1ᵗ)`. Default: False.
             Static.
 
@@ -131,8 +131,8 @@ def adamw(
             to 1e-1 is common for transformers. Default: 1e-4. Number or schedule.
         mask: which parameters decay: a tree of booleans, a prefix of one, or a function from the parameters to it.
             Usually biases and norms do not. Default: all. Static.
-        nu_dtype: dtype of the mean of squares. Default: as `mu_dtype`. bfloat16 is rounded stochastically; float16,
-            whose range is too small, is refused.
+        nu_dtype: dtype of the mean of squares. Default: float32 for half precision, otherwise the dtype of the
+            parameters. bfloat16 is rounded stochastically; float16, whose range is too small, is refused.
         nesterov: whether the mean is one step ahead, `b1·mu/(1 − b1ᵗ⁺¹) + (1 − b1)·g/(1 − b1ᵗ)`. Default: False.
             Static.
 

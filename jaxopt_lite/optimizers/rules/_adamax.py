@@ -55,8 +55,8 @@ def adamax(
             schedule.
         eps: added to |g|, ≥ 0, as in optax and PyTorch. Default: 1e-8. Number or schedule.
         mu_dtype: dtype of the mean. Default: float32 for half precision, otherwise the dtype of the parameters.
-        nu_dtype: dtype of the largest gradient. Default: as `mu_dtype`. bfloat16 is rounded stochastically; float16,
-            whose range is too small, is refused.
+        nu_dtype: dtype of the largest gradient. Default: float32 for half precision, otherwise the dtype of the
+            parameters. bfloat16 is rounded stochastically; float16, whose range is too small, is refused.
 
     Returns:
         A transform. Its `update(grads, state, params)` returns the updates to add to the parameters and the next

@@ -69,8 +69,8 @@ def amsgrad(
         bias_correction_mu: whether the mean is divided by `1 − b1ᵗ`. Default: True. Static.
         bias_correction_nu: whether the mean of squares is divided by `1 − b2ᵗ` before the maximum. Default: True.
             Static.
-        nu_dtype: dtype of `nu` and `nu_max`. Default: as `mu_dtype`. bfloat16 is rounded stochastically; float16,
-            whose range is too small, is refused.
+        nu_dtype: dtype of `nu` and `nu_max`. Default: float32 for half precision, otherwise the dtype of the
+            parameters. bfloat16 is rounded stochastically; float16, whose range is too small, is refused.
 
     Returns:
         A transform. Its `update(grads, state, params)` returns the updates to add to the parameters and the next

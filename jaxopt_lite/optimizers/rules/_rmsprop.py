@@ -95,8 +95,8 @@ def rmsprop(
         bias_correction: whether `nu` and `mu` are divided by `1 − decayᵗ`. Default: False. Static.
         mu_dtype: dtype of `mu` and `trace`. Default: float32 for half precision, otherwise the dtype of the
             parameters.
-        nu_dtype: dtype of `nu`. Default: as `mu_dtype`. bfloat16 is rounded stochastically; float16,
-            whose range is too small, is refused.
+        nu_dtype: dtype of `nu`. Default: float32 for half precision, otherwise the dtype of the
+            parameters. bfloat16 is rounded stochastically; float16, whose range is too small, is refused.
 
     Returns:
         A transform. Its `update(grads, state, params)` returns the updates to add to the parameters and the next

@@ -143,18 +143,24 @@ class Rounds:
     def adds(self) -> bool:
         """Whether runs of further trials or with further seeds are still to be added, if no run remains."""
         rows = self._ledger.rows()
-        missing = self._plan.search is not None and len({row.trial for row in rows}) < self._plan.most
-        return missing or bool(self._further(rows, self._history(rows)))
+        history = self._history(rows)
+        return bool(self._proposed(rows, history) or self._further(rows, history))
 
     def _add_batch(self, rows: Sequence[Row], history: History) -> bool:
         """Add the trials that the search proposes next, if it does."""
+        new = self._proposed(rows, history)
+        if new:
+            self._ledger.add(new)
+        return bool(new)
+
+    def _proposed(self, rows: Sequence[Row], history: History) -> list[Row]:
+        """The runs of the trials that the search proposes next."""
         search = self._plan.search
         picks = [decoded(text) for text in {row.trial: row.picks for row in rows}.values()]
         if search is None or len(picks) >= self._plan.most:
-            return False
+            return []
         new = search.next_batch(self._plan.space, self._plan.seed, history, picks, self._plan.most - len(picks))
-        self._ledger.add(self._plan.rows(new, self._plan.seeds, len(rows), len(picks), len(picks) // search.batch))
-        return bool(new)
+        return self._plan.rows(new, self._plan.seeds, len(rows), len(picks), len(picks) // search.batch)
 
     def _add_confirming(self, rows: Sequence[Row], history: History) -> bool:
         """Add the runs of the best settings with seeds that took no part in their selection, if they are not there."""
@@ -203,19 +209,25 @@ class Rounds:
 
     def _kept(self, rows: Sequence[Row]) -> list[tuple[Row, int]]:
         """Delete the final states that are not to be kept; the runs whose state is to be kept and is not there."""
-        if self._plan.keep == "all":
-            best = {row.trial for row in rows}
-        else:
-            best = set(self._ranked(rows, self._history(rows))[: self._plan.keep])
-        stored = set(self._ledger.stored())
+        best, stored = self._trials_to_keep(rows), set(self._ledger.stored())
         self._ledger.forget([row.id for row in rows if row.id in stored and row.trial not in best])
-        there = stored | self._ledger.copies()
-        missing = [row for row in rows if row.trial in best and row.status == "done" and row.id not in there]
+        missing = self.without_state()
         if self._replayed or not missing:
             return []
         self._replayed = True
         self._best.keep_all()
         return [(row._replace(step=0), self._plan.steps) for row in missing]
+
+    def without_state(self) -> list[Row]:
+        """The finished runs whose final state is to be kept, is not there, and can be made again."""
+        rows = self._ledger.rows()
+        best, there = self._trials_to_keep(rows), {*self._ledger.stored(), *self._ledger.copies()}
+        return [row for row in rows if row.trial in best and row.status == "done" and row.id not in there]
+
+    def _trials_to_keep(self, rows: Sequence[Row]) -> set[int]:
+        if self._plan.keep == "all":
+            return {row.trial for row in rows}
+        return set(self._ranked(rows, self._history(rows))[: self._plan.keep])
 
     def _states(self, rows: Sequence[Row], shapes: dict[int, list[Any]]) -> dict[int, State]:
         """The states of some runs that have begun, by row."""

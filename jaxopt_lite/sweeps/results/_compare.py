@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxopt_lite._names import digits_of
+from jaxopt_lite._names import interval_of
 
 # Scores whose relative difference is below this differ by rounding only.
 _ROUNDING = 1e-6
@@ -44,9 +44,7 @@ class Difference(NamedTuple):
         return abs(self.mean) > self.half_width  # False for NaN
 
     def __format__(self, spec: str) -> str:
-        spec = spec or digits_of(self.mean)
-        interval = f" ± {self.half_width:{spec}}" if math.isfinite(self.half_width) else ""
-        return f"{self.mean:+{spec}}{interval}"
+        return interval_of(self.mean, self.half_width, spec, sign="+")
 
 
 def paired(score: str, a: Sequence[float], b: Sequence[float], seeds: Sequence[int], resolution: float) -> Difference:
@@ -73,9 +71,12 @@ def resolution_of(scores: Sequence[float]) -> float:
     values = np.unique(np.asarray(scores, float))
     values = values[np.isfinite(values)]
     sizes = np.abs(values)
+    largest = float(sizes.max(initial=0.0)) or 1.0
+    # that of the larger of two scores, and of 1 or the largest score: 1 - accuracy is rounded as 1 is
+    scales = np.maximum(np.maximum(sizes[1:], sizes[:-1]), min(1.0, largest))
     gaps = np.diff(values)
-    seen = gaps[gaps > _ROUNDING * np.maximum(sizes[1:], sizes[:-1])]
-    return float(seen.min()) if len(seen) else _ROUNDING * float(sizes.max(initial=0.0) or 1.0)
+    seen = gaps[gaps > _ROUNDING * scales]
+    return float(seen.min()) if len(seen) else _ROUNDING * largest
 
 
 @cache

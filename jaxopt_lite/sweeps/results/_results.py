@@ -104,7 +104,8 @@ class Results:
             jaxopt_lite.sweeps.store._store.StoreError: nowhere holds no sweep: there is no ledger.sqlite in it
         """
         if (task is None) != (space is None):
-            raise ValueError("load needs task and space together: model() is rebuilt from both")
+            missing = "task" if task is None else "space"
+            raise ValueError(f"load was not given the {missing}: models are rebuilt from task and space together")
         ledger = Ledger.open(Path(store), write=False)
         try:
             return read(ledger, task, space)

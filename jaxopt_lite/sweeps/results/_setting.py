@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from jaxopt_lite._names import digits_of
+from jaxopt_lite._names import interval_of
 from jaxopt_lite.sweeps.results._compare import t_quantile
 
 
@@ -24,12 +24,7 @@ class Mean(NamedTuple):
     half_width: float
 
     def __format__(self, spec: str) -> str:
-        spec = spec or digits_of(self.mean)
-        return (
-            f"{self.mean:{spec}} ± {self.half_width:{spec}}"
-            if math.isfinite(self.half_width)
-            else f"{self.mean:{spec}}"
-        )
+        return interval_of(self.mean, self.half_width, spec)
 
 
 class Setting(NamedTuple):

@@ -53,11 +53,10 @@ def growth(ledger: Ledger, planned: Plan, facts: dict[str, Any]) -> Growth:
         found = found._replace(
             again=again,
             continued=[row for row in begun if row in with_state],
-            curves={
-                row: {name: wider(points, times) for name, points in named.items()}
-                for row, named in ledger.points(kept).items()
-            },
         )
+        for row, name, points in ledger.each_points() if kept else ():
+            if row in kept:
+                found.curves.setdefault(row, {})[name] = wider(points, times)
     if found.again and isinstance(planned.stop, Population):
         raise StoreError(
             f"the population in {ledger.store} cannot get {planned.steps} steps: its members continue from their final "

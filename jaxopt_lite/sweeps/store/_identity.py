@@ -4,6 +4,7 @@ import hashlib
 import json
 import platform
 import warnings
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ RESERVED = (
     *("task", "objective", "mode", "modes", "steps", "stride", "seeds", "columns", "settings", "structures", "widths"),
     *("forms", "group_widths"),
     *("numbers", "data", "device", "processor", "workers", "versions", "digests", "format", "last", "compile_seconds"),
-    *("run_seconds", "programs", "search", "stop", "rule", "confirm", "merge", "ranges", "diagnose"),
+    *("run_seconds", "programs", "search", "stop", "stop_settings", "confirm", "merge", "ranges", "diagnose"),
 )
 
 
@@ -46,7 +47,7 @@ def facts_of(planned: Plan) -> dict[str, Any]:
         "settings": planned.most,
         "search": repr(planned.search),
         "stop": repr(planned.stop),
-        "rule": _in_full(planned.stop),
+        "stop_settings": _in_full(planned.stop),
         "confirm": list(planned.confirm) if planned.confirm else None,
         "structures": planned.structures,
         "widths": list(widths.values()),
@@ -86,7 +87,10 @@ def check_same(ledger: Ledger, planned: Plan, facts: dict[str, Any], extend: boo
     Raises:
         StoreError: it does not; the message names the first difference.
     """
-    stored = {"diagnose": False, "rule": facts["rule"]} | ledger.facts()  # which older ledgers do not have
+    stored = {
+        "diagnose": False,
+        "stop_settings": facts["stop_settings"],
+    } | ledger.facts()  # which older ledgers do not have
     for key in ("steps", "settings", "seeds") if extend else ():
         old, new = stored[key], facts[key]
         if new[: len(old)] != old if key == "seeds" else new < old:
@@ -102,14 +106,14 @@ def check_same(ledger: Ledger, planned: Plan, facts: dict[str, Any], extend: boo
         "settings",
         "search",
         "stop",
-        "rule",
+        "stop_settings",
         "confirm",
         "diagnose",
         "data",
     ):
         if stored.get(key) != facts[key]:
             values = "" if key == "data" else f": the store has {stored.get(key)}, requested {facts[key]}"
-            name = "stop" if key == "rule" else key
+            name = "stop" if key == "stop_settings" else key
             name = "search" if name == "stop" and isinstance(planned.stop, Population) else name
             raise _differs(ledger, f"in its {name}{values}")
     points = dict(enumerate(planned.rows(planned.points, planned.seeds[:1], 0, 0, 0)))
@@ -124,21 +128,26 @@ def check_same(ledger: Ledger, planned: Plan, facts: dict[str, Any], extend: boo
         raise _differs(ledger, "in a setting that is not swept, such as b1 of adam")
 
 
-def check_versions(ledger: Ledger, facts: dict[str, Any], remaining: bool) -> bool:
+def check_versions(ledger: Ledger, facts: dict[str, Any], remaining: Callable[[], bool]) -> bool:
     """Whether a ledger was written with these versions on this kind of device, so that programs can be compared.
 
-    Warns if some groups remain to be run and the CPU is of another model.
+    Warns if runs remain and the CPU is of another model.
+
+    Args:
+        ledger: the ledger.
+        facts: `facts_of` the plan.
+        remaining: says whether runs remain.
 
     Raises:
-        StoreError: it was not, and some groups remain to be run.
+        StoreError: it was not, and runs remain.
     """
     stored = ledger.facts()
     for key in ("versions", "device"):
         if stored[key] != facts[key]:
-            if remaining:
+            if remaining():
                 raise _differs(ledger, f"in its {key}: it was started with {stored[key]}, this is {facts[key]}")
             return False
-    if remaining and stored["processor"] != facts["processor"]:
+    if stored["processor"] != facts["processor"] and remaining():
         warnings.warn(
             f"the sweep in {ledger.store} was started on {stored['processor']} and continues on {facts['processor']}: "
             "runs of the two may differ by rounding",
