@@ -259,7 +259,8 @@ def _dry_run(planned: Any, as_json: bool) -> int:
         print(f"memory    {estimated['bytes_at_a_time'] / 1e6:.1f} MB for the chunks that run at once")
         work = estimated["gflop"]
         gflop = f"{work:,.0f}" if work >= 100 else f"{work:.3g}"
-        print(f"estimate  {low:.0f} to {high:.0f} s of training, plus compilation; {gflop} GFLOP")
+        seconds = f"{low:.0f} to {high:.0f} s" if high >= 1 else "less than 1 s"
+        print(f"estimate  {seconds} of training, plus compilation; {gflop} GFLOP")
     return 0
 
 

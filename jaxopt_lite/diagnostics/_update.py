@@ -68,7 +68,8 @@ def _ratio(pairs: list[tuple[Array, Array]]) -> Array:
 def rate_remedy(layers: tuple[Layer, ...], optimizer: Any) -> Remedy:
     """Another learning rate, with which the typical ratio is `USUAL`."""
     factor = USUAL / min(typical(layers), 1e30)  # an update may be infinite
-    text = f"a learning rate {f'{1 / factor:.2g} times lower' if factor < 1 else f'{factor:.2g} times higher'}"
+    times, way = (1 / factor, "lower") if factor < 1 else (factor, "higher")
+    text = f"a learning rate {float(f'{times:.2g}'):,g} times {way}"
     rate = optimizer.settings.get("learning_rate") if isinstance(optimizer, Transform) else None
     if isinstance(rate, int | float) and not optimizer.init.parts:
         other = jax.tree_util.tree_map_with_path(

@@ -166,7 +166,7 @@ def _explained(task: Task, function: str, trial: Any) -> Iterator[None]:
         if not isinstance(trial, dict) or not isinstance(key, str) or key in trial:
             raise
         similar = nearest(key, map(str, trial))
-        suggestion = f": did you mean {similar!r}?" if similar else ""
+        suggestion = f": is {similar!r} or {key!r} misspelt?" if similar else ""
         raise ValueError(
             f"{function} of task {task.name!r} finds no entry {key!r}; the trial has the entries "
             f"{', '.join(map(str, trial))}{suggestion}"

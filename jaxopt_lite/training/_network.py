@@ -1,7 +1,8 @@
 """What is common to supervised tasks: a Flax module, its loss, one update, and its scores."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -48,6 +49,16 @@ class Seen(NamedTuple):
         return Seen(count, {name: mean + (scores[name] - mean) * weight for name, mean in self.means.items()})
 
 
+@contextmanager
+def _input_named(x: Array) -> Iterator[None]:
+    """Add the shape of the input to errors of the module, which may be due to it."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        error.add_note(f"The module was called with x of shape {x.shape}, {x.dtype}.")
+        raise
+
+
 class Network(NamedTuple):
     """A module with its loss, trained with the optimizer of a trial.
 
@@ -62,14 +73,17 @@ class Network(NamedTuple):
     def init(self, trial: Any, x: jax.ShapeDtypeStruct, key: Array) -> Run:
         """A run before its first step; `x` has the shape of one example."""
         optimizer = _optimizer(trial)
-        weights = initialise(self.build, trial, jnp.zeros((1, *x.shape), x.dtype), key)
+        example = jnp.zeros((1, *x.shape), x.dtype)
+        with _input_named(example):
+            weights = initialise(self.build, trial, example, key)
         return Run(weights, optimizer.init(weights.params))
 
     def update(self, trial: Any, carry: Run, x: Array, y: Array, key: Array) -> tuple[Run, Array]:
         """The run after one step on a batch, and its mean loss before it; `key` is that of dropout."""
 
         def mean_loss(params: Any) -> tuple[Array, Any]:
-            predicted, state = outputs(self.build, trial, carry.weights._replace(params=params), x, key, train=True)
+            with _input_named(x):
+                predicted, state = outputs(self.build, trial, carry.weights._replace(params=params), x, key, train=True)
             return jnp.mean(_losses.per_example(self.cost, predicted, y)), state
 
         (value, state), grads = jax.value_and_grad(mean_loss, has_aux=True)(carry.weights.params)
@@ -119,7 +133,8 @@ class Network(NamedTuple):
 
     def _each(self, trial: Any, weights: Weights, x: Array, y: Array) -> dict[str, Array]:
         """The scores of each example."""
-        predicted, _ = outputs(self.build, trial, weights, x, jax.random.key(0), train=False)
+        with _input_named(x):
+            predicted, _ = outputs(self.build, trial, weights, x, jax.random.key(0), train=False)
         values = {"loss": _losses.per_example(self.cost, predicted, y)}
         if self.cost.right is not None:
             values["accuracy"] = self.cost.right(predicted, y).astype(jnp.float32)

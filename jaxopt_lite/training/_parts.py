@@ -63,8 +63,7 @@ def checked(data: Any, fewest: int = 2) -> Parts:
 def _check_entries(arrays: Mapping[str, Any]) -> None:
     for name, a in arrays.items():
         if jnp.issubdtype(a.dtype, jnp.inexact) and not bool(jnp.isfinite(jnp.asarray(a)).all()):
-            raise ValueError(
-                f"{name} has entries that are NaN or infinite: every training would diverge; remove or impute them"
-            )
+            outcome = "every training would diverge" if name in ("x", "y") else "its scores would be NaN"
+            raise ValueError(f"{name} has entries that are NaN or infinite: {outcome}; remove or impute them")
         if not (jnp.issubdtype(a.dtype, jnp.number) or a.dtype == bool):
             raise ValueError(f"{name} must be numbers, got an array of {a.dtype}")

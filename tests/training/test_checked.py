@@ -14,7 +14,10 @@ SPACES = {
     "list around": ([{"activation": activations.relu, "optimizer": ADAM}], 'needs an entry "optimizer"'),
     "number": ({"activation": 3, "optimizer": ADAM}, "'activation' .* is 3: give a function"),
     "no optimizer": ({"activation": activations.relu}, "it has the entries activation\n"),
-    "misspelt": ({"activaton": activations.relu, "optimizer": ADAM}, "entries activaton, optimizer: did you mean"),
+    "misspelt": (
+        {"activaton": activations.relu, "optimizer": ADAM},
+        "entries activaton, optimizer: is 'activaton' or 'activation' misspelt",
+    ),
 }
 
 
@@ -85,7 +88,10 @@ def test_a_task_prints_in_a_line_without_the_entries_of_its_arrays():
 TESTS = {
     "no scores": (lambda t, w, d: w.sum(), "test .* must return a dict of scores; it returned float32"),
     "a vector": (lambda t, w, d: {"test_error": w}, "test .* must give scalars, but 'test_error'"),
-    "a misspelt entry": (lambda t, w, d: {"test_error": t["rat"]}, "test .* finds no entry 'rat'.*did you mean 'rate'"),
+    "a misspelt entry": (
+        lambda t, w, d: {"test_error": t["rat"]},
+        "test .* no entry 'rat'.*: is 'rate' or 'rat' misspelt",
+    ),
     "a score of evaluate": (_evaluate, "evaluate and test of task 'task' both return a score 'test_loss'"),
 }
 

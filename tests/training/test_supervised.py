@@ -316,3 +316,11 @@ def test_a_result_prints_in_a_line():
     text = repr(trained)
     assert f"test_loss={trained.scores['test_loss']:.4g}" in text and "steps=7" in text
     assert "float32[" in text and "Array(" not in text and len(text) < 700
+
+
+def test_errors_of_a_module_name_the_shape_of_its_input():
+    images = (np.zeros((20, 2, 2, 1), np.float32), np.arange(20) % 2)
+    task = training.supervised(lambda trial, rngs: nnx.Linear(4, 2, rngs=rngs), (images, images), batch_size=5)
+    with pytest.raises(TypeError) as error:
+        training.run(task, {"optimizer": optimizers.sgd(0.1)}, steps=2)
+    assert "The module was called with x of shape (5, 2, 2, 1), float32." in error.value.__notes__

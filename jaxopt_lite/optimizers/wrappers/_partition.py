@@ -113,7 +113,7 @@ def partition_by_path(groups: Mapping[str, optax.GradientTransformation]) -> Tra
 
     Args:
         groups: a dictionary from regular expressions to transforms of this package or of optax. An expression is
-            searched for (`re.search`) in paths like "encoder/layer_0/kernel".
+            searched for (`re.search`) in paths like "encoder/layer_0/kernel". One that is in no path has no effect.
 
     Returns:
         A transform whose leaves are the settings of all groups; its state is the tuple of their states, in the order

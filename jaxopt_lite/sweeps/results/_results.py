@@ -33,7 +33,8 @@ class Results:
 
     Attributes:
         columns: values by name: the settings, then `seed`, `status` (done, diverged, failed, pruned, running,
-            waiting), `step` (steps made), and the scores, the objective first; NaN unless the run is done.
+            waiting), `step` (steps made; of a diverged run those of the part of the training in which it diverged,
+            which its curve shows), and the scores, the objective first; NaN unless the run is done.
         swept: names of the columns that are settings.
         objective: name of the score by which settings are ranked.
         mode: `"min"` or `"max"`, which values of the objective are good.

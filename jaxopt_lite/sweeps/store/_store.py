@@ -63,7 +63,10 @@ def locked(store: Path, resume: bool) -> Lock:
 
 def occupied(store: Path) -> StoreError:
     """The error for a store that exists and is not to be resumed."""
-    return StoreError(f"{store} already holds a sweep: resume it (--resume, resume=True) or name another store")
+    return StoreError(
+        f"{store} already holds a sweep: resume it (--resume, resume=True), give it more trials, seeds or steps "
+        "(--extend, extend=True), or name another store"
+    )
 
 
 def unwritable(store: Path, error: Exception) -> StoreError:
