@@ -113,12 +113,12 @@ def reach(scores: Sequence["Mean"]) -> tuple[float, float]:
 
 
 def _mean(score: "Mean", usual: int | None) -> str:
-    """The mean with no more digits than its interval supports, nor than is usual in the column."""
+    """The mean with the digits that its interval supports and that are usual in the column, but two at least."""
     supported = decimals_of(score)
     if supported is None or usual is None:
         return brief(score.mean, usual)
     first = -math.floor(math.log10(abs(score.mean))) if score.mean else 0  # decimals up to the first digit
-    return brief(score.mean, min(supported, max(usual, first)))
+    return brief(score.mean, max(min(supported, max(usual, first)), first + 1, 0))
 
 
 def _diverged(settings: Sequence["Setting"]) -> str:

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from jaxopt_lite import report
+from jaxopt_lite.report._line import _mean
 from jaxopt_lite.report._numbers import interval, setting_labels, supported_decimals
 from jaxopt_lite.sweeps import Mean
 from tests.report.conftest import grid
@@ -131,6 +132,20 @@ def test_seeds_that_agree_up_to_rounding_add_no_digits() -> None:
     assert interval(Mean(0.10000000000000002, 4e-17), 3) == "0.100 ± 0.000"
     assert interval(Mean(0.10000000000000002, 4e-17)) == "0.1 ± 0"
     assert interval(Mean(0.0, 0.0)) == "0 ± 0"
+
+
+@pytest.mark.parametrize(
+    ("mean", "half_width", "text"),
+    [
+        (0.966, 0.3, "0.97"),
+        (0.9255, 0.02, "0.93"),
+        (0.9255, 0.0002, "0.93"),
+        (8.31, 3.0, "8.3"),
+        (1234.0, 500.0, "1234"),
+    ],
+)
+def test_a_mean_without_its_interval_has_two_digits_at_least(mean: float, half_width: float, text: str) -> None:
+    assert _mean(Mean(mean, half_width), 2) == text
 
 
 def test_close_numbers_keep_different_labels() -> None:
