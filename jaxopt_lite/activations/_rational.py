@@ -143,8 +143,8 @@ def rational(
         numerator: the coefficients p0 to p5, shape (6,), or (6, channels) for one function per channel. May be traced
             and learned. Default: with the denominator a fit of leaky_relu with slope 1/5.
         denominator: the coefficients q1 to q4, shape (4,) or (4, channels). May be traced and learned. With q4 not 0,
-            nothing overflows for large x. With q4 = 0 the value is right for |x| up to 1e6, the first derivative up to
-            1e4 and the second up to 1e3; beyond, powers of 1/x underflow and the results may be 0 or NaN.
+            nothing overflows for large x. With q4 = 0 the value is right for x up to ±1e6, the first derivative up to
+            ±1e4 and the second up to ±1e3; beyond, powers of 1/x underflow and the results may be 0 or NaN.
 
     Returns:
         An array like x, in (-inf, inf) with the default settings.
