@@ -71,14 +71,11 @@ class Trained(NamedTuple):
             ValueError: the task has no `model`, or this result was pickled.
 
         Example:
-            >>> from flax import nnx
-            >>> from jaxopt_lite import optimizers, training
-            >>> x = jnp.linspace(-1, 1, 20)[:, None]
-            >>> build = lambda trial, rngs: nnx.Linear(1, 1, rngs=rngs)
-            >>> task = training.supervised(build, ((x, 2 * x), (x, 2 * x)), "mse", "full")
-            >>> model = training.run(task, {"optimizer": optimizers.adam(0.1)}, steps=200).model()
-            >>> model(x).shape
-            (20, 1)
+            >>> from jaxopt_lite import activations, optimizers, training
+            >>> trial = {"activation": activations.tanh, "optimizer": optimizers.adam(0.01)}
+            >>> model = training.run(training.builtin("spirals"), trial, steps=10).model()
+            >>> model(jnp.zeros((5, 2))).shape
+            (5, 2)
         """
         if self.model_of is None:
             raise ValueError(

@@ -21,7 +21,7 @@ from jaxopt_lite.bench._activation_accuracy import (
     some_singles,
 )
 from jaxopt_lite.bench._activation_truth import TRUTH, truth, truth_by
-from tests.precision import FUSED
+from tests.precision import FUSED, double
 
 pytestmark = pytest.mark.usefixtures("optimised")
 SPECIAL = [-np.inf, np.inf, 0.0, -0.0, np.nan]
@@ -94,6 +94,20 @@ def test_squareplus_of_any_width() -> None:
     for got, expected in zip(at(*pairs), map(np.ravel, true), strict=True):
         normal = (expected > 2e-38) & (expected < 3.4e38)
         np.testing.assert_allclose(got[normal], expected[normal].astype(np.float64), rtol=6e-7)
+
+
+@pytest.mark.parametrize("b", [1e-30, 4.0, 1e10, 1e20, 1e200])
+def test_squareplus_in_float64(b: float) -> None:
+    """Where x² and b overflow float32, and where x² overflows float64."""
+    sizes = np.geomspace(1e-30, 1e300, 301)
+    x = np.concatenate([-sizes, sizes])
+    r = np.sqrt(x.astype(np.longdouble) ** 2 + np.longdouble(b))
+    below = b / (2 * (r + np.abs(x)))
+    true = np.maximum(x, 0) + below, np.where(x < 0, below / r, 0.5 + x / r / 2)
+    with double():
+        found = jax.vmap(jax.value_and_grad(act.squareplus), (0, None))(jnp.asarray(x), b)
+        for got, expected in zip(found, true, strict=True):
+            np.testing.assert_allclose(np.asarray(got), expected.astype(np.float64), rtol=1e-15, atol=1e-290)
 
 
 @pytest.mark.parametrize("name", LEARNED)

@@ -93,7 +93,7 @@ def _updated(branches: Sequence[Any], given: tuple[Any, ...]) -> Any:
     if {x.dtype for x in jax.tree.leaves((grads, params))} == {jnp.dtype("float32")}:
         return jax.eval_shape(lambda x: x, grads)
     shapes = [jax.eval_shape(run, *given)[0] for run in branches]
-    return jax.tree.map(lambda *all: jax.ShapeDtypeStruct(all[0].shape, jnp.result_type(*all)), *shapes)
+    return jax.tree.map(lambda first, *rest: jax.ShapeDtypeStruct(first.shape, jnp.result_type(first, *rest)), *shapes)
 
 
 def _room(shapes: list[Any]) -> list[tuple[tuple[int, ...], Any]]:

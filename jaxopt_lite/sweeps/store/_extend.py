@@ -50,10 +50,7 @@ def growth(ledger: Ledger, planned: Plan, facts: dict[str, Any]) -> Growth:
         begun = [row.id for row in rows if row.status in ("done", "running")]
         again = [row for row in begun if row not in with_state]
         kept = {row.id for row in rows} - set(again) if times > 1 else ()
-        found = found._replace(
-            again=again,
-            continued=[row for row in begun if row in with_state],
-        )
+        found = found._replace(again=again, continued=[row for row in begun if row in with_state])
         for row, name, points in ledger.each_points() if kept else ():
             if row in kept:
                 found.curves.setdefault(row, {})[name] = wider(points, times)

@@ -87,10 +87,8 @@ def check_same(ledger: Ledger, planned: Plan, facts: dict[str, Any], extend: boo
     Raises:
         StoreError: it does not; the message names the first difference.
     """
-    stored = {
-        "diagnose": False,
-        "stop_settings": facts["stop_settings"],
-    } | ledger.facts()  # which older ledgers do not have
+    absent_in_older = {"diagnose": False, "stop_settings": facts["stop_settings"]}
+    stored = absent_in_older | ledger.facts()
     for key in ("steps", "settings", "seeds") if extend else ():
         old, new = stored[key], facts[key]
         if new[: len(old)] != old if key == "seeds" else new < old:
